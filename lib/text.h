@@ -1,0 +1,50 @@
+/*
+ * Text in and out: escaping for people, UTF-8, times, durations, sizes, glob patterns, "did you mean".
+ */
+#ifndef LIB_TEXT_H
+#define LIB_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+/* Whole string is valid UTF-8 (no surrogates, no overlong forms). */
+bool text_utf8_valid(const char *s, size_t len);
+
+/*
+ * Append bytes so that a terminal shows them and obeys none of them: C0 and C1 controls, DEL, invalid
+ * UTF-8, bidirectional overrides and backslash become \n, \t, \\, \xHH or \u{HHHH}. Printable UTF-8 stays.
+ */
+void text_escape(struct buf *b, const char *s, size_t len);
+
+#define TEXT_TIME_MAX 32
+/* UTC, "2026-01-31T12:00:00.123456789Z" (ns), or with `digits` 3 or 6 shortened, 0 for whole seconds. */
+void text_time(char ret[TEXT_TIME_MAX], uint64_t real_ns, int digits);
+/*
+ * A moment: ISO-8601 ("2026-01-31", "2026-01-31T12:00:00[.frac][Z]", UTC), "@SECONDS", or a duration that is
+ * taken as that long before `now_ns` ("7d", "90s"). -EINVAL when it is none of these.
+ */
+int text_parse_time(const char *s, uint64_t now_ns, uint64_t *ret_ns);
+/* "250ms", "10s", "5m", "2h", "90d", "1w"; a bare number is seconds. -EINVAL, -ERANGE. */
+int text_parse_duration(const char *s, uint64_t *ret_ns);
+/* "512", "64K", "2G", "1T" (powers of 1024; "KiB" accepted). -EINVAL, -ERANGE. */
+int text_parse_size(const char *s, uint64_t *ret_bytes);
+/* "1.2 GiB", "300 B". */
+void text_size(struct buf *b, uint64_t bytes);
+/* "1m 5s", "850 ms". */
+void text_duration(struct buf *b, uint64_t ns);
+
+/*
+ * Glob on bytes: * ? [set] [!set] \x; ** crosses slashes, * and ? do not. Bounded time (no exponential
+ * backtracking).
+ */
+bool text_glob(const char *pattern, const char *s);
+/* True when s holds a glob character. */
+bool text_is_glob(const char *s);
+
+/* The nearest of n words (edit distance at most a third of the length), or NULL. */
+const char *text_nearest(const char *word, const char *const *words, size_t n);
+
+#endif
