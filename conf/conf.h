@@ -1,0 +1,86 @@
+/*
+ * Configuration: an immutable, counted snapshot. Every key is a row of the schema table (conf/schema.c): name, type,
+ * default, range, help; the loader, the defaults, "did you mean" and the manual's table come from it.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/scope.h"
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/digest.h"
+
+#define CONF_DEFAULT_PATH SYSCONFDIR "/holdfast/holdfast.yaml"
+
+enum conf_opens { CONF_OPENS_OFF, CONF_OPENS_SENSITIVE, CONF_OPENS_ALL };
+enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
+
+struct conf {
+	atomic_uint refs;
+	struct arena arena;
+	const char *file; /* where it was read, NULL for built-in defaults */
+
+	struct scope scope;	/* paths:, exclude: */
+	const char **sensitive; /* sensitive: absolute paths or globs; a folder stands for what is in it */
+	size_t n_sensitive;
+	enum conf_opens opens;
+
+	struct {
+		const char *path;	  /* store.path: /var/lib/holdfast/holdfast.db */
+		const char *key;	  /* store.key: Ed25519 private key; default signing.key beside the database */
+		const char *head;	  /* store.head: newest chain head outside the database; default holdfast.head beside it */
+		uint64_t max_size;	  /* store.max_size: 2G */
+		uint64_t max_age;	  /* store.max_age: 90d, ns */
+		uint64_t commit_interval; /* store.commit_interval: 200ms, ns */
+		enum conf_sync sync;	  /* store.sync: normal (survives kill), full (survives power loss) */
+		enum digest_algo digest;  /* store.digest: sha256 */
+	} store;
+
+	struct {
+		uint64_t hash_threads;	/* limits.hash_threads: 0 = number of processors */
+		uint64_t hash_size;	/* limits.hash_size: larger files are recorded unread; 0 = none */
+		uint64_t settle;	/* limits.settle: quiet time before a change is judged, 20ms */
+		uint64_t settle_max;	/* limits.settle_max: judged at the latest after, 1s; while a writer keeps it open */
+		uint64_t pending;	/* limits.pending: changes held in memory, 65536 */
+		uint64_t queue;		/* limits.queue: batches between threads, 4096 */
+		uint64_t processes;	/* limits.processes: process table entries, 32768 */
+		uint64_t recheck;	/* limits.recheck: metadata of everything is compared again within, 1h; 0 off */
+		uint64_t rehash;	/* limits.rehash: all content is read again within, 7d; 0 off */
+		uint64_t recheck_rate;	/* limits.recheck_rate: bytes a second for rehash, 4M */
+		uint64_t canary;	/* limits.canary: interval of the end-to-end test, 60s; 0 off */
+		uint64_t canary_deadline; /* limits.canary_deadline: 2s */
+	} limits;
+
+	const char *control; /* control: socket path, /run/holdfast.sock */
+};
+
+/*
+ * Loads `path`. Appends every error found as "file:line:column: message\n" to errors (with "did you mean" where a
+ * word is near a known one). 0; -EINVAL when there were errors; another negative errno when the file cannot be read (text in
+ * errors too). Bounded: files above 4 MiB, nesting above 16, aliases that expand beyond 100,000 nodes are errors.
+ */
+int conf_load(const char *path, struct conf **ret, struct buf *errors);
+/* The same from memory; name is what errors call the file. */
+int conf_parse(const char *name, const char *text, size_t len, struct conf **ret, struct buf *errors);
+/* Built-in defaults with no paths at all. */
+int conf_default(struct conf **ret);
+struct conf *conf_ref(struct conf *c);
+void conf_unref(struct conf *c);
+static inline void conf_unrefp(struct conf **c)
+{
+	if (*c)
+		conf_unref(*c);
+}
+#define _cleanup_conf_ __attribute__((cleanup(conf_unrefp)))
+
+/* True when path (absolute) is, or lies in, something under `sensitive`. */
+bool conf_is_sensitive(const struct conf *c, const char *path);
+
+/* The schema as a table for people: "key  type  default  meaning", one row a line (holdfast doctor, manual check). */
+void conf_describe(struct buf *b);
+
+#endif
