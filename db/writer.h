@@ -1,0 +1,33 @@
+/*
+ * The daemon's one writer: a thread that takes events from a bounded queue, stores them and commits by time and
+ * size. When the disk is full or the database fails it keeps up to its bound, counts what it had to drop, opens a GAP_STORE
+ * gap, retries, and closes it when writing works again. Nothing else in the daemon waits for it.
+ */
+#ifndef DB_WRITER_H
+#define DB_WRITER_H
+
+#include "conf/conf.h"
+#include "db/history.h"
+
+struct writer;
+
+struct writer_stats {
+	uint64_t stored, dropped, commits, failures;
+	size_t depth;
+	uint64_t db_size;
+	bool failing;
+};
+
+/* stored: called on the writer's thread for each event after it has its id (before the commit); e is borrowed. May be NULL.
+ * The thread opens its own connection. */
+int writer_start(const struct db_options *o, const struct conf *conf, void (*stored)(struct event *e, void *data),
+		 void *data, struct writer **ret, struct buf *err);
+/* Takes over the caller's reference. Never blocks: when the queue is full the event is counted as dropped and a gap follows. */
+void writer_put(struct writer *w, struct event *e);
+/* Returns when everything put before is committed. */
+void writer_flush(struct writer *w);
+/* Commits what is queued, marks a clean exit, joins. */
+void writer_stop(struct writer *w);
+void writer_get_stats(struct writer *w, struct writer_stats *ret);
+
+#endif
