@@ -1,0 +1,100 @@
+/*
+ * File events from the kernel, whatever the sensor: fanotify group N (watch/fanotify.c) or, where that cannot be, inotify
+ * (watch/inotify.c). Both run one thread ("notify") that reads, decodes, filters by scope and hands over batches.
+ */
+#ifndef WATCH_WATCH_H
+#define WATCH_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+#include "event/event.h"
+#include "lib/arena.h"
+#include "lib/queue.h"
+#include "proc/table.h"
+
+enum fs_op {
+	FS_OPEN = 1 << 0,
+	FS_MODIFY = 1 << 1,
+	FS_CLOSE_WRITE = 1 << 2,
+	FS_CREATE = 1 << 3,
+	FS_DELETE = 1 << 4,
+	FS_RENAME_FROM = 1 << 5, /* the name went away by rename; path2 is where to, NULL when out of scope */
+	FS_RENAME_TO = 1 << 6,	 /* the name came by rename; path2 is where from, NULL when from outside the scope */
+	FS_ATTRIB = 1 << 7,
+	FS_EXEC = 1 << 8,
+	FS_RESCAN = 1 << 9, /* not an event: everything below path is to be looked at again (why in text) */
+	FS_DEVICE = 1 << 10, /* path is the device node of a watched file system, and somebody wrote to it */
+};
+
+/* One event, after the kernel's merging: several ops of one process on one name, order unknown. */
+struct fs_event {
+	uint32_t ops;
+	bool is_dir;
+	int32_t pid;
+	struct process *process; /* counted; NULL when unknown */
+	const char *path;	 /* absolute, as the host sees it */
+	const char *path2;
+	const char *text;
+	uint64_t boot_ns; /* when it was read */
+};
+
+struct fs_batch {
+	struct arena arena;
+	uint64_t real_ns, boot_ns;
+	uint32_t n;
+	struct fs_event *events;
+};
+
+void fs_batch_free(struct fs_batch *b); /* drops the process references too */
+
+/* What the sensor tells the daemon, on the sensor's thread. Closing: same key, closed true. */
+struct watch_gap {
+	enum gap_reason reason;
+	const char *scope;
+	const char *detail;
+	uint64_t lost;
+	uint64_t key;
+	bool closed;
+};
+
+struct watch_mark {
+	const char *mountpoint; /* path that is used to open and mark */
+	const char *fstype;
+	const char *source;
+	uint64_t dev;
+	bool marked;
+	const char *why; /* when it is not */
+};
+
+struct watch_stats {
+	uint64_t events, kept, dropped, overflows, marks, wanted; /* wanted: file systems that hold a configured path */
+	uint64_t handle_hits, handle_misses;
+	size_t depth;
+};
+
+struct watch_options {
+	const struct conf *conf;
+	struct proc_table *procs;
+	struct queue *out; /* of struct fs_batch; when it is full the sensor counts, tells a gap and asks for FS_RESCAN later */
+	void (*gap)(const struct watch_gap *g, void *data);
+	void *data;
+	const char *state_dir; /* events of the daemon's own files below here are dropped (but canary files) */
+};
+
+struct watch;
+
+/* sensor NULL: fanotify, else inotify with a GAP_WEAK_SENSOR; "fanotify" or "inotify": just that one. Marks are in place when this returns. */
+int watch_start(const struct watch_options *o, const char *sensor, struct watch **ret, struct buf *err);
+void watch_stop(struct watch *w);
+/* New configuration: marks are added first, then taken away. */
+int watch_reload(struct watch *w, const struct conf *conf);
+const char *watch_sensor(const struct watch *w);
+void watch_get_stats(struct watch *w, struct watch_stats *ret);
+/* Each file system in scope, for status and canary. fn non-zero ends. */
+int watch_each_mark(struct watch *w, int (*fn)(const struct watch_mark *m, void *data), void *data);
+/* Sensitive files and folders in `path` (or path itself) are marked for opens (again): after create, rename, at start. Any thread. */
+void watch_mark_sensitive(struct watch *w, const char *path);
+
+#endif
