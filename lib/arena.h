@@ -12,7 +12,10 @@ struct arena {
 	size_t used; /* bytes handed out */
 };
 
-#define ARENA_INIT { NULL, 0 }
+#define ARENA_INIT                                                                                                     \
+	{                                                                                                              \
+		NULL, 0                                                                                                \
+	}
 
 /* NULL when out of memory. Aligned to 8. Not zeroed. */
 void *arena_alloc(struct arena *a, size_t size);
@@ -21,7 +24,7 @@ void *arena_dup(struct arena *a, const void *data, size_t len);
 /* Copy of a string of len bytes with a NUL behind it. */
 char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_strdup(struct arena *a, const char *s);
-/* Keep the first block for reuse, free the rest. */
+/* Keep one block of ordinary size for reuse, free the rest. */
 void arena_reset(struct arena *a);
 void arena_free(struct arena *a);
 

@@ -20,7 +20,10 @@ struct buf {
 	bool failed;
 };
 
-#define BUF_INIT { NULL, 0, 0, false }
+#define BUF_INIT                                                                                                       \
+	{                                                                                                              \
+		NULL, 0, 0, false                                                                                      \
+	}
 
 void buf_free(struct buf *b);
 /* Forget the content, keep the memory. */
@@ -36,6 +39,10 @@ void buf_u8(struct buf *b, uint8_t v);
 void buf_u32(struct buf *b, uint32_t v);
 void buf_u64(struct buf *b, uint64_t v);
 void buf_bytes(struct buf *b, const void *data, size_t len);
+/* LEB128: seven bits a byte, low ones first; 1 to 10 bytes. */
+void buf_varint(struct buf *b, uint64_t v);
+/* Room for n more bytes and the NUL. False (and failed set) when out of memory. */
+bool buf_reserve(struct buf *b, size_t n);
 
 /* Reader over bytes made by the above. A read past the end sets `bad` and yields 0 / empty: check once. */
 struct reader {
@@ -47,7 +54,11 @@ struct reader {
 uint8_t reader_u8(struct reader *r);
 uint32_t reader_u32(struct reader *r);
 uint64_t reader_u64(struct reader *r);
-/* Borrowed from the underlying memory. */
+/* Only the shortest form is taken, so that one value has one encoding. */
+uint64_t reader_varint(struct reader *r);
+/* The next len bytes, NULL (and bad) when there are fewer. Borrowed from the underlying memory. */
+const void *reader_raw(struct reader *r, size_t len);
+/* Borrowed from the underlying memory; never NULL unless bad. */
 const void *reader_bytes(struct reader *r, size_t *ret_len);
 
 #define _cleanup_buf_ __attribute__((cleanup(buf_free)))

@@ -19,7 +19,7 @@ int loop_new(struct loop **ret);
 void loop_free(struct loop *l);
 /* The descriptor stays the caller's. A source lives until loop_remove or loop_free. */
 int loop_add_fd(struct loop *l, int fd, uint32_t epoll_events, loop_fn fn, void *data, struct loop_source **ret);
-/* First after first_ns, then every interval_ns (0: once). */
+/* CLOCK_MONOTONIC. First after first_ns, then every interval_ns (0: once); both 0: not armed. */
 int loop_add_timer(struct loop *l, uint64_t first_ns, uint64_t interval_ns, loop_fn fn, void *data,
 		   struct loop_source **ret);
 int loop_set_timer(struct loop_source *timer, uint64_t first_ns, uint64_t interval_ns);
@@ -33,6 +33,7 @@ int loop_source_fd(const struct loop_source *source);
 void loop_remove(struct loop_source *source);
 /* Runs until loop_stop (0) or a callback's error. */
 int loop_run(struct loop *l);
+/* On the loop's thread; before loop_run it makes that return at once. */
 void loop_stop(struct loop *l);
 
 DEFINE_CLEANUP(struct loop *, loop_free)

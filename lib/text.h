@@ -18,9 +18,14 @@ bool text_utf8_valid(const char *s, size_t len);
  * UTF-8, bidirectional overrides and backslash become \n, \t, \\, \xHH or \u{HHHH}. Printable UTF-8 stays.
  */
 void text_escape(struct buf *b, const char *s, size_t len);
+/* The same for text that may hold escaped parts already: backslash stays as it is. */
+void text_sanitize(struct buf *b, const char *s, size_t len);
 
 #define TEXT_TIME_MAX 32
-/* UTC, "2026-01-31T12:00:00.123456789Z" (ns), or with `digits` 3 or 6 shortened, 0 for whole seconds. */
+/*
+ * UTC, "2026-01-31T12:00:00.123456789Z" (digits 9), or with 1 to 8 digits cut, 0 for whole seconds. Before 1970 when
+ * real_ns is a negative int64_t (file times).
+ */
 void text_time(char ret[TEXT_TIME_MAX], uint64_t real_ns, int digits);
 /*
  * A moment: ISO-8601 ("2026-01-31", "2026-01-31T12:00:00[.frac][Z]", UTC), "@SECONDS", or a duration that is
@@ -37,14 +42,14 @@ void text_size(struct buf *b, uint64_t bytes);
 void text_duration(struct buf *b, uint64_t ns);
 
 /*
- * Glob on bytes: * ? [set] [!set] \x; ** crosses slashes, * and ? do not. Bounded time (no exponential
- * backtracking).
+ * Glob on bytes: * ? [set] [!set] \x; ** crosses slashes, * ? and sets do not; a whole component ** also matches no
+ * component at all (a/ ** /b without the blanks matches a/b). Bounded time (no exponential backtracking).
  */
 bool text_glob(const char *pattern, const char *s);
 /* True when s holds a glob character. */
 bool text_is_glob(const char *s);
 
-/* The nearest of n words (edit distance at most a third of the length), or NULL. */
+/* The nearest of n words (edit distance at most a third of the length, or 1), or NULL. */
 const char *text_nearest(const char *word, const char *const *words, size_t n);
 
 #endif

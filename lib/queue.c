@@ -1,0 +1,214 @@
+/*
+ * Bounded queue: a ring under one mutex and two conditions. Owns the ring, not the items. Made for producers and
+ * consumers that do work in the order of microseconds and more for each item.
+ */
+#include "lib/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "lib/util.h"
+
+struct queue {
+	pthread_mutex_t lock;
+	pthread_cond_t not_empty;
+	pthread_cond_t not_full;
+	size_t capacity;
+	size_t head; /* of the oldest item */
+	size_t count;
+	size_t high_water;
+	unsigned poppers; /* waiting, so that a push wakes nobody for nothing */
+	unsigned pushers;
+	bool closed;
+	void *items[];
+};
+
+static int queue_init(struct queue *q)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	r = pthread_condattr_init(&attr);
+	if (r)
+		return -r;
+	r = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	if (r)
+		goto out_attr;
+	r = pthread_mutex_init(&q->lock, NULL);
+	if (r)
+		goto out_attr;
+	r = pthread_cond_init(&q->not_empty, &attr);
+	if (r)
+		goto out_lock;
+	r = pthread_cond_init(&q->not_full, &attr);
+	if (!r)
+		goto out_attr;
+	pthread_cond_destroy(&q->not_empty);
+out_lock:
+	pthread_mutex_destroy(&q->lock);
+out_attr:
+	pthread_condattr_destroy(&attr);
+	return -r;
+}
+
+int queue_new(size_t capacity, struct queue **ret)
+{
+	struct queue *q;
+	int r;
+
+	if (!capacity || capacity > SIZE_MAX / sizeof(void *) / 2)
+		return -EINVAL;
+	q = calloc(1, sizeof(*q) + capacity * sizeof(void *));
+	if (!q)
+		return -ENOMEM;
+	q->capacity = capacity;
+	r = queue_init(q);
+	if (r < 0) {
+		free(q);
+		return r;
+	}
+	*ret = q;
+	return 0;
+}
+
+void queue_free(struct queue *q)
+{
+	if (!q)
+		return;
+	pthread_cond_destroy(&q->not_full);
+	pthread_cond_destroy(&q->not_empty);
+	pthread_mutex_destroy(&q->lock);
+	free(q);
+}
+
+/* Locked, not full. */
+static void queue_put(struct queue *q, void *item)
+{
+	size_t tail = q->head + q->count;
+
+	q->items[tail < q->capacity ? tail : tail - q->capacity] = item;
+	q->count++;
+	q->high_water = MAX(q->high_water, q->count);
+	if (q->poppers)
+		pthread_cond_signal(&q->not_empty);
+}
+
+/* Locked, not empty. */
+static void *queue_take(struct queue *q)
+{
+	void *item = q->items[q->head];
+
+	q->head = q->head + 1 < q->capacity ? q->head + 1 : 0;
+	q->count--;
+	if (q->pushers)
+		pthread_cond_signal(&q->not_full);
+	return item;
+}
+
+int queue_push(struct queue *q, void *item)
+{
+	int r = -EPIPE;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->closed && q->count == q->capacity) {
+		q->pushers++;
+		pthread_cond_wait(&q->not_full, &q->lock);
+		q->pushers--;
+	}
+	if (!q->closed) {
+		queue_put(q, item);
+		r = 0;
+	}
+	pthread_mutex_unlock(&q->lock);
+	return r;
+}
+
+int queue_try_push(struct queue *q, void *item)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&q->lock);
+	if (q->closed)
+		r = -EPIPE;
+	else if (q->count == q->capacity)
+		r = -EAGAIN;
+	else
+		queue_put(q, item);
+	pthread_mutex_unlock(&q->lock);
+	return r;
+}
+
+static int queue_wait(struct queue *q, const struct timespec *deadline)
+{
+	int r;
+
+	q->poppers++;
+	r = deadline ? pthread_cond_timedwait(&q->not_empty, &q->lock, deadline)
+		     : pthread_cond_wait(&q->not_empty, &q->lock);
+	q->poppers--;
+	return r;
+}
+
+static void *queue_get(struct queue *q, const struct timespec *deadline, int *ret_timed_out)
+{
+	void *item = NULL;
+	int timed_out = 0;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->count && !q->closed && !timed_out)
+		timed_out = queue_wait(q, deadline) == ETIMEDOUT;
+	if (q->count) {
+		item = queue_take(q);
+		timed_out = 0;
+	} else if (q->closed) {
+		timed_out = 0;
+	}
+	pthread_mutex_unlock(&q->lock);
+	*ret_timed_out = timed_out;
+	return item;
+}
+
+void *queue_pop(struct queue *q)
+{
+	int timed_out;
+
+	return queue_get(q, NULL, &timed_out);
+}
+
+void *queue_pop_until(struct queue *q, uint64_t deadline_ns, int *ret_timed_out)
+{
+	struct timespec ts = { (time_t)(deadline_ns / NSEC_PER_SEC), (long)(deadline_ns % NSEC_PER_SEC) };
+
+	return queue_get(q, &ts, ret_timed_out);
+}
+
+void queue_close(struct queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->closed = true;
+	pthread_cond_broadcast(&q->not_empty);
+	pthread_cond_broadcast(&q->not_full);
+	pthread_mutex_unlock(&q->lock);
+}
+
+size_t queue_depth(struct queue *q)
+{
+	size_t n;
+
+	pthread_mutex_lock(&q->lock);
+	n = q->count;
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}
+
+size_t queue_high_water(struct queue *q)
+{
+	size_t n;
+
+	pthread_mutex_lock(&q->lock);
+	n = q->high_water;
+	pthread_mutex_unlock(&q->lock);
+	return n;
+}

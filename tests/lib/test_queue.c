@@ -1,0 +1,146 @@
+/* lib/queue: order, bounds, close, deadlines, many threads. */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "lib/clock.h"
+#include "lib/queue.h"
+
+static void test_order(void **state _unused_)
+{
+	_cleanup_queue_ struct queue *q = NULL;
+	int items[5];
+
+	assert_int_equal(queue_new(0, &q), -EINVAL);
+	assert_int_equal(queue_new(3, &q), 0);
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(queue_try_push(q, &items[i]), 0);
+		assert_int_equal(queue_try_push(q, &items[3]), -EAGAIN);
+		assert_int_equal(queue_depth(q), 3);
+		assert_ptr_equal(queue_pop(q), &items[0]);
+		assert_int_equal(queue_push(q, &items[4]), 0);
+		assert_ptr_equal(queue_pop(q), &items[1]);
+		assert_ptr_equal(queue_pop(q), &items[2]);
+		assert_ptr_equal(queue_pop(q), &items[4]);
+	}
+	assert_int_equal(queue_high_water(q), 3);
+}
+
+static void test_close(void **state _unused_)
+{
+	_cleanup_queue_ struct queue *q = NULL;
+	int item, timed_out = 7;
+
+	assert_int_equal(queue_new(2, &q), 0);
+	assert_int_equal(queue_push(q, &item), 0);
+	queue_close(q);
+	assert_int_equal(queue_push(q, &item), -EPIPE);
+	assert_int_equal(queue_try_push(q, &item), -EPIPE);
+	assert_ptr_equal(queue_pop(q), &item);
+	assert_null(queue_pop(q));
+	assert_null(queue_pop_until(q, 0, &timed_out));
+	assert_int_equal(timed_out, 0);
+}
+
+static void test_deadline(void **state _unused_)
+{
+	_cleanup_queue_ struct queue *q = NULL;
+	uint64_t from = clock_mono_ns();
+	int item, timed_out = 0;
+
+	assert_int_equal(queue_new(2, &q), 0);
+	assert_null(queue_pop_until(q, from + 20 * NSEC_PER_MSEC, &timed_out));
+	assert_int_equal(timed_out, 1);
+	assert_true(clock_mono_ns() - from >= 20 * NSEC_PER_MSEC);
+	assert_int_equal(queue_push(q, &item), 0);
+	assert_ptr_equal(queue_pop_until(q, 0, &timed_out), &item); /* what is there comes, deadline past or not */
+	assert_int_equal(timed_out, 0);
+}
+
+#define PER_THREAD 20000
+#define THREADS	   3
+
+struct crowd {
+	struct queue *q;
+	atomic_ulong sum, taken;
+	int values[PER_THREAD];
+};
+
+static void *produce(void *data)
+{
+	struct crowd *c = data;
+
+	for (int i = 0; i < PER_THREAD; i++) {
+		if (queue_push(c->q, &c->values[i]) < 0)
+			return c;
+	}
+	return NULL;
+}
+
+static void *consume(void *data)
+{
+	struct crowd *c = data;
+	int *value;
+
+	while ((value = queue_pop(c->q))) {
+		atomic_fetch_add(&c->sum, (unsigned long)*value);
+		atomic_fetch_add(&c->taken, 1);
+	}
+	return NULL;
+}
+
+static void test_threads(void **state _unused_)
+{
+	static struct crowd c;
+	pthread_t producers[THREADS], consumers[THREADS];
+	void *failed;
+
+	for (int i = 0; i < PER_THREAD; i++)
+		c.values[i] = i;
+	assert_int_equal(queue_new(16, &c.q), 0);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_create(&consumers[i], NULL, consume, &c), 0);
+		assert_int_equal(pthread_create(&producers[i], NULL, produce, &c), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(producers[i], &failed);
+		assert_null(failed);
+	}
+	queue_close(c.q);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(consumers[i], NULL);
+	assert_int_equal(c.taken, THREADS * PER_THREAD);
+	assert_int_equal(c.sum, (unsigned long)THREADS * PER_THREAD * (PER_THREAD - 1) / 2);
+	assert_int_equal(queue_depth(c.q), 0);
+	assert_true(queue_high_water(c.q) <= 16);
+	queue_free(c.q);
+}
+
+/* A producer blocked on a full queue leaves with -EPIPE when it closes. */
+static void test_close_wakes(void **state _unused_)
+{
+	static struct crowd c;
+	pthread_t producer;
+	void *failed = NULL;
+
+	assert_int_equal(queue_new(1, &c.q), 0);
+	assert_int_equal(pthread_create(&producer, NULL, produce, &c), 0);
+	while (queue_depth(c.q) < 1)
+		;
+	queue_close(c.q);
+	pthread_join(producer, &failed);
+	assert_ptr_equal(failed, &c);
+	queue_free(c.q);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order), cmocka_unit_test(test_close),
+					    cmocka_unit_test(test_deadline), cmocka_unit_test(test_threads),
+					    cmocka_unit_test(test_close_wakes) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
