@@ -13,6 +13,12 @@ struct read_options {
 	enum digest_algo algo;
 	uint64_t hash_size; /* larger regular files are not read (RECORD_TOO_LARGE); 0: no limit */
 	bool mime_all;	    /* MIME type of every regular file, not of programs only */
+	/*
+	 * Called while content is read, after each block; may sleep (a rate). Non-zero ends this file: unread = ECANCELED.
+	 * NULL: not wanted.
+	 */
+	int (*step)(void *data, uint64_t bytes);
+	void *step_data;
 };
 
 struct file_reader;

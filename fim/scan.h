@@ -51,14 +51,12 @@ struct scan_options {
 	const struct scope *scope;
 	const char *const *only;   /* when n_only: just these paths (and what is below), inside scope */
 	size_t n_only;
-	struct scope *policy;	   /* attributes to compare; NULL: scope's own */
+	const struct scope *policy; /* attributes to compare; NULL: scope's own */
 	struct read_options read;
 	unsigned threads;	   /* 0: number of processors */
 	const struct db_options *db; /* QUICK, FULL: where workers read the baseline */
 	int64_t baseline;
-	const struct sign_key *pub; /* QUICK, FULL: not used for rows (chunks carry digests); NULL allowed */
 	uint64_t rate;		   /* bytes and 4 KiB-per-entry budget a second; 0: full speed */
-	bool cross_pseudo;	   /* tests only: do not leave out file systems by type */
 	struct scan_progress *progress; /* may be NULL */
 };
 
