@@ -1,0 +1,329 @@
+/*
+ * dpkg: /var/lib/dpkg/status (packages, versions, conffiles), info/NAME[:ARCH].md5sums (files), diversions (files that
+ * another package pushed aside). Formats: deb-control(5), deb-md5sums(5), dpkg-divert(1).
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "lib/arena.h"
+#include "lib/cleanup.h"
+#include "pkg/reader.h"
+
+#define ADMIN	 "var/lib/dpkg"
+#define FILE_MAX (64 * MIB)
+#define MD5_HEX	 32
+
+struct slice {
+	const char *p;
+	size_t len;
+};
+
+struct lines {
+	const char *p, *end;
+	unsigned number;
+};
+
+/* A diverted path and where the file of every other package lies now. */
+struct diversion {
+	const char *from, *to, *package;
+	UT_hash_handle hh;
+};
+
+/* md5sums files are named by package and, for Multi-Arch: same, architecture. */
+struct known {
+	const char *name;
+	int package;
+	UT_hash_handle hh;
+};
+
+struct dpkg {
+	struct packages *out;
+	struct buf *warnings;
+	struct arena arena;
+	struct diversion *diversions;
+	struct known *known;
+};
+
+static bool next_line(struct lines *l, struct slice *ret)
+{
+	if (l->p >= l->end)
+		return false;
+	const char *nl = memchr(l->p, '\n', (size_t)(l->end - l->p));
+	*ret = (struct slice){ l->p, (size_t)((nl ? nl : l->end) - l->p) };
+	l->p = nl ? nl + 1 : l->end;
+	l->number++;
+	return true;
+}
+
+static bool field(struct slice line, const char *name, struct slice *ret)
+{
+	size_t n = strlen(name);
+
+	if (line.len <= n || strncasecmp(line.p, name, n) != 0 || line.p[n] != ':')
+		return false;
+	*ret = (struct slice){ line.p + n + 1, line.len - n - 1 };
+	while (ret->len && (*ret->p == ' ' || *ret->p == '\t'))
+		ret->p++, ret->len--;
+	return true;
+}
+
+static bool hex16(const char *s, uint8_t ret[16])
+{
+	for (int i = 0; i < MD5_HEX; i++) {
+		char c = s[i];
+		int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		if (v < 0)
+			return false;
+		ret[i / 2] = (uint8_t)(i % 2 ? ret[i / 2] | v : v << 4);
+	}
+	return true;
+}
+
+static int add_file(struct dpkg *d, int package, struct slice path, const uint8_t md5[16], bool conffile)
+{
+	while (path.len && *path.p == '/')
+		path.p++, path.len--;
+	struct diversion *moved = NULL;
+	HASH_FIND(hh, d->diversions, path.p, path.len, moved);
+	/* The package that diverts keeps the name; the others' file lies at the new one. */
+	if (moved) {
+		const struct known *own = NULL;
+		HASH_FIND_STR(d->known, moved->package, own);
+		if (!own || own->package != package)
+			path = (struct slice){ moved->to, strlen(moved->to) };
+	}
+	return packages_add_file(d->out, package, path.p, path.len, "MD5", md5, 16, conffile);
+}
+
+/* Three lines each: from, to, package (":" for a local diversion). */
+static int load_diversions(struct dpkg *d, int admin)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t len;
+	int r = package_read_file(admin, "diversions", FILE_MAX, &data, &len);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	struct lines l = { data, data + len, 0 };
+	struct slice from, to, package;
+	while (next_line(&l, &from)) {
+		if (!next_line(&l, &to) || !next_line(&l, &package) || from.len < 2 || *from.p != '/' || to.len < 2 ||
+		    *to.p != '/') {
+			packages_skip(d->out, d->warnings, "/" ADMIN "/diversions", l.number,
+				      "not three lines of path, path, package");
+			return 0;
+		}
+		struct diversion *moved = arena_zalloc(&d->arena, sizeof(*moved)), *old = NULL;
+		if (!moved)
+			return -ENOMEM;
+		moved->from = arena_strndup(&d->arena, from.p + 1, from.len - 1);
+		moved->to = arena_strndup(&d->arena, to.p + 1, to.len - 1);
+		moved->package = arena_strndup(&d->arena, package.p, package.len);
+		if (!moved->from || !moved->to || !moved->package)
+			return -ENOMEM;
+		HASH_FIND_STR(d->diversions, moved->from, old);
+		if (!old)
+			HASH_ADD_KEYPTR(hh, d->diversions, moved->from, strlen(moved->from), moved);
+	}
+	return 0;
+}
+
+static int remember(struct dpkg *d, const char *name, int package)
+{
+	struct known *k = NULL;
+
+	HASH_FIND_STR(d->known, name, k);
+	if (k) {
+		k->package = package;
+		return 0;
+	}
+	k = arena_zalloc(&d->arena, sizeof(*k));
+	if (!k)
+		return -ENOMEM;
+	k->name = name;
+	k->package = package;
+	HASH_ADD_KEYPTR(hh, d->known, name, strlen(name), k);
+	return 0;
+}
+
+/* One paragraph of status, as far as it matters. conffiles: the lines of that field. */
+struct paragraph {
+	struct slice name, version, arch, status, conffiles;
+	unsigned conffiles_line;
+};
+
+static int load_conffiles(struct dpkg *d, int package, const struct paragraph *g)
+{
+	struct lines l = { g->conffiles.p, g->conffiles.p + g->conffiles.len, g->conffiles_line };
+	struct slice line;
+
+	while (next_line(&l, &line)) {
+		uint8_t md5[16];
+		while (line.len && *line.p == ' ')
+			line.p++, line.len--;
+		/* "PATH MD5 [obsolete|remove-on-upgrade]"; "newconffile" stands for a digest that is not there yet. */
+		const char *space = memchr(line.p, ' ', line.len);
+		if (!space)
+			continue;
+		size_t rest = line.len - (size_t)(space + 1 - line.p);
+		if (rest < MD5_HEX || !hex16(space + 1, md5)) {
+			if (strncmp(space + 1, "newconffile", 11) != 0)
+				packages_skip(d->out, d->warnings, "/" ADMIN "/status", l.number,
+					      "conffile without an MD5 digest");
+			continue;
+		}
+		int r = add_file(d, package, (struct slice){ line.p, (size_t)(space - line.p) }, md5, true);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int end_paragraph(struct dpkg *d, const struct paragraph *g)
+{
+	/* "install ok installed", and what is in the middle of being upgraded: its files are there. */
+	bool installed = g->status.len && !memmem(g->status.p, g->status.len, "config-files", 12) &&
+			 !memmem(g->status.p, g->status.len, "not-installed", 13);
+
+	if (!g->name.len || !installed)
+		return 0;
+	int package = packages_add(d->out, g->name.p, g->name.len, g->version.p ? g->version.p : "", g->version.len);
+	if (package < 0)
+		return package;
+	char *name = arena_strndup(&d->arena, g->name.p, g->name.len);
+	struct buf with_arch = BUF_INIT;
+	buf_add(&with_arch, g->name.p, g->name.len);
+	buf_char(&with_arch, ':');
+	buf_add(&with_arch, g->arch.p ? g->arch.p : "", g->arch.len);
+	char *qualified = with_arch.failed ? NULL : arena_strndup(&d->arena, with_arch.data, with_arch.len);
+	buf_free(&with_arch);
+	if (!name || !qualified)
+		return -ENOMEM;
+	int r = remember(d, name, package);
+	if (r == 0)
+		r = remember(d, qualified, package);
+	return r < 0 ? r : load_conffiles(d, package, g);
+}
+
+static int load_status(struct dpkg *d, const char *data, size_t len)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} fields[] = { { "Package", offsetof(struct paragraph, name) },
+		       { "Version", offsetof(struct paragraph, version) },
+		       { "Architecture", offsetof(struct paragraph, arch) },
+		       { "Status", offsetof(struct paragraph, status) } };
+	struct lines l = { data, data + len, 0 };
+	struct paragraph g = { 0 };
+	struct slice line, value;
+	bool in_conffiles = false;
+	int r = 0;
+
+	while (r == 0 && next_line(&l, &line)) {
+		if (line.len == 0) {
+			r = end_paragraph(d, &g);
+			g = (struct paragraph){ 0 };
+			continue;
+		}
+		if (*line.p == ' ' || *line.p == '\t') {
+			if (in_conffiles)
+				g.conffiles.len = (size_t)(line.p + line.len - g.conffiles.p);
+			continue;
+		}
+		in_conffiles = field(line, "Conffiles", &value);
+		if (in_conffiles) {
+			g.conffiles = (struct slice){ l.p, 0 };
+			g.conffiles_line = l.number;
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+			if (field(line, fields[i].name, &value))
+				*(struct slice *)((char *)&g + fields[i].offset) = value;
+	}
+	return r < 0 ? r : end_paragraph(d, &g);
+}
+
+/* "MD5  PATH" lines, paths relative to the root. */
+static int load_md5sums(struct dpkg *d, int info, const char *file, int package)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t len;
+	int r = package_read_file(info, file, FILE_MAX, &data, &len);
+
+	if (r < 0) {
+		packages_skip(d->out, d->warnings, file, 0, strerror(-r));
+		return r == -ENOMEM ? r : 0;
+	}
+	struct lines l = { data, data + len, 0 };
+	struct slice line;
+	while (next_line(&l, &line)) {
+		uint8_t md5[16];
+		if (line.len < MD5_HEX + 3 || !hex16(line.p, md5) || line.p[MD5_HEX] != ' ' ||
+		    (line.p[MD5_HEX + 1] != ' ' && line.p[MD5_HEX + 1] != '*')) {
+			packages_skip(d->out, d->warnings, file, l.number, "not \"MD5  path\"");
+			continue;
+		}
+		struct slice path = { line.p + MD5_HEX + 2, line.len - MD5_HEX - 2 };
+		r = add_file(d, package, path, md5, false);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load_info(struct dpkg *d, int admin)
+{
+	_cleanup_close_ int fd = openat(admin, "info", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(dup(fd));
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	for (struct dirent *e; (e = readdir(dir));) {
+		static const char suffix[] = ".md5sums";
+		size_t len = strlen(e->d_name), cut = sizeof(suffix) - 1;
+		struct known *k = NULL;
+		if (len <= cut || !streq(e->d_name + len - cut, suffix))
+			continue;
+		HASH_FIND(hh, d->known, e->d_name, len - cut, k);
+		if (!k)
+			continue; /* of a package that is not installed */
+		int r = load_md5sums(d, fd, e->d_name, k->package);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load(struct packages *p, int rootfd, struct buf *warnings)
+{
+	struct dpkg d = { .out = p, .warnings = warnings };
+	_cleanup_close_ int admin = openat(rootfd, ADMIN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *status = NULL;
+	size_t len;
+
+	if (admin < 0)
+		return errno == ENOENT ? 0 : -errno;
+	int r = package_read_file(admin, "status", FILE_MAX, &status, &len);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = load_diversions(&d, admin);
+	if (r == 0)
+		r = load_status(&d, status, len);
+	if (r == 0)
+		r = load_info(&d, admin);
+	HASH_CLEAR(hh, d.diversions);
+	HASH_CLEAR(hh, d.known);
+	arena_free(&d.arena);
+	return r;
+}
+
+const struct package_format package_dpkg = {
+	.name = "dpkg",
+	.stamp = ADMIN "/status",
+	.lock = ADMIN "/lock",
+	.load = load,
+};

@@ -1,0 +1,321 @@
+/*
+ * The snapshot: one sorted array of (hash of path, digest), so that 120,000 paths cost 4 MB and not the length of their
+ * names. Two paths with one 64-bit hash would share a digest, which is harmless: the digest still names bytes that a
+ * package shipped. Owned by whoever holds a reference; nothing changes after packages_load returns.
+ */
+#include "pkg/packages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "lib/arena.h"
+#include "lib/cleanup.h"
+#include "pkg/reader.h"
+
+#define FILES_MAX    4000000
+#define PACKAGES_MAX 200000
+#define WARNINGS_MAX 20
+
+static const struct package_format *const formats[] = { &package_dpkg };
+
+struct item {
+	uint64_t key;
+	uint32_t package : 31;
+	uint32_t conffile : 1;
+	uint32_t order; /* of two with one key the later wins */
+	uint8_t digest[16];
+};
+
+struct package {
+	const char *name;
+	const char *version;
+};
+
+struct stamp {
+	struct timespec mtime;
+	off_t size;
+	ino_t ino;
+};
+
+/* A folder of the root that is a symbolic link to another ("bin" -> "usr/bin"): how databases and the host name files
+ * apart. */
+struct alias {
+	const char *from, *to;
+	size_t from_len;
+};
+
+struct packages {
+	atomic_uint refs;
+	struct arena arena;
+	int rootfd;
+	struct item *items;
+	size_t n_items, cap_items;
+	struct package *packages;
+	size_t n_packages, cap_packages;
+	size_t skipped;
+	struct alias aliases[8];
+	size_t n_aliases;
+	struct stamp stamps[ARRAY_SIZE(formats)];
+};
+
+static uint64_t path_hash(const char *prefix, const char *path, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+
+	for (; *prefix; prefix++)
+		h = (h ^ (uint8_t)*prefix) * 0x100000001b3ULL;
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)path[i]) * 0x100000001b3ULL;
+	return h ^ (h >> 29);
+}
+
+/* Hash of the path as the host names it: no leading slash, aliases applied to the first component. */
+static uint64_t path_key(const struct packages *p, const char *path, size_t len)
+{
+	while (len && *path == '/')
+		path++, len--;
+	for (size_t i = 0; i < p->n_aliases; i++) {
+		const struct alias *a = &p->aliases[i];
+		if (len > a->from_len && path[a->from_len] == '/' && memcmp(path, a->from, a->from_len) == 0)
+			return path_hash(a->to, path + a->from_len, len - a->from_len);
+	}
+	return path_hash("", path, len);
+}
+
+static void find_aliases(struct packages *p)
+{
+	static const char *const names[] = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char target[64];
+		ssize_t n = readlinkat(p->rootfd, names[i], target, sizeof(target) - 1);
+		if (n <= 0 || n == sizeof(target) - 1)
+			continue;
+		target[n] = '\0';
+		const char *to = target;
+		while (*to == '/')
+			to++;
+		char *copy = arena_strdup(&p->arena, to);
+		if (copy && strncmp(to, "usr/", 4) == 0)
+			p->aliases[p->n_aliases++] = (struct alias){ names[i], copy, strlen(names[i]) };
+	}
+}
+
+/* Makes room for one more element of an array; false when out of memory. */
+static bool grow(void **array, size_t *cap, size_t n, size_t size)
+{
+	if (n < *cap)
+		return true;
+	size_t want = *cap ? *cap * 2 : 1024;
+	void *bigger = reallocarray(*array, want, size);
+	if (!bigger)
+		return false;
+	*array = bigger;
+	*cap = want;
+	return true;
+}
+
+int packages_add(struct packages *p, const char *name, size_t name_len, const char *version, size_t version_len)
+{
+	if (p->n_packages >= PACKAGES_MAX)
+		return -E2BIG;
+	if (!grow((void **)&p->packages, &p->cap_packages, p->n_packages, sizeof(*p->packages)))
+		return -ENOMEM;
+	struct package *new = &p->packages[p->n_packages];
+	new->name = arena_strndup(&p->arena, name, name_len);
+	new->version = arena_strndup(&p->arena, version, version_len);
+	if (!new->name || !new->version)
+		return -ENOMEM;
+	return (int)p->n_packages++;
+}
+
+int packages_add_file(struct packages *p, int package, const char *path, size_t len, const char *algo _unused_,
+		      const uint8_t *digest, size_t digest_len, bool conffile)
+{
+	if (p->n_items >= FILES_MAX)
+		return -E2BIG;
+	if (digest_len != sizeof(p->items->digest))
+		return -EINVAL;
+	if (!grow((void **)&p->items, &p->cap_items, p->n_items, sizeof(*p->items)))
+		return -ENOMEM;
+	struct item *item = &p->items[p->n_items];
+	*item = (struct item){ .key = path_key(p, path, len), .package = (uint32_t)package, .conffile = conffile };
+	item->order = (uint32_t)p->n_items++;
+	memcpy(item->digest, digest, digest_len);
+	return 0;
+}
+
+void packages_skip(struct packages *p, struct buf *warnings, const char *file, unsigned line, const char *what)
+{
+	if (p->skipped++ < WARNINGS_MAX)
+		buf_printf(warnings, "%s:%u: %s\n", file, line, what);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/* Sorted by key, of equal keys only the last one added. */
+static void seal(struct packages *p)
+{
+	size_t kept = 0;
+
+	if (p->n_items)
+		qsort(p->items, p->n_items, sizeof(*p->items), by_key);
+	for (size_t i = 0; i < p->n_items; i++) {
+		if (kept && p->items[kept - 1].key == p->items[i].key)
+			kept--;
+		p->items[kept++] = p->items[i];
+	}
+	p->n_items = kept;
+}
+
+static struct stamp take_stamp(int rootfd, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(rootfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return (struct stamp){ 0 };
+	return (struct stamp){ st.st_mtim, st.st_size, st.st_ino };
+}
+
+int packages_load(const char *root, struct packages **ret, struct buf *warnings)
+{
+	_cleanup_packages_ struct packages *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->refs = 1;
+	p->rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->rootfd < 0)
+		return -errno;
+	find_aliases(p);
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		/* Before the load: what is written meanwhile makes the snapshot outdated. */
+		p->stamps[i] = take_stamp(p->rootfd, formats[i]->stamp);
+		int r = formats[i]->load(p, p->rootfd, warnings);
+		if (r < 0)
+			return r;
+	}
+	seal(p);
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+struct packages *packages_ref(struct packages *p)
+{
+	atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+	return p;
+}
+
+void packages_unref(struct packages *p)
+{
+	if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (p->rootfd >= 0)
+		close(p->rootfd);
+	free(p->items);
+	free(p->packages);
+	arena_free(&p->arena);
+	free(p);
+}
+
+int packages_find(const struct packages *p, const char *path, struct package_file *ret)
+{
+	const struct item want = { .key = path_key(p, path, strlen(path)) };
+	size_t low = 0, high = p->n_items;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (p->items[mid].key < want.key)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == p->n_items || p->items[low].key != want.key)
+		return -ENOENT;
+	const struct item *item = &p->items[low];
+	const struct package *package = &p->packages[item->package];
+	*ret = (struct package_file){ .package = package->name,
+				      .version = package->version,
+				      .algo = "MD5",
+				      .digest_len = sizeof(item->digest),
+				      .conffile = item->conffile };
+	memcpy(ret->digest, item->digest, sizeof(item->digest));
+	return 0;
+}
+
+size_t packages_count(const struct packages *p)
+{
+	return p->n_packages;
+}
+
+size_t packages_files(const struct packages *p)
+{
+	return p->n_items;
+}
+
+size_t packages_skipped(const struct packages *p)
+{
+	return p->skipped;
+}
+
+bool packages_outdated(const struct packages *p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		const struct stamp now = take_stamp(p->rootfd, formats[i]->stamp), *then = &p->stamps[i];
+		if (now.ino != then->ino || now.size != then->size || now.mtime.tv_sec != then->mtime.tv_sec ||
+		    now.mtime.tv_nsec != then->mtime.tv_nsec)
+			return true;
+	}
+	return false;
+}
+
+bool packages_busy(const struct packages *p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		_cleanup_close_ int fd =
+			openat(p->rootfd, formats[i]->lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+		if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+			return true;
+	}
+	return false;
+}
+
+int package_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if ((uint64_t)st.st_size > max)
+		return -EFBIG;
+	size_t size = (size_t)st.st_size, len = 0;
+	_cleanup_free_ char *data = malloc(size + 1);
+	if (!data)
+		return -ENOMEM;
+	while (len < size) {
+		ssize_t n = read(fd, data + len, size - len);
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	data[len] = '\0';
+	*ret_data = TAKE_PTR(data);
+	*ret_len = len;
+	return 0;
+}

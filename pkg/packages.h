@@ -1,0 +1,58 @@
+/*
+ * What the package databases of the host say about its files: which package brought a path, and the digest the package
+ * gives it. A snapshot, immutable and counted. Readers of database formats are rows of a table (dpkg now).
+ *
+ * dpkg's digests are MD5. They answer "are these the bytes the package shipped" once, at first sight; they are never a
+ * file's identity (the caller remembers a SHA-256 from then on) and never outvote a baseline.
+ */
+#ifndef PKG_PACKAGES_H
+#define PKG_PACKAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+
+#define PACKAGE_DIGEST_MAX 64
+
+struct package_file {
+	const char *package; /* lives as long as the snapshot */
+	const char *version;
+	const char *algo; /* OpenSSL name of the digest: "MD5" */
+	uint8_t digest[PACKAGE_DIGEST_MAX];
+	size_t digest_len;
+	bool conffile; /* may be changed by the administrator */
+};
+
+struct packages;
+
+/*
+ * Reads every known database below root ("/"). A root without any is an empty snapshot. What was malformed is skipped
+ * and counted, with the first few named in warnings ("file:line: message\n"). Bounded: 64 MiB a file, 4 million paths.
+ */
+int packages_load(const char *root, struct packages **ret, struct buf *warnings);
+struct packages *packages_ref(struct packages *p);
+void packages_unref(struct packages *p);
+
+/* path: absolute, as the host has it (symlinked /bin, /lib resolved). 0, or -ENOENT when no package lists it. */
+int packages_find(const struct packages *p, const char *path, struct package_file *ret);
+
+size_t packages_count(const struct packages *p); /* packages */
+size_t packages_files(const struct packages *p);
+size_t packages_skipped(const struct packages *p); /* malformed entries */
+
+/* True when a database was written since the snapshot was made (by time, size and inode of its main file): load it
+ * again. */
+bool packages_outdated(const struct packages *p);
+/* True while a package manager holds its lock: databases and files may not agree yet. */
+bool packages_busy(const struct packages *p);
+
+static inline void packages_unrefp(struct packages **p)
+{
+	if (*p)
+		packages_unref(*p);
+}
+#define _cleanup_packages_ __attribute__((cleanup(packages_unrefp)))
+
+#endif
