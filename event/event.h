@@ -15,7 +15,17 @@
 #include "lib/arena.h"
 #include "lib/buf.h"
 
-enum event_kind { EVENT_CHANGE, EVENT_OPEN, EVENT_EXEC, EVENT_ALERT, EVENT_ACTION, EVENT_GAP, EVENT_ACCEPT, EVENT_NOTE, EVENT_KIND_COUNT };
+enum event_kind {
+	EVENT_CHANGE,
+	EVENT_OPEN,
+	EVENT_EXEC,
+	EVENT_ALERT,
+	EVENT_ACTION,
+	EVENT_GAP,
+	EVENT_ACCEPT,
+	EVENT_NOTE,
+	EVENT_KIND_COUNT
+};
 
 /* EVENT_CHANGE: what became of a file compared with what it was. */
 enum change {
@@ -26,7 +36,8 @@ enum change {
 	CHANGE_RENAMED,	   /* path -> path2, content the same */
 	CHANGE_ATTRIBUTES, /* content the same, something else is not */
 	CHANGE_REVERTED,   /* again as the baseline has it */
-	CHANGE_TRANSIENT,  /* came and went before it could be compared; count says how many in that folder by that process */
+	CHANGE_TRANSIENT,  /* came and went before it could be compared; count says how many in that folder by that
+			      process */
 	CHANGE_COUNT
 };
 
@@ -34,19 +45,19 @@ enum deviation_status { STATUS_OPEN, STATUS_ACCEPTED, STATUS_EXCUSED, STATUS_REV
 
 /* EVENT_GAP: why something was not watched. */
 enum gap_reason {
-	GAP_DOWN,	     /* the monitor did not run */
-	GAP_QUEUE_OVERFLOW,  /* the kernel's event queue, or one of ours */
-	GAP_PROC_LOST,	     /* proc connector messages lost */
-	GAP_MARK_FAILED,     /* a file system could not be marked */
-	GAP_FS_SKIPPED,	     /* remote or pseudo file system below a configured path */
-	GAP_UNREADABLE,	     /* a file could not be read */
-	GAP_LIMIT,	     /* a limit of ours or of inotify was reached */
-	GAP_UNMOUNTED,	     /* a watched file system went away */
-	GAP_STORE,	     /* history could not be written */
-	GAP_NO_PATH,	     /* a configured path does not exist */
-	GAP_CANARY,	     /* the end-to-end test of the event path failed */
-	GAP_DEVICE_WRITTEN,  /* somebody wrote to the block device under a watched file system */
-	GAP_WEAK_SENSOR,     /* a stand-in sensor is in use: inotify instead of fanotify, no proc connector */
+	GAP_DOWN,	    /* the monitor did not run */
+	GAP_QUEUE_OVERFLOW, /* the kernel's event queue, or one of ours */
+	GAP_PROC_LOST,	    /* proc connector messages lost */
+	GAP_MARK_FAILED,    /* a file system could not be marked */
+	GAP_FS_SKIPPED,	    /* remote or pseudo file system below a configured path */
+	GAP_UNREADABLE,	    /* a file could not be read */
+	GAP_LIMIT,	    /* a limit of ours or of inotify was reached */
+	GAP_UNMOUNTED,	    /* a watched file system went away */
+	GAP_STORE,	    /* history could not be written */
+	GAP_NO_PATH,	    /* a configured path does not exist */
+	GAP_CANARY,	    /* the end-to-end test of the event path failed */
+	GAP_DEVICE_WRITTEN, /* somebody wrote to the block device under a watched file system */
+	GAP_WEAK_SENSOR,    /* a stand-in sensor is in use: inotify instead of fanotify, no proc connector */
 	GAP_REASON_COUNT
 };
 
@@ -62,11 +73,12 @@ struct event {
 	atomic_uint refs;
 	struct arena arena; /* owns the strings and records below */
 	enum event_kind kind;
-	uint64_t time;	    /* CLOCK_REALTIME ns: when it happened as far as known (kernel events carry no time: when read) */
+	uint64_t
+		time; /* CLOCK_REALTIME ns: when it happened as far as known (kernel events carry no time: when read) */
 	uint64_t boot_time; /* CLOCK_BOOTTIME ns */
-	int64_t id;	    /* row in history; 0 before it is stored. Set by the db writer before outputs that want it */
-	const char *path;   /* bytes; NULL when it has none */
-	const char *path2;  /* second path of a rename; host path in containers (later) */
+	int64_t id;	   /* row in history; 0 before it is stored. Set by the db writer before outputs that want it */
+	const char *path;  /* bytes; NULL when it has none */
+	const char *path2; /* second path of a rename; host path in containers (later) */
 	struct process *process; /* counted; NULL when unknown */
 	const char *process_why; /* why process is unknown ("found by rescan", "inotify"), NULL otherwise */
 	const char *baseline;	 /* name */
@@ -75,7 +87,7 @@ struct event {
 	/* EVENT_CHANGE */
 	enum change change;
 	enum deviation_status status;
-	attr_mask attributes;	/* which differ */
+	attr_mask attributes; /* which differ */
 	bool has_before, has_after;
 	struct record before, after; /* whole records, as far as known */
 	const char *cause;	     /* why it may be fine, or how it was found: "rescan after queue overflow" */
@@ -106,12 +118,13 @@ static inline void event_unrefp(struct event **e)
 }
 #define _cleanup_event_ _cleanup_(event_unrefp)
 
-/* The object of DESIGN 6 with stable keys; a path that is not UTF-8 is shown escaped, with "path_raw" (hex). New reference. */
+/* The object of DESIGN 6 with stable keys; a path that is not UTF-8 is shown escaped, with "path_raw" (hex). New
+ * reference. */
 json_t *event_json(const struct event *e);
 
 /*
- * One readable line without a newline: "12:00:00.123 changed  /etc/passwd  digest,size,mtime  by vim (pid 12, alice as root)".
- * Nothing raw from file names. colour: ANSI by kind.
+ * One readable line without a newline: "12:00:00.123 changed  /etc/passwd  digest,size,mtime  by vim (pid 12, alice as
+ * root)". Nothing raw from file names. colour: ANSI by kind.
  */
 void event_line(struct buf *b, const struct event *e, bool colour);
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "event/user.h"
 #include "lib/cleanup.h"
 
 /* Which members are known. Unknown is never shown as 0 or "". */
@@ -19,19 +20,19 @@ enum process_known {
 	PROCESS_EXE = 1 << 2,
 	PROCESS_CMDLINE = 1 << 3,
 	PROCESS_CWD = 1 << 4,
-	PROCESS_IDS = 1 << 5,	    /* uid gid euid egid */
-	PROCESS_LOGINUID = 1 << 6,  /* set: never 0xffffffff */
-	PROCESS_SESSION = 1 << 7,   /* audit session id, set */
+	PROCESS_IDS = 1 << 5,	   /* uid gid euid egid */
+	PROCESS_LOGINUID = 1 << 6, /* set: never 0xffffffff */
+	PROCESS_SESSION = 1 << 7,  /* audit session id, set */
 	PROCESS_SID = 1 << 8,
-	PROCESS_TTY = 1 << 9,	    /* has one */
+	PROCESS_TTY = 1 << 9, /* has one */
 	PROCESS_CGROUP = 1 << 10,
 	PROCESS_COMM = 1 << 11,
 	PROCESS_NO_LOGINUID = 1 << 12, /* known to have none (daemon), as opposed to not known */
 	PROCESS_NO_TTY = 1 << 13,
 };
 
-#define PROCESS_ARGV_MAX 4096	/* bytes of argv kept; cmdline_cut says that there was more */
-#define PROCESS_DEPTH_MAX 32	/* ancestors kept */
+#define PROCESS_ARGV_MAX  4096 /* bytes of argv kept; cmdline_cut says that there was more */
+#define PROCESS_DEPTH_MAX 32   /* ancestors kept */
 
 struct process {
 	atomic_uint refs;
@@ -51,8 +52,8 @@ struct process {
 	const char *cmdline; /* argv, each with its NUL */
 	uint32_t cmdline_len;
 	const char *cwd;
-	const char *tty;    /* "pts/0" */
-	const char *cgroup; /* path in the (unified, else name=systemd) hierarchy */
+	const char *tty;	/* "pts/0" */
+	const char *cgroup;	/* path in the (unified, else name=systemd) hierarchy */
 	struct process *parent; /* counted; NULL when unknown or cut */
 	_Atomic int64_t row;	/* db writer's: id of its row, 0 before it is stored */
 };
@@ -66,13 +67,14 @@ static inline void process_unrefp(struct process **p)
 }
 #define _cleanup_process_ _cleanup_(process_unrefp)
 
+/* "vim": last part of exe, else comm; NULL when neither is known. Borrowed, raw bytes. */
+const char *process_name(const struct process *p);
+
 /* Makes a snapshot that owns copies of all strings and a reference on parent; refs is 1. NULL: out of memory. */
 struct process *process_new(const struct process *values);
 
-/* Account name by NSS-free reading of /etc/passwd through a bounded cache; NULL when unknown. Thread-safe, borrowed for good. */
-const char *user_name(uint32_t uid);
-
-/* The "process" object of DESIGN 6: absent keys for what is not known, "loginuid" absent unless known. New reference. */
+/* The "process" object of event_json: absent keys for what is not known, "loginuid" absent unless known. New reference.
+ */
 json_t *process_json(const struct process *p);
 
 #endif

@@ -39,11 +39,11 @@ enum attr {
 
 /* Why a regular file has no digest. Positive errno values also stand here (EACCES, EIO, ETXTBSY...). */
 enum record_unread {
-	RECORD_READ = 0,	   /* it has one, or none is due (not a regular file) */
-	RECORD_UNSTABLE = 1000,	   /* changed while being read, three times */
-	RECORD_TOO_LARGE,	   /* above limits.hash_size */
-	RECORD_NOT_ASKED,	   /* attributes of its path leave the digest out */
-	RECORD_GONE,		   /* removed between listing and reading */
+	RECORD_READ = 0,	/* it has one, or none is due (not a regular file) */
+	RECORD_UNSTABLE = 1000, /* changed while being read, three times */
+	RECORD_TOO_LARGE,	/* above limits.hash_size */
+	RECORD_NOT_ASKED,	/* attributes of its path leave the digest out */
+	RECORD_GONE,		/* removed between listing and reading */
 };
 
 struct record {
@@ -58,7 +58,7 @@ struct record {
 	uint64_t size;
 	int64_t mtime; /* ns since 1970 */
 	int64_t ctime;
-	uint64_t dev;  /* makedev(major, minor) as in struct stat */
+	uint64_t dev; /* makedev(major, minor) as in struct stat */
 	uint64_t ino;
 	uint64_t rdev;
 	const char *target; /* of a symlink */
@@ -73,19 +73,28 @@ struct record {
 	const char *mime;
 };
 
-/* Sets what struct statx gives (have included): type mode uid gid size mtime ctime dev ino nlink rdev. */
+/*
+ * Makes r anew from what struct statx gives, as its stx_mask says: type mode uid gid size mtime ctime dev ino nlink,
+ * and rdev of devices. Everything else is cleared. Times out of the range of an int64_t of nanoseconds are kept at its
+ * ends.
+ */
 struct statx;
 void record_from_statx(struct record *r, const struct statx *stx);
 /* Value of one xattr, NULL when absent. Borrowed. */
 const void *record_xattr(const struct record *r, const char *name, size_t *ret_len);
 /* Copy of r with all it points to, in `a`. False when out of memory. */
 bool record_dup(struct arena *a, const struct record *r, struct record *ret);
-/* True when device, inode, ctime, size, mtime and type are the same: the content was not touched in between. */
+/*
+ * True when both know device, inode, ctime, size, mtime and type, and they are the same: the content was not touched in
+ * between.
+ */
 bool record_same_version(const struct record *a, const struct record *b);
 
 /*
- * Canonical bytes of a record, for signatures and for keeping one in a column. Same record, same bytes. The format
- * begins with a version byte. record_decode borrows from data; -EBADMSG when malformed (any bytes are safe).
+ * Canonical bytes of a record, for signatures and for keeping one in a column. Same record, same bytes, and the other
+ * way round: members that `have` leaves out are not in it, and only what record_encode can have made is decoded. The
+ * format begins with a version byte. record_decode borrows from data (strings are NUL-terminated in it); -EBADMSG when
+ * malformed (any bytes are safe).
  */
 void record_encode(struct buf *b, const struct record *r);
 int record_decode(const void *data, size_t len, struct record *ret);
@@ -115,8 +124,18 @@ struct chunk {
 	uint8_t digest[32];
 };
 
+/*
+ * An empty chunk on the heap; NULL when out of memory. A zeroed variable will do too: end that with
+ * arena_free(&c->arena).
+ */
+struct chunk *chunk_new(void);
+/* Forgets everything but a block of the arena's memory, which chunk_free (or arena_free) gives back. */
+void chunk_reset(struct chunk *c);
+void chunk_free(struct chunk *c);
 /* Computes c->digest with d, a DIGEST_BLAKE2B512 context; scratch is the caller's to reuse. */
 int chunk_seal(struct chunk *c, struct digest *d, struct buf *scratch);
-void chunk_free(struct chunk *c);
+
+DEFINE_CLEANUP(struct chunk *, chunk_free)
+#define _cleanup_chunk_ _cleanup_(chunk_free_p)
 
 #endif

@@ -12,13 +12,13 @@
 
 /* --- UTF-8 (RFC 3629) */
 
-/* Length of the valid sequence at s, 0 when there is none. */
-static size_t text_utf8_decode(const uint8_t *s, size_t len, uint32_t *ret)
+size_t text_utf8_next(const char *text, size_t len, uint32_t *ret)
 {
 	static const struct {
 		uint8_t mask, lead;
 		uint32_t min;
 	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+	const uint8_t *s = (const uint8_t *)text;
 
 	for (size_t n = 0; n < ARRAY_SIZE(forms); n++) {
 		uint32_t c = s[0] & (uint8_t)~forms[n].mask;
@@ -42,11 +42,10 @@ static size_t text_utf8_decode(const uint8_t *s, size_t len, uint32_t *ret)
 
 bool text_utf8_valid(const char *s, size_t len)
 {
-	const uint8_t *p = (const uint8_t *)s;
 	uint32_t c;
 
 	for (size_t i = 0, n; i < len; i += n) {
-		n = p[i] < 0x80 ? 1 : text_utf8_decode(p + i, len - i, &c);
+		n = text_utf8_next(s + i, len - i, &c);
 		if (!n)
 			return false;
 	}
@@ -59,6 +58,8 @@ bool text_utf8_valid(const char *s, size_t len)
 static const struct {
 	uint32_t first, last;
 } text_hidden[] = {
+	{ 0, 0x1f },	      /* C0 controls */
+	{ 0x7f, 0x7f },	      /* DEL */
 	{ 0x80, 0x9f },	      /* C1 controls */
 	{ 0xad, 0xad },	      /* soft hyphen */
 	{ 0x61c, 0x61c },     /* Arabic letter mark */
@@ -70,7 +71,7 @@ static const struct {
 	{ 0xe0000, 0xe007f }, /* tags */
 };
 
-static bool text_is_hidden(uint32_t c)
+bool text_is_hidden(uint32_t c)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(text_hidden); i++) {
 		if (c >= text_hidden[i].first && c <= text_hidden[i].last)
@@ -116,7 +117,7 @@ static void text_escape_any(struct buf *b, const char *s, size_t len, bool keep_
 		i = run;
 		if (i == len)
 			break;
-		n = p[i] < 0x80 ? 0 : text_utf8_decode(p + i, len - i, &c);
+		n = p[i] < 0x80 ? 0 : text_utf8_next(s + i, len - i, &c);
 		if (!n)
 			text_escape_byte(b, p[i]);
 		else if (text_is_hidden(c))

@@ -12,6 +12,10 @@
 
 /* Whole string is valid UTF-8 (no surrogates, no overlong forms). */
 bool text_utf8_valid(const char *s, size_t len);
+/* Length of the character at s and its code point; 0 when there is no valid one. len is at least 1. */
+size_t text_utf8_next(const char *s, size_t len, uint32_t *ret);
+/* Controls, and characters that a reader does not see or a terminal obeys (bidirectional overrides, zero width...). */
+bool text_is_hidden(uint32_t c);
 
 /*
  * Append bytes so that a terminal shows them and obeys none of them: C0 and C1 controls, DEL, invalid

@@ -1,0 +1,258 @@
+/*
+ * Events as one readable line: time, what, path, details, who. No state but the time zone of libc; any thread.
+ * Everything from outside is escaped.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "event/event.h"
+#include "lib/text.h"
+#include "lib/util.h"
+
+#define LINE_VERB_WIDTH 11
+#define LINE_PATH_WIDTH 28
+
+/* SGR parameters, ECMA-48 */
+#define COLOUR_NONE    ""
+#define COLOUR_RED     "31"
+#define COLOUR_GREEN   "32"
+#define COLOUR_YELLOW  "33"
+#define COLOUR_BLUE    "34"
+#define COLOUR_MAGENTA "35"
+#define COLOUR_CYAN    "36"
+
+static void line_escape(struct buf *b, const char *s)
+{
+	text_escape(b, s, strlen(s));
+}
+
+/* Pads what was appended since `start` to width columns, and always a gap of two. */
+static void line_pad(struct buf *b, size_t start, size_t width)
+{
+	size_t columns = 0;
+
+	for (size_t i = start; i < b->len; i++)
+		columns += (b->data[i] & 0xc0) != 0x80; /* characters: wide ones are rare enough */
+	for (; columns < width; columns++)
+		buf_char(b, ' ');
+	buf_str(b, "  ");
+}
+
+/* Two blanks, unless a padded column has just ended. */
+static void line_next(struct buf *b)
+{
+	if (b->len && b->data[b->len - 1] != ' ')
+		buf_str(b, "  ");
+}
+
+static void line_trim(struct buf *b)
+{
+	while (b->len && b->data[b->len - 1] == ' ')
+		b->data[--b->len] = '\0';
+}
+
+/* "12:00:00.123", local. */
+static void line_time(struct buf *b, uint64_t real_ns)
+{
+	time_t seconds = (time_t)(real_ns / NSEC_PER_SEC);
+	struct tm tm;
+
+	if (!localtime_r(&seconds, &tm))
+		memset(&tm, 0, sizeof(tm));
+	buf_printf(b, "%02d:%02d:%02d.%03u", tm.tm_hour, tm.tm_min, tm.tm_sec,
+		   (unsigned)(real_ns % NSEC_PER_SEC / NSEC_PER_MSEC));
+}
+
+static void line_verb(struct buf *b, const char *verb, const char *sgr, bool colour)
+{
+	size_t width = strlen(verb);
+
+	colour = colour && *sgr;
+	if (colour)
+		buf_printf(b, "\x1b[%sm", sgr);
+	buf_str(b, verb);
+	if (colour)
+		buf_str(b, "\x1b[0m");
+	for (; width < LINE_VERB_WIDTH; width++)
+		buf_char(b, ' ');
+	buf_char(b, ' ');
+}
+
+static void line_path(struct buf *b, const struct event *e)
+{
+	size_t start = b->len;
+
+	if (e->path)
+		line_escape(b, e->path);
+	if (e->path2) {
+		buf_str(b, " -> ");
+		line_escape(b, e->path2);
+	}
+	if (b->len > start)
+		line_pad(b, start, LINE_PATH_WIDTH);
+}
+
+static void line_user(struct buf *b, uint32_t uid)
+{
+	const char *name = user_name(uid);
+
+	if (name)
+		line_escape(b, name);
+	else
+		buf_printf(b, "uid %" PRIu32, uid);
+}
+
+/* "by vim[1234] alice (login bob) on pts/0" */
+static void line_process(struct buf *b, const struct event *e)
+{
+	const struct process *p = e->process;
+	const char *name;
+
+	if (!p) {
+		if (e->process_why) {
+			line_next(b);
+			buf_str(b, "by ? (");
+			line_escape(b, e->process_why);
+			buf_char(b, ')');
+		}
+		return;
+	}
+	name = process_name(p);
+	line_next(b);
+	buf_str(b, "by ");
+	line_escape(b, name ? name : "?");
+	buf_printf(b, "[%d]", p->pid);
+	if (p->known & PROCESS_IDS) {
+		buf_char(b, ' ');
+		line_user(b, p->uid);
+	}
+	if (p->known & PROCESS_LOGINUID && !(p->known & PROCESS_IDS && p->loginuid == p->uid)) {
+		buf_str(b, " (login ");
+		line_user(b, p->loginuid);
+		buf_char(b, ')');
+	}
+	if (p->known & PROCESS_TTY && p->tty) {
+		buf_str(b, " on ");
+		line_escape(b, p->tty);
+	}
+}
+
+static void line_in_brackets(struct buf *b, const char *s)
+{
+	if (!s)
+		return;
+	line_next(b);
+	buf_char(b, '(');
+	line_escape(b, s);
+	buf_char(b, ')');
+}
+
+static void line_count(struct buf *b, const struct event *e)
+{
+	if (e->count < 2)
+		return;
+	line_next(b);
+	buf_printf(b, "x%" PRIu64, e->count);
+}
+
+static void line_change(struct buf *b, const struct event *e, bool colour)
+{
+	static const char *const colours[CHANGE_COUNT] = {
+		[CHANGE_ADDED] = COLOUR_GREEN,	  [CHANGE_REMOVED] = COLOUR_RED,
+		[CHANGE_CHANGED] = COLOUR_YELLOW, [CHANGE_REPLACED] = COLOUR_YELLOW,
+		[CHANGE_RENAMED] = COLOUR_YELLOW, [CHANGE_ATTRIBUTES] = COLOUR_YELLOW,
+		[CHANGE_REVERTED] = COLOUR_BLUE,  [CHANGE_TRANSIENT] = COLOUR_NONE,
+	};
+	_cleanup_buf_ struct buf words = BUF_INIT;
+
+	line_verb(b, change_names[e->change], colours[e->change], colour);
+	line_path(b, e);
+	attr_mask_text(&words, e->attributes & ATTR_ALL);
+	for (size_t i = 0; i < words.len; i++)
+		buf_char(b, words.data[i] == ',' ? ' ' : words.data[i]);
+	if (e->has_after && e->after.unread && e->attributes & ATTR_BIT(ATTR_DIGEST))
+		line_in_brackets(b, record_unread_text(e->after.unread));
+	if (e->status != STATUS_OPEN && e->change != CHANGE_REVERTED) {
+		line_next(b);
+		buf_printf(b, "[%s]", status_names[e->status]);
+	}
+}
+
+static void line_open(struct buf *b, const struct event *e, bool colour)
+{
+	line_verb(b, "opened", COLOUR_CYAN, colour);
+	line_path(b, e);
+}
+
+static void line_gap(struct buf *b, const struct event *e, bool colour)
+{
+	line_verb(b, e->gap_to ? "gap closed" : "gap", e->gap_to ? COLOUR_GREEN : COLOUR_MAGENTA, colour);
+	if (e->gap_scope) {
+		size_t start = b->len;
+
+		line_escape(b, e->gap_scope);
+		line_pad(b, start, LINE_PATH_WIDTH);
+	}
+	buf_str(b, gap_reason_names[e->gap_reason]);
+	line_in_brackets(b, e->gap_detail);
+	if (e->gap_lost)
+		buf_printf(b, "  lost %" PRIu64, e->gap_lost);
+	if (e->gap_to >= e->gap_from && e->gap_from && e->gap_to) {
+		buf_str(b, "  after ");
+		text_duration(b, e->gap_to - e->gap_from);
+	}
+	if (e->gap_healed) {
+		buf_str(b, "  ");
+		line_escape(b, e->gap_healed);
+	}
+}
+
+/* accept, note, and the kinds to come: verb, path, text. */
+static void line_other(struct buf *b, const struct event *e, bool colour)
+{
+	static const struct {
+		const char *verb, *sgr;
+	} verbs[EVENT_KIND_COUNT] = {
+		[EVENT_EXEC] = { "exec", COLOUR_NONE },	       [EVENT_ALERT] = { "alert", COLOUR_RED },
+		[EVENT_ACTION] = { "action", COLOUR_MAGENTA }, [EVENT_ACCEPT] = { "accepted", COLOUR_BLUE },
+		[EVENT_NOTE] = { "note", COLOUR_NONE },
+	};
+
+	line_verb(b, verbs[e->kind].verb, verbs[e->kind].sgr, colour);
+	line_path(b, e);
+	if (e->text)
+		line_escape(b, e->text);
+	if (e->user) {
+		line_next(b);
+		buf_str(b, "by ");
+		line_escape(b, e->user);
+	}
+	if (e->reason) {
+		line_next(b);
+		buf_str(b, "reason: ");
+		line_escape(b, e->reason);
+	}
+}
+
+static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct event *e, bool colour) = {
+	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open, [EVENT_EXEC] = line_other,   [EVENT_ALERT] = line_other,
+	[EVENT_ACTION] = line_other,  [EVENT_GAP] = line_gap,	[EVENT_ACCEPT] = line_other, [EVENT_NOTE] = line_other,
+};
+
+void event_line(struct buf *b, const struct event *e, bool colour)
+{
+	_cleanup_buf_ struct buf line = BUF_INIT;
+
+	line_time(&line, e->time);
+	buf_str(&line, "  ");
+	line_kinds[e->kind](&line, e, colour);
+	line_count(&line, e);
+	line_process(&line, e);
+	line_in_brackets(&line, e->cause);
+	line_trim(&line);
+	if (line.failed)
+		b->failed = true;
+	else
+		buf_add(b, line.data, line.len);
+}
