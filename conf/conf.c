@@ -1,0 +1,189 @@
+/*
+ * Configuration snapshots: made from a file, from memory or from the defaults; then immutable, counted, and shared by
+ * threads. Reads just the one file it is given and never waits for it.
+ */
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "conf/errors.h"
+#include "conf/load.h"
+#include "conf/node.h"
+#include "conf/schema.h"
+#include "lib/cleanup.h"
+#include "lib/text.h"
+#include "lib/util.h"
+
+#define FILE_SIZE_MAX (4 * MIB)
+
+struct conf *conf_ref(struct conf *c)
+{
+	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+void conf_unref(struct conf *c)
+{
+	struct arena arena;
+
+	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	arena = c->arena;
+	arena_free(&arena);
+	free(c);
+}
+
+static int set_presets(struct conf *c)
+{
+	for (size_t i = 0; i < conf_schema_count; i++) {
+		const struct conf_key *k = &conf_schema[i];
+		_cleanup_buf_ struct buf why = BUF_INIT;
+		int r;
+
+		if (!k->preset || !conf_types[k->type].parse)
+			continue;
+		r = conf_types[k->type].parse(&c->arena, k, k->preset, (char *)c + k->offset, &why);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Files whose default place is the folder of the database. */
+static int set_beside(struct conf *c)
+{
+	const char *slash = strrchr(c->store.path, '/');
+	int folder = (int)(slash - c->store.path);
+
+	for (size_t i = 0; i < conf_schema_count; i++) {
+		const struct conf_key *k = &conf_schema[i];
+		const char **field = (const char **)(void *)((char *)c + k->offset);
+		_cleanup_buf_ struct buf path = BUF_INIT;
+
+		if (!k->beside || *field)
+			continue;
+		buf_printf(&path, "%.*s/%s", folder, c->store.path, k->beside);
+		if (path.failed)
+			return -ENOMEM;
+		*field = arena_strdup(&c->arena, path.data);
+		if (!*field)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int new_conf(struct conf **ret)
+{
+	_cleanup_conf_ struct conf *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	atomic_init(&c->refs, 1);
+	r = set_presets(c);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+int conf_default(struct conf **ret)
+{
+	_cleanup_conf_ struct conf *c = NULL;
+	int r = new_conf(&c);
+
+	if (r == 0)
+		r = set_beside(c);
+	if (r == 0)
+		*ret = TAKE_PTR(c);
+	return r;
+}
+
+static int parse(const char *name, const char *text, size_t len, struct errors *e, struct conf **ret)
+{
+	_cleanup_arena_ struct arena nodes = ARENA_INIT;
+	_cleanup_conf_ struct conf *c = NULL;
+	const struct node *root = NULL;
+	int r = new_conf(&c);
+
+	if (r < 0)
+		return r;
+	c->file = arena_strdup(&c->arena, name);
+	if (!c->file)
+		return -ENOMEM;
+	r = node_parse(&nodes, text, len, e, &root);
+	if (r == 0)
+		r = conf_load_nodes(c, root, e);
+	if (r == 0)
+		r = set_beside(c);
+	if (r == 0)
+		*ret = TAKE_PTR(c);
+	return r;
+}
+
+static int file_error(const char *name, int r, const char *text, struct buf *errors)
+{
+	text_escape(errors, name, strlen(name));
+	buf_printf(errors, ": %s\n", text);
+	return r;
+}
+
+int conf_parse(const char *name, const char *text, size_t len, struct conf **ret, struct buf *errors)
+{
+	_cleanup_errors_ struct errors e = ERRORS_INIT;
+	int r;
+
+	if (len > FILE_SIZE_MAX)
+		return file_error(name, -EINVAL, "larger than 4 MiB", errors);
+	r = parse(name, text, len, &e, ret);
+	errors_write(&e, name, errors);
+	return r == -ENOMEM ? file_error(name, r, "out of memory", errors) : r;
+}
+
+/* The content of a regular file of at most FILE_SIZE_MAX bytes, one byte more when it is larger. */
+static int read_file(int fd, struct buf *b)
+{
+	char piece[16 * 1024];
+
+	while (b->len <= FILE_SIZE_MAX) {
+		ssize_t n = read(fd, piece, MIN(sizeof(piece), (size_t)FILE_SIZE_MAX + 1 - b->len));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		buf_add(b, piece, (size_t)n);
+		if (b->failed)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int conf_load(const char *path, struct conf **ret, struct buf *errors)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = -errno;
+		return file_error(path, r, strerror(-r), errors);
+	}
+	if (!S_ISREG(st.st_mode))
+		return file_error(path, -EINVAL, "not a regular file", errors);
+	r = read_file(fd, &text);
+	if (r < 0)
+		return file_error(path, r, strerror(-r), errors);
+	return conf_parse(path, text.data ? text.data : "", text.len, ret, errors);
+}
+
+bool conf_is_sensitive(const struct conf *c, const char *path)
+{
+	return scope_match(&c->sensitive_scope, path, NULL) == SCOPE_IN;
+}
