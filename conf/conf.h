@@ -31,9 +31,10 @@ struct conf {
 	enum conf_opens opens;
 
 	struct {
-		const char *path;	  /* store.path: /var/lib/holdfast/holdfast.db */
-		const char *key;	  /* store.key: Ed25519 private key; default signing.key beside the database */
-		const char *head;	  /* store.head: newest chain head outside the database; default holdfast.head beside it */
+		const char *path; /* store.path: /var/lib/holdfast/holdfast.db */
+		const char *key;  /* store.key: Ed25519 private key; default signing.key beside the database */
+		const char
+			*head; /* store.head: newest chain head outside the database; default holdfast.head beside it */
 		uint64_t max_size;	  /* store.max_size: 2G */
 		uint64_t max_age;	  /* store.max_age: 90d, ns */
 		uint64_t commit_interval; /* store.commit_interval: 200ms, ns */
@@ -42,17 +43,18 @@ struct conf {
 	} store;
 
 	struct {
-		uint64_t hash_threads;	/* limits.hash_threads: 0 = number of processors */
-		uint64_t hash_size;	/* limits.hash_size: larger files are recorded unread; 0 = none */
-		uint64_t settle;	/* limits.settle: quiet time before a change is judged, 20ms */
-		uint64_t settle_max;	/* limits.settle_max: judged at the latest after, 1s; while a writer keeps it open */
-		uint64_t pending;	/* limits.pending: changes held in memory, 65536 */
-		uint64_t queue;		/* limits.queue: batches between threads, 4096 */
-		uint64_t processes;	/* limits.processes: process table entries, 32768 */
-		uint64_t recheck;	/* limits.recheck: metadata of everything is compared again within, 1h; 0 off */
-		uint64_t rehash;	/* limits.rehash: all content is read again within, 7d; 0 off */
-		uint64_t recheck_rate;	/* limits.recheck_rate: bytes a second for rehash, 4M */
-		uint64_t canary;	/* limits.canary: interval of the end-to-end test, 60s; 0 off */
+		uint64_t hash_threads; /* limits.hash_threads: 0 = number of processors */
+		uint64_t hash_size;    /* limits.hash_size: larger files are recorded unread; 0 = none */
+		uint64_t settle;       /* limits.settle: quiet time before a change is judged, 20ms */
+		uint64_t settle_max; /* limits.settle_max: judged at the latest after, 1s; while a writer keeps it open
+				      */
+		uint64_t pending;    /* limits.pending: changes held in memory, 65536 */
+		uint64_t queue;	     /* limits.queue: batches between threads, 4096 */
+		uint64_t processes;  /* limits.processes: process table entries, 32768 */
+		uint64_t recheck;    /* limits.recheck: metadata of everything is compared again within, 1h; 0 off */
+		uint64_t rehash;     /* limits.rehash: all content is read again within, 7d; 0 off */
+		uint64_t recheck_rate;	  /* limits.recheck_rate: bytes a second for rehash, 4M */
+		uint64_t canary;	  /* limits.canary: interval of the end-to-end test, 60s; 0 off */
 		uint64_t canary_deadline; /* limits.canary_deadline: 2s */
 	} limits;
 
@@ -61,8 +63,9 @@ struct conf {
 
 /*
  * Loads `path`. Appends every error found as "file:line:column: message\n" to errors (with "did you mean" where a
- * word is near a known one). 0; -EINVAL when there were errors; another negative errno when the file cannot be read (text in
- * errors too). Bounded: files above 4 MiB, nesting above 16, aliases that expand beyond 100,000 nodes are errors.
+ * word is near a known one). 0; -EINVAL when there were errors; another negative errno when the file cannot be read
+ * (text in errors too). Bounded: files above 4 MiB, nesting above 16, aliases that expand beyond 100,000 nodes are
+ * errors.
  */
 int conf_load(const char *path, struct conf **ret, struct buf *errors);
 /* The same from memory; name is what errors call the file. */

@@ -22,7 +22,10 @@ struct errors {
 	int failed;  /* out of memory */
 };
 
-#define ERRORS_INIT { NULL, 0, 0, 0, 0 }
+#define ERRORS_INIT                                                                                                    \
+	{                                                                                                              \
+		NULL, 0, 0, 0, 0                                                                                       \
+	}
 
 /* Lines and columns count from 1. Text is taken as safe: whoever quotes foreign bytes escapes them. */
 void errors_add(struct errors *e, uint32_t line, uint32_t column, const char *fmt, ...) _printf_(4, 5);

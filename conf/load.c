@@ -1,6 +1,6 @@
 /*
- * Loads a configuration: nodes to the fields of the schema, every error collected with its place. Runs on the thread that
- * calls; touches no shared state. What is read may be hostile; nothing that it names is opened here.
+ * Loads a configuration: nodes to the fields of the schema, every error collected with its place. Runs on the thread
+ * that calls; touches no shared state. What is read may be hostile; nothing that it names is opened here.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,7 +14,6 @@
 #include "lib/cleanup.h"
 #include "lib/text.h"
 #include "lib/util.h"
-
 
 struct loader {
 	struct conf *conf;
@@ -105,7 +104,7 @@ static void load_attributes(struct loader *l, const struct conf_key *k, const st
 		mask = *field;
 	for (; items; items = items->next)
 		good &= apply_attribute(l, k, items->value, &mask);
-	if (good && !(mask & ~ATTR_GROWING))
+	if (good && !(mask & ATTR_ALL))
 		complain(l, n, k->key, "leaves nothing to compare");
 	else if (good)
 		*field = mask;
@@ -142,13 +141,14 @@ static bool load_item(struct loader *l, const struct conf_key *list, const struc
 	} else if (n->kind == NODE_MAPPING) {
 		load_mapping(l, n, prefix, item);
 	} else {
-		errors_add(l->e, n->line, n->column, "%s: expected a path or a mapping with `path`, found %s", list->key,
-			   node_kind_text(n));
+		errors_add(l->e, n->line, n->column, "%s: expected a path or a mapping with `path`, found %s",
+			   list->key, node_kind_text(n));
 	}
 	if (l->no_memory || before != l->e->n + l->e->lost)
 		return false;
 	if (!item->path == !item->path_hex) {
-		complain(l, n, list->key, item->path ? "has both `path` and `path_hex`" : "has neither `path` nor `path_hex`");
+		complain(l, n, list->key,
+			 item->path ? "has both `path` and `path_hex`" : "has neither `path` nor `path_hex`");
 		return false;
 	}
 	return true;
@@ -169,8 +169,8 @@ static void load_paths(struct loader *l, const struct conf_key *k, const struct 
 		if (!load_item(l, k, i->value, &item))
 			continue;
 		report_add(l, k, i->value,
-			   item.path ? scope_add_path(&l->conf->arena, s, item.path, item.attributes) :
-				       scope_add_literal(&l->conf->arena, s, item.path_hex, item.attributes));
+			   item.path ? scope_add_path(&l->conf->arena, s, item.path, item.attributes)
+				     : scope_add_literal(&l->conf->arena, s, item.path_hex, item.attributes));
 	}
 }
 
@@ -250,7 +250,8 @@ static void load_group(struct loader *l, const struct node *key, const struct no
 	if (n->null)
 		return;
 	if (n->kind != NODE_MAPPING) {
-		errors_add(l->e, n->line, n->column, "%s: expected a mapping of keys, found %s", key->text, node_kind_text(n));
+		errors_add(l->e, n->line, n->column, "%s: expected a mapping of keys, found %s", key->text,
+			   node_kind_text(n));
 		return;
 	}
 	snprintf(prefix, sizeof(prefix), "%s.", key->text);

@@ -6,7 +6,8 @@
 #include "conf/errors.h"
 #include "conf/node.h"
 
-/* Sets the fields of c, that has the defaults, from the document (NULL: empty). 0, -EINVAL with errors added, -ENOMEM. */
+/* Sets the fields of c, that has the defaults, from the document (NULL: empty). 0, -EINVAL with errors added, -ENOMEM.
+ */
 int conf_load_nodes(struct conf *c, const struct node *root, struct errors *e);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * Builds a tree of nodes from the events of libyaml. Runs on the thread that loads a configuration. The text may be
- * hostile: depth, number of nodes and anchors are bounded while events come in, before libyaml reads on; nothing here recurses.
+ * hostile: depth, number of nodes and anchors are bounded while events come in, before libyaml reads on; nothing here
+ * recurses.
  */
 #include "conf/node.h"
 

@@ -38,8 +38,8 @@ struct node_item {
 const char *node_kind_text(const struct node *n);
 
 /*
- * Reads the one document in text. The tree lives in a. 0 with *ret NULL for an empty document; -EINVAL with errors added;
- * -ENOMEM.
+ * Reads the one document in text. The tree lives in a. 0 with *ret NULL for an empty document; -EINVAL with errors
+ * added; -ENOMEM.
  */
 int node_parse(struct arena *a, const char *text, size_t len, struct errors *e, const struct node **ret);
 

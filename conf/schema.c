@@ -1,5 +1,6 @@
 /*
- * The schema table and what is derived from it: look-up, "did you mean", the table for people. Constant data; any thread.
+ * The schema table and what is derived from it: look-up, "did you mean", the table for people. Constant data; any
+ * thread.
  */
 #include "conf/schema.h"
 
@@ -94,10 +95,12 @@ const struct conf_key conf_schema[] = {
 };
 const size_t conf_schema_count = ARRAY_SIZE(conf_schema);
 
-_Static_assert(ARRAY_SIZE(conf_schema) <= CONF_KEYS_MAX, "arrays over the rows of the schema have CONF_KEYS_MAX entries");
+_Static_assert(ARRAY_SIZE(conf_schema) <= CONF_KEYS_MAX,
+	       "arrays over the rows of the schema have CONF_KEYS_MAX entries");
 _Static_assert(ARRAY_SIZE(digest_words) == DIGEST_ALGO_COUNT + 1, "a word for each digest");
 
-/* The part of the row's key that names a member of the group `prefix`: its start and length; NULL when it is elsewhere. */
+/* The part of the row's key that names a member of the group `prefix`: its start and length; NULL when it is elsewhere.
+ */
 static const char *member(const struct conf_key *k, const char *prefix, size_t *ret_len)
 {
 	size_t len = strlen(prefix);

@@ -31,7 +31,7 @@ enum conf_type {
 };
 
 struct conf_key {
-	const char *key;    /* dotted; "paths[].path" is a key of an item of the list `paths` */
+	const char *key; /* dotted; "paths[].path" is a key of an item of the list `paths` */
 	enum conf_type type;
 	size_t offset;	    /* in struct conf, or in struct conf_item for the keys of items */
 	const char *preset; /* the default as written in a file; NULL: none */
@@ -62,8 +62,8 @@ extern const size_t conf_schema_count;
 extern const struct conf_type_info conf_types[CONF_TYPE_COUNT];
 
 /*
- * The first row of the key `name` in the group `prefix` ("", "store.", "paths[]."), NULL when there is none; *ret_group: it
- * is not a key itself but the name of a group.
+ * The first row of the key `name` in the group `prefix` ("", "store.", "paths[]."), NULL when there is none;
+ * *ret_group: it is not a key itself but the name of a group.
  */
 const struct conf_key *conf_schema_find(const char *prefix, const char *name, bool *ret_group);
 /* The name in the group `prefix` nearest to `name`; copied to ret; false when none is near. */

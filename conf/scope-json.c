@@ -64,9 +64,7 @@ static json_t *path_json(const struct scope_path *p)
 	if (!object)
 		return NULL;
 	bad |= set_path(object, p->path);
-	bad |= json_object_set_new(object, "attributes", attr_mask_json(p->attributes & ~ATTR_GROWING));
-	if (p->attributes & ATTR_GROWING)
-		bad |= json_object_set_new(object, "growing", json_true());
+	bad |= json_object_set_new(object, "attributes", attr_mask_json(p->attributes));
 	if (!p->is_glob && strpbrk(p->path, "*?["))
 		bad |= json_object_set_new(object, "literal", json_true());
 	if (bad) {
@@ -124,19 +122,16 @@ static int get_path(struct arena *a, json_t *object, const char **ret)
 
 static int get_attributes(json_t *object, attr_mask *ret)
 {
-	json_t *list = json_object_get(object, "attributes"), *item;
-	attr_mask mask = json_is_true(json_object_get(object, "growing")) ? ATTR_GROWING : 0;
-	size_t i;
+	json_t *list = json_object_get(object, "attributes");
+	attr_mask mask = 0;
 
 	if (!json_is_array(list))
 		return -EBADMSG;
-	json_array_foreach(list, i, item)
-	{
-		enum attr attr;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *word = json_string_value(json_array_get(list, i));
 
-		if (!json_is_string(item) || attr_by_name(json_string_value(item), &attr) < 0)
+		if (!word || attr_apply(word, &mask) < 0)
 			return -EBADMSG;
-		mask |= 1u << attr;
 	}
 	*ret = mask;
 	return 0;
@@ -171,19 +166,15 @@ static int add_exclude_json(struct arena *a, struct scope *s, json_t *item)
 
 int scope_from_json(struct arena *a, json_t *json, struct scope *ret)
 {
-	json_t *paths = json_object_get(json, "paths"), *exclude = json_object_get(json, "exclude"), *item;
+	json_t *paths = json_object_get(json, "paths"), *exclude = json_object_get(json, "exclude");
 	struct scope s = { 0 };
 	size_t i;
 	int r = json_is_array(paths) && json_is_array(exclude) ? 0 : -EBADMSG;
 
-	for (i = 0; r == 0 && i < json_array_size(paths); i++) {
-		item = json_array_get(paths, i);
-		r = add_path_json(a, &s, item);
-	}
-	for (i = 0; r == 0 && i < json_array_size(exclude); i++) {
-		item = json_array_get(exclude, i);
-		r = add_exclude_json(a, &s, item);
-	}
+	for (i = 0; r == 0 && i < json_array_size(paths); i++)
+		r = add_path_json(a, &s, json_array_get(paths, i));
+	for (i = 0; r == 0 && i < json_array_size(exclude); i++)
+		r = add_exclude_json(a, &s, json_array_get(exclude, i));
 	if (r < 0)
 		return r == -ENOMEM ? -ENOMEM : -EBADMSG;
 	*ret = s;

@@ -1,6 +1,7 @@
 /*
  * Scope: which configured path a path falls under, and whether a pattern takes it out. Pure functions on immutable
- * values, on any thread; matching is done for each file-system event, so it allocates nothing and never touches the disk.
+ * values, on any thread; matching is done for each file-system event, so it allocates nothing and never touches the
+ * disk.
  */
 #include "conf/scope.h"
 

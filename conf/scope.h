@@ -43,31 +43,34 @@ enum scope_answer {
 
 /*
  * Answer for an absolute path without "." and "..": the longest configured path that holds it decides (of two as long a
- * plain one before a pattern, then the later one); an exclude pattern that matches the path or a folder above it (below the
- * configured path) takes it out. An excluded folder on the way to a longer configured path is SCOPE_ABOVE. *ret_mask is set
- * for SCOPE_IN; it may be NULL. No allocation. A path above 8 KiB matches no pattern with a slash: it stays guarded.
+ * plain one before a pattern, then the later one); an exclude pattern that matches the path or a folder above it (below
+ * the configured path) takes it out. An excluded folder on the way to a longer configured path is SCOPE_ABOVE.
+ * *ret_mask is set for SCOPE_IN; it may be NULL. No allocation. A path above 8 KiB matches no pattern with a slash: it
+ * stays guarded.
  */
 enum scope_answer scope_match(const struct scope *s, const char *path, attr_mask *ret_mask);
-/* As above for dir + "/" + name when dir is known to be SCOPE_IN with dir_mask: only what can change for the child is looked at. */
+/* As above for dir + "/" + name when dir is known to be SCOPE_IN with dir_mask: only what can change for the child is
+ * looked at. */
 enum scope_answer scope_match_child(const struct scope *s, const char *dir, attr_mask dir_mask, const char *name,
 				    attr_mask *ret_mask);
 
 /*
- * {"paths":[{"path":"/etc","attributes":[...]}],"exclude":[...]}: how a baseline keeps its scope. Bytes that are not UTF-8
- * become {"path_raw": hex}. Further keys of a path: "growing": true, and "literal": true for one added by scope_add_literal.
- * New reference, NULL when out of memory.
+ * {"paths":[{"path":"/etc","attributes":[...]}],"exclude":[...]}: how a baseline keeps its scope. Bytes that are not
+ * UTF-8 become {"path_raw": hex}. Attributes are words for attr_apply. "literal": true marks a path of
+ * scope_add_literal. New reference, NULL when out of memory.
  */
 json_t *scope_to_json(const struct scope *s);
 /* -EBADMSG when malformed, -ENOMEM. The result lives in a. */
 int scope_from_json(struct arena *a, json_t *json, struct scope *ret);
 /*
- * Normalises (collapses slashes, "." and ".." by text) and adds; a path added before gets the new attributes. Lives in a.
- * -EINVAL for a relative path and for a pattern with "**", -ENAMETOOLONG, -E2BIG above SCOPE_ENTRIES_MAX, -ENOMEM.
+ * Normalises (collapses slashes, "." and ".." by text) and adds; a path added before gets the new attributes. Lives in
+ * a. -EINVAL for a relative path and for a pattern with "**", -ENAMETOOLONG, -E2BIG above SCOPE_ENTRIES_MAX, -ENOMEM.
  */
 int scope_add_path(struct arena *a, struct scope *s, const char *path, attr_mask attributes);
 /* The same for a path whose *, ? and [ stand for themselves. */
 int scope_add_literal(struct arena *a, struct scope *s, const char *path, attr_mask attributes);
-/* -EINVAL for an empty pattern and for one with a slash that begins neither with a slash nor with "**". Else as above. */
+/* -EINVAL for an empty pattern and for one with a slash that begins neither with a slash nor with "**". Else as above.
+ */
 int scope_add_exclude(struct arena *a, struct scope *s, const char *pattern);
 /* NUL-terminated bytes from hex digits, in a. -EINVAL when malformed, empty or with a zero byte. */
 int scope_unhex(struct arena *a, const char *hex, const char **ret);

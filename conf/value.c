@@ -68,12 +68,14 @@ static int parse_number(const struct conf_key *k, const char *text, void *field,
 	return -EINVAL;
 }
 
-static int parse_count(struct arena *a _unused_, const struct conf_key *k, const char *text, void *field, struct buf *why)
+static int parse_count(struct arena *a _unused_, const struct conf_key *k, const char *text, void *field,
+		       struct buf *why)
 {
 	return parse_number(k, text, field, why, text_parse_count, text_count);
 }
 
-static int parse_size(struct arena *a _unused_, const struct conf_key *k, const char *text, void *field, struct buf *why)
+static int parse_size(struct arena *a _unused_, const struct conf_key *k, const char *text, void *field,
+		      struct buf *why)
 {
 	return parse_number(k, text, field, why, text_parse_size, text_size);
 }
@@ -84,7 +86,8 @@ static int parse_duration(struct arena *a _unused_, const struct conf_key *k, co
 	return parse_number(k, text, field, why, text_parse_duration, text_duration);
 }
 
-static int parse_word(struct arena *a _unused_, const struct conf_key *k, const char *text, void *field, struct buf *why)
+static int parse_word(struct arena *a _unused_, const struct conf_key *k, const char *text, void *field,
+		      struct buf *why)
 {
 	const char *nearest;
 	size_t n = 0;
@@ -168,7 +171,8 @@ static int parse_pattern(struct arena *a, const struct conf_key *k, const char *
 {
 	if (strstr(text, "**")) {
 		add_quoted(why, text);
-		buf_str(why, " has '**' in it: one '*' stands for one component, and all below a path is guarded anyway");
+		buf_str(why,
+			" has '**' in it: one '*' stands for one component, and all below a path is guarded anyway");
 		return -EINVAL;
 	}
 	return parse_path(a, k, text, field, why);
