@@ -118,8 +118,11 @@ static inline void event_unrefp(struct event **e)
 }
 #define _cleanup_event_ _cleanup_(event_unrefp)
 
-/* The object of DESIGN 6 with stable keys; a path that is not UTF-8 is shown escaped, with "path_raw" (hex). New
- * reference. */
+/*
+ * The object of --json with its stable keys; a path that is not UTF-8 is shown escaped, with "path_raw" (hex). before
+ * and after hold the attributes that differ, or everything when there is but one side. New reference; print it with
+ * json_line (event/json.h).
+ */
 json_t *event_json(const struct event *e);
 
 /*

@@ -6,6 +6,8 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "event/attr.h"
 #include "event/attr_format.h"
@@ -392,6 +394,44 @@ static void test_json(void **state _unused_)
 	assert_json(attr_json(&r, ATTR_BIT(ATTR_DIGEST)), "{}");
 }
 
+/* What the kernel gives back for an ACL and capabilities set on a real file. */
+static void test_kernel(void **state _unused_)
+{
+	static const struct {
+		enum attr attr;
+		const char *name, *value;
+		size_t len;
+		const char *text;
+	} cases[] = {
+		{ ATTR_ACL, ATTR_XATTR_ACL_ACCESS, acl_value, sizeof(acl_value) - 1,
+		  "user::rw-,user:1000:r--,group::r--,mask::r-x,other::---" },
+		{ ATTR_CAPS, ATTR_XATTR_CAPS, "\1\0\0\2\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, "cap_net_raw+ep" },
+	};
+	char path[] = "/tmp/holdfast-attr-XXXXXX", value[256];
+	_cleanup_close_ int fd = mkstemp(path);
+	_cleanup_buf_ struct buf xattrs = BUF_INIT;
+	unsigned done = 0;
+
+	assert_true(fd >= 0);
+	unlink(path);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct record r;
+		ssize_t len;
+
+		if (fsetxattr(fd, cases[i].name, cases[i].value, cases[i].len, 0) < 0) {
+			print_message("%s: %s\n", cases[i].name, strerror(errno));
+			continue;
+		}
+		len = fgetxattr(fd, cases[i].name, value, sizeof(value));
+		assert_true(len > 0);
+		r = with_xattr(&xattrs, cases[i].name, value, (size_t)len);
+		assert_format(cases[i].attr, &r, cases[i].text);
+		done++;
+	}
+	if (!done)
+		skip();
+}
+
 /* Any bytes as any xattr value, and as the list itself: no fault. */
 static void test_any(void **state _unused_)
 {
@@ -432,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_xattrs),
 		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_kernel),
 		cmocka_unit_test(test_any),
 	};
 
