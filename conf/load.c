@@ -112,7 +112,8 @@ static void load_attributes(struct loader *l, const struct conf_key *k, const st
 
 /* --- lists of paths and patterns */
 
-static void report_add(struct loader *l, const struct conf_key *k, const struct node *n, int r)
+/* False when the list is full: the rest is not looked at. */
+static bool report_add(struct loader *l, const struct conf_key *k, const struct node *n, int r)
 {
 	if (r == -ENOMEM)
 		l->no_memory = true;
@@ -122,6 +123,7 @@ static void report_add(struct loader *l, const struct conf_key *k, const struct 
 		errors_add(l->e, n->line, n->column, "%s: longer than %d bytes", k->key, SCOPE_TEXT_MAX);
 	else if (r < 0)
 		complain(l, n, k->key, "not accepted");
+	return r != -E2BIG;
 }
 
 /* An item as text or as mapping of the keys "<list>[].<name>"; false when there were errors. */
@@ -164,13 +166,15 @@ static void load_paths(struct loader *l, const struct conf_key *k, const struct 
 	}
 	for (const struct node_item *i = n->items; i; i = i->next) {
 		struct conf_item item = { 0 };
+		int r;
 
 		attr_apply("all", &item.attributes);
 		if (!load_item(l, k, i->value, &item))
 			continue;
-		report_add(l, k, i->value,
-			   item.path ? scope_add_path(&l->conf->arena, s, item.path, item.attributes)
-				     : scope_add_literal(&l->conf->arena, s, item.path_hex, item.attributes));
+		r = item.path ? scope_add_path(&l->conf->arena, s, item.path, item.attributes)
+			      : scope_add_literal(&l->conf->arena, s, item.path_hex, item.attributes);
+		if (!report_add(l, k, i->value, r))
+			break;
 	}
 }
 
@@ -194,30 +198,32 @@ static void load_sensitive(struct loader *l, const struct conf_key *k, const str
 		c->sensitive[c->n_sensitive] = c->sensitive_scope.paths[c->n_sensitive].path;
 }
 
-static void load_pattern(struct loader *l, const struct conf_key *k, const struct node *n, struct scope *s)
+/* False when the list is full. */
+static bool load_pattern(struct loader *l, const struct conf_key *k, const struct node *n, struct scope *s)
 {
 	int r;
 
 	if (n->kind != NODE_SCALAR || n->null) {
 		errors_add(l->e, n->line, n->column, "%s: expected a pattern, found %s", k->key, node_kind_text(n));
-		return;
+		return true;
 	}
 	r = scope_add_exclude(&l->conf->arena, s, n->text);
-	if (r == -EINVAL)
-		complain(l, n, k->key,
-			 *n->text ? "a pattern with '/' in it begins with '/' or '**'" : "an empty pattern");
-	else
-		report_add(l, k, n, r);
+	if (r != -EINVAL)
+		return report_add(l, k, n, r);
+	complain(l, n, k->key, *n->text ? "a pattern with '/' in it begins with '/' or '**'" : "an empty pattern");
+	return true;
 }
 
 static void load_exclude(struct loader *l, const struct conf_key *k, const struct node *n, void *base)
 {
+	const struct node_item *i = n->items;
+
 	if (n->kind != NODE_LIST) {
 		expected(l, k, n);
 		return;
 	}
-	for (const struct node_item *i = n->items; i; i = i->next)
-		load_pattern(l, k, i->value, field_of(k, base));
+	while (i && load_pattern(l, k, i->value, field_of(k, base)))
+		i = i->next;
 }
 
 /* --- mappings */

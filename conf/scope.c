@@ -45,12 +45,19 @@ static bool is_special(char c)
 	return c == '*' || c == '?' || c == '[' || c == ']' || c == '\\';
 }
 
-/* False when the plain beginning or the plain end of the pattern already rules a match out. */
-static bool may_match(const char *pattern, size_t plen, const char *s, size_t len)
+/* False when the plain beginning of the pattern already rules a match out. */
+static bool head_may_match(const char *pattern, const char *s, size_t len)
 {
-	for (size_t i = 0; i < plen && !is_special(pattern[i]); i++)
-		if (i >= len || pattern[i] != s[i])
-			return false;
+	size_t i = 0;
+
+	while (i < len && pattern[i] == s[i] && !is_special(pattern[i]))
+		i++;
+	return is_special(pattern[i]) || (!pattern[i] && i == len);
+}
+
+/* False when the plain end of the pattern rules it out. */
+static bool tail_may_match(const char *pattern, size_t plen, const char *s, size_t len)
+{
 	for (size_t i = 0; i < plen && !is_special(pattern[plen - 1 - i]); i++)
 		if (i >= len || pattern[plen - 1 - i] != s[len - 1 - i])
 			return false;
@@ -62,7 +69,7 @@ static bool glob_range(const char *pattern, size_t plen, const char *s, size_t l
 {
 	char p[SCOPE_TEXT_MAX + 1], copy[MATCH_MAX + 1];
 
-	if (plen > SCOPE_TEXT_MAX || len > MATCH_MAX || !may_match(pattern, plen, s, len))
+	if (plen > SCOPE_TEXT_MAX || len > MATCH_MAX || !tail_may_match(pattern, plen, s, len))
 		return false;
 	if (pattern[plen]) {
 		memcpy(p, pattern, plen);
@@ -77,17 +84,14 @@ static bool glob_range(const char *pattern, size_t plen, const char *s, size_t l
 	return text_glob(pattern, s);
 }
 
+/* p is no pattern and begins as path does, as far as both go. */
 static enum relation literal_relation(const struct scope_path *p, const char *path, size_t len, size_t *ret_held)
 {
-	if (p->depth == 0) {
-		*ret_held = 0;
-		return HOLDS;
-	}
 	if (len < p->len)
-		return len == 1 || (p->path[len] == '/' && memcmp(p->path, path, len) == 0) ? ABOVE : APART;
-	if (memcmp(p->path, path, p->len) != 0 || (len > p->len && path[p->len] != '/'))
+		return len == 1 || p->path[len] == '/' ? ABOVE : APART;
+	if (len > p->len && p->depth && path[p->len] != '/')
 		return APART;
-	*ret_held = p->len;
+	*ret_held = p->depth ? p->len : 0;
 	return HOLDS;
 }
 
@@ -107,9 +111,16 @@ static enum relation glob_relation(const struct scope_path *p, const char *path,
 	return glob_range(p->path, part, path, len) ? ABOVE : APART;
 }
 
-/* How p stands to path; *ret_held is the number of bytes of path that p covers (0 for "/"), set for HOLDS. */
+/*
+ * How p stands to path; *ret_held is the number of bytes of path that p covers (0 for "/"), set for HOLDS. The last
+ * byte that both have rules most out.
+ */
 static enum relation relate(const struct scope_path *p, const char *path, size_t len, size_t *ret_held)
 {
+	size_t common = MIN(len, p->plain);
+
+	if (p->path[common - 1] != path[common - 1] || memcmp(p->path, path, common) != 0)
+		return APART;
 	return p->is_glob ? glob_relation(p, path, len, ret_held) : literal_relation(p, path, len, ret_held);
 }
 
@@ -126,9 +137,10 @@ static bool excluded_at(const struct scope *s, const char *path, size_t slash, s
 {
 	for (size_t i = 0; i < s->n_exclude; i++) {
 		const char *pattern = s->exclude[i];
-		size_t from = strchr(pattern, '/') ? 0 : slash + 1;
+		size_t from = pattern[0] == '/' || strchr(pattern, '/') ? 0 : slash + 1;
 
-		if (glob_range(pattern, strlen(pattern), path + from, end - from))
+		if (head_may_match(pattern, path + from, end - from) &&
+		    glob_range(pattern, strlen(pattern), path + from, end - from))
 			return true;
 	}
 	return false;
@@ -290,7 +302,8 @@ static int add_path(struct arena *a, struct scope *s, const char *path, attr_mas
 						      .attributes = attributes,
 						      .is_glob = is_glob,
 						      .depth = count_components(copy, len),
-						      .len = len };
+						      .len = len,
+						      .plain = is_glob ? strcspn(copy, "*?[\\") : len };
 	return 0;
 }
 

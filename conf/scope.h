@@ -25,6 +25,7 @@ struct scope_path {
 	bool is_glob;
 	unsigned depth; /* components: 0 for "/" */
 	size_t len;	/* bytes of path */
+	size_t plain;	/* of them before the first that is not itself: len when it is no pattern */
 };
 
 struct scope {

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "conf/scope.h"
+#include "lib/text.h"
 
 /* One mask for each configured path, so that the answer tells which one decided. */
 #define A (1u << ATTR_MODE)
@@ -204,6 +207,112 @@ static void test_excluded_above(void **state _unused_)
 	arena_free(&f.a);
 }
 
+/* --- against the definition: prefixes cut at slashes, and text_glob on each */
+
+static bool same(const struct scope_path *p, const char *pattern, const char *path)
+{
+	return p->is_glob ? text_glob(pattern, path) : streq(pattern, path);
+}
+
+/* s cut to its first n components ("/" for none); false when it has fewer. */
+static bool cut(const char *s, unsigned n, char ret[64])
+{
+	const char *end = s;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!end[0] || !end[1])
+			return false;
+		end = strchrnul(end + 1, '/');
+	}
+	snprintf(ret, 64, "%.*s", n ? (int)(end - s) : 1, s);
+	return true;
+}
+
+static bool slow_excluded(const struct scope *s, const char *path, unsigned above)
+{
+	char prefix[64];
+
+	for (unsigned n = above + 1; cut(path, n, prefix); n++)
+		for (size_t i = 0; i < s->n_exclude; i++)
+			if (text_glob(s->exclude[i], strchr(s->exclude[i], '/') ? prefix : strrchr(prefix, '/') + 1))
+				return true;
+	return false;
+}
+
+static enum scope_answer slow_match(const struct scope *s, const char *path, attr_mask *ret_mask)
+{
+	const struct scope_path *best = NULL;
+	bool above = false;
+	char prefix[64];
+
+	for (size_t i = 0; i < s->n_paths; i++) {
+		const struct scope_path *p = &s->paths[i];
+		bool holds = cut(path, p->depth, prefix) && same(p, p->path, prefix);
+
+		for (unsigned n = 0; n < p->depth; n++)
+			above |= cut(p->path, n, prefix) && same(p, prefix, path);
+		if (holds &&
+		    (!best || p->depth > best->depth || (p->depth == best->depth && (!p->is_glob || best->is_glob))))
+			best = p;
+	}
+	if (!best)
+		return above ? SCOPE_ABOVE : SCOPE_OUT;
+	if (slow_excluded(s, path, best->depth))
+		return above ? SCOPE_ABOVE : SCOPE_EXCLUDED;
+	*ret_mask = best->attributes;
+	return SCOPE_IN;
+}
+
+/* A path or pattern of up to `parts` pieces. */
+static void random_path(unsigned short seed[3], const char *const *pieces, size_t n, unsigned parts, char ret[64])
+{
+	size_t len = 0;
+
+	for (unsigned i = 1 + (unsigned)nrand48(seed) % parts; i > 0; i--)
+		len += (size_t)snprintf(ret + len, 64 - len, "/%s", pieces[(size_t)nrand48(seed) % n]);
+}
+
+static void test_definition(void **state _unused_)
+{
+	static const char *const names[] = { "a", "b", "ab", "aa", "ba" };
+	static const char *const patterns[] = { "a", "b", "ab", "*", "a*", "?", "*b", "[ab]", "ba", "a" };
+	static const char *const left_out[] = { "a", "*b", "**", "**/b", "b*", "?a", "ab", "[!a]*", "/a/b", "/a/*/b" };
+	unsigned short seed[3] = { 1, 2, 3 };
+	unsigned answers[4] = { 0 };
+
+	for (unsigned round = 0; round < 3000; round++) {
+		struct fixture f = { 0 };
+		char text[64];
+
+		for (unsigned i = 0; i < 4; i++) {
+			random_path(seed, patterns, ARRAY_SIZE(patterns), 4, text);
+			add(&f, text, 1u << i);
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			const char *piece = left_out[(size_t)nrand48(seed) % ARRAY_SIZE(left_out)];
+
+			if (nrand48(seed) % 2)
+				random_path(seed, left_out, 8, 3, text);
+			else
+				snprintf(text, sizeof(text), "%s", piece);
+			leave_out(&f, text);
+		}
+		for (unsigned i = 0; i < 20; i++) {
+			attr_mask fast = 0, slow = 0;
+			enum scope_answer answer;
+
+			random_path(seed, names, ARRAY_SIZE(names), 5, text);
+			answer = scope_match(&f.s, text, &fast);
+			answers[answer]++;
+			assert_int_equal(answer, slow_match(&f.s, text, &slow));
+			assert_int_equal(fast, slow);
+		}
+		arena_free(&f.a);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(answers[i] > 1000);
+}
+
 /* Paths beyond PATH_MAX, as a walk by descriptors meets them. */
 static void test_long(void **state)
 {
@@ -382,6 +491,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_match_child, setup, teardown),
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_excluded_above),
+		cmocka_unit_test(test_definition),
 		cmocka_unit_test_setup_teardown(test_long, setup, teardown),
 		cmocka_unit_test(test_add),
 		cmocka_unit_test(test_add_bounds),
