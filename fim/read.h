@@ -14,8 +14,8 @@ struct read_options {
 	uint64_t hash_size; /* larger regular files are not read (RECORD_TOO_LARGE); 0: no limit */
 	bool mime_all;	    /* MIME type of every regular file, not of programs only */
 	/*
-	 * Called while content is read, after each block; may sleep (a rate). Non-zero ends this file: unread = ECANCELED.
-	 * NULL: not wanted.
+	 * Called while content is read, after each block; may sleep (a rate). Non-zero ends this file: unread =
+	 * ECANCELED. NULL: not wanted.
 	 */
 	int (*step)(void *data, uint64_t bytes);
 	void *step_data;
@@ -27,26 +27,29 @@ int file_reader_new(const struct read_options *o, struct file_reader **ret);
 void file_reader_free(struct file_reader *r);
 
 /*
- * Metadata only: statx, no open, for dirfd + name (never follows a link; name "" with AT_EMPTY_PATH is dirfd itself). Sets type to
- * rdev and, for a symlink, target (in a). -ENOENT when gone.
+ * Metadata only: statx, no open, for dirfd + name (never follows a link; name "" with AT_EMPTY_PATH is dirfd itself).
+ * Sets type to rdev and, for a symlink, target (in a). -ENOENT when gone.
  */
 int file_read_meta(struct file_reader *r, struct arena *a, int dirfd, const char *name, struct record *ret);
 
 /*
- * Completes a record that file_read_meta made: xattrs, flags, digest and MIME of a regular file, as far as mask asks. The file
- * is opened O_NOFOLLOW|O_NONBLOCK|O_NOATIME (O_NOATIME when allowed) and only when it is regular; identity is compared before and after; a file that
- * changes while it is read is read again, three times at most, then unread = RECORD_UNSTABLE. Nothing here fails a scan: what could
- * not be read is in rec->unread. Page cache that this read filled (large files only) is given back, pages that were there before stay.
+ * Completes a record that file_read_meta made: xattrs, flags, digest and MIME of a regular file, as far as mask asks.
+ * The file is opened O_NOFOLLOW|O_NONBLOCK|O_NOATIME (O_NOATIME when allowed) and only when it is regular; identity is
+ * compared before and after; a file that changes while it is read is read again, three times at most, then unread =
+ * RECORD_UNSTABLE. Nothing here fails a scan: what could not be read is in rec->unread. Page cache that this read
+ * filled (large files only) is given back, pages that were there before stay.
  */
 void file_read_content(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
 		       struct record *rec);
 
 /*
- * For growing files: digest of the first `size` bytes of the file as it is now; 0, or a negative errno (-ENODATA: shorter).
+ * For growing files: digest of the first `size` bytes of the file as it is now; 0, or a negative errno (-ENODATA:
+ * shorter).
  */
 int file_read_prefix(struct file_reader *r, int dirfd, const char *name, uint64_t size, uint8_t ret[DIGEST_MAX]);
 
-/* A path of any length, opened by components from rootfd: the folder that holds it, and its last name (points into path). */
+/* A path of any length, opened by components from rootfd: the folder that holds it, and its last name (points into
+ * path). */
 int file_open_parent(int rootfd, const char *path, int *ret_dirfd, const char **ret_name);
 
 DEFINE_CLEANUP(struct file_reader *, file_reader_free)

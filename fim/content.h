@@ -1,0 +1,29 @@
+/*
+ * Reads the content of an open regular file once: digest, MIME type from the same bytes, page cache given back.
+ */
+#ifndef FIM_CONTENT_H
+#define FIM_CONTENT_H
+
+#include "fim/mime.h"
+#include "fim/read.h"
+
+struct content {
+	struct read_options o;
+	struct digest *digest;
+	struct mime *mime;
+	uint8_t *buffer;
+	bool no_cachestat; /* the kernel has no cachestat(2): Linux 6.5 */
+};
+
+int content_init(struct content *c, const struct read_options *o);
+void content_done(struct content *c);
+
+/*
+ * Digest of the first rec->size bytes, and with `mime` the type of the first MIME_HEAD of them (in a). -ENODATA when
+ * the file is shorter, -ECANCELED when step said so, or a negative errno of read.
+ */
+int content_digest(struct content *c, struct arena *a, int fd, bool mime, struct record *rec);
+/* The MIME type alone. */
+int content_mime(struct content *c, struct arena *a, int fd, struct record *rec);
+
+#endif

@@ -1,0 +1,175 @@
+/*
+ * Extended attributes. Owns its buffers, of one thread. Never opens a file: by descriptor, or by name through the calls
+ * that take a folder (Linux 6.13), else through /proc/self/fd.
+ */
+#include "fim/xattr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+
+#include "lib/buf.h"
+#include "lib/util.h"
+
+/* The numbers are the same on every architecture (the unified table since Linux 5.1). */
+#ifndef __NR_getxattrat
+#define __NR_getxattrat 464
+#endif
+#ifndef __NR_listxattrat
+#define __NR_listxattrat 465
+#endif
+
+#define XATTR_BUFFER (64 * KIB) /* XATTR_LIST_MAX and XATTR_SIZE_MAX alike */
+#define XATTR_TRIES  3
+
+/* As linux/xattr.h has it since 6.13. */
+struct xattr_get_args {
+	uint64_t __attribute__((aligned(8))) value;
+	uint32_t size;
+	uint32_t flags;
+};
+
+/* Where the attributes are: an open descriptor (name NULL), or a name in a folder. */
+struct xattr_place {
+	int fd;
+	const char *name;
+	const char *path; /* through /proc/self/fd when the kernel lacks the calls by folder; else NULL */
+};
+
+int xattr_reader_init(struct xattr_reader *x)
+{
+	*x = (struct xattr_reader){ .list = malloc(XATTR_BUFFER), .value = malloc(XATTR_BUFFER) };
+	if (x->list && x->value)
+		return 0;
+	xattr_reader_done(x);
+	return -ENOMEM;
+}
+
+void xattr_reader_done(struct xattr_reader *x)
+{
+	free(x->list);
+	free(x->value);
+	buf_free(&x->pairs);
+	*x = (struct xattr_reader){ 0 };
+}
+
+static ssize_t xattr_list(struct xattr_reader *x, const struct xattr_place *p)
+{
+	ssize_t n;
+
+	if (!p->name)
+		n = flistxattr(p->fd, x->list, XATTR_BUFFER);
+	else if (p->path)
+		n = llistxattr(p->path, x->list, XATTR_BUFFER);
+	else
+		n = syscall(__NR_listxattrat, p->fd, p->name, AT_SYMLINK_NOFOLLOW, x->list, (size_t)XATTR_BUFFER);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t xattr_get(struct xattr_reader *x, const struct xattr_place *p, const char *attr)
+{
+	struct xattr_get_args args = { .value = (uintptr_t)x->value, .size = XATTR_BUFFER };
+	ssize_t n;
+
+	if (!p->name)
+		n = fgetxattr(p->fd, attr, x->value, XATTR_BUFFER);
+	else if (p->path)
+		n = lgetxattr(p->path, attr, x->value, XATTR_BUFFER);
+	else
+		n = syscall(__NR_getxattrat, p->fd, p->name, AT_SYMLINK_NOFOLLOW, attr, &args, sizeof(args));
+	return n < 0 ? -errno : n;
+}
+
+static int xattr_by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Pointers to the names in the list, sorted; at least one name. */
+static int xattr_sort(char *list, size_t len, const char ***ret, size_t *ret_n)
+{
+	const char **names;
+	size_t n = 0, i = 0;
+
+	for (size_t at = 0; at < len; at++)
+		n += !list[at];
+	names = calloc(n ? n : 1, sizeof(*names));
+	if (!names)
+		return -ENOMEM;
+	for (char *p = list; i < n; p += strlen(p) + 1)
+		names[i++] = p;
+	qsort(names, n, sizeof(*names), xattr_by_name);
+	*ret = names;
+	*ret_n = n;
+	return 0;
+}
+
+/* One attempt. -EAGAIN: one of the listed attributes is gone. */
+static int xattr_collect(struct xattr_reader *x, const struct xattr_place *p)
+{
+	_cleanup_free_ const char **names = NULL;
+	ssize_t len = xattr_list(x, p);
+	size_t n;
+	int r;
+
+	buf_reset(&x->pairs);
+	if (len <= 0)
+		return len == -EOPNOTSUPP ? 0 : (int)len;
+	r = xattr_sort(x->list, (size_t)len, &names, &n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		len = xattr_get(x, p, names[i]);
+		if (len < 0)
+			return len == -ENODATA ? -EAGAIN : (int)len;
+		buf_bytes(&x->pairs, names[i], strlen(names[i]));
+		buf_bytes(&x->pairs, x->value, (size_t)len);
+		if (x->pairs.len > XATTR_TOTAL_MAX)
+			return -E2BIG;
+	}
+	return x->pairs.failed ? -ENOMEM : 0;
+}
+
+static int xattr_read(struct xattr_reader *x, struct arena *a, const struct xattr_place *p, struct record *rec)
+{
+	const uint8_t *copy = NULL;
+	int r = -EAGAIN;
+
+	for (int i = 0; i < XATTR_TRIES && r == -EAGAIN; i++)
+		r = xattr_collect(x, p);
+	if (r < 0)
+		return r;
+	if (x->pairs.len) {
+		copy = arena_dup(a, x->pairs.data, x->pairs.len);
+		if (!copy)
+			return -ENOMEM;
+	}
+	rec->xattrs = copy;
+	rec->xattrs_len = (uint32_t)x->pairs.len;
+	rec->have |= ATTR_BIT(ATTR_XATTRS);
+	return 0;
+}
+
+int xattr_read_fd(struct xattr_reader *x, struct arena *a, int fd, struct record *rec)
+{
+	return xattr_read(x, a, &(struct xattr_place){ .fd = fd }, rec);
+}
+
+int xattr_read_at(struct xattr_reader *x, struct arena *a, int dirfd, const char *name, struct record *rec)
+{
+	char path[sizeof("/proc/self/fd/") + 16 + 256];
+	struct xattr_place p = { .fd = dirfd, .name = name };
+	int r = -ENOSYS;
+
+	if (!x->no_at)
+		r = xattr_read(x, a, &p, rec);
+	if (r != -ENOSYS)
+		return r;
+	x->no_at = true;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd, name);
+	p.path = path;
+	return xattr_read(x, a, &p, rec);
+}

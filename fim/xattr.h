@@ -1,0 +1,30 @@
+/*
+ * Reads all extended attributes of one file into the canonical form of struct record.
+ */
+#ifndef FIM_XATTR_H
+#define FIM_XATTR_H
+
+#include "event/record.h"
+
+#define XATTR_TOTAL_MAX (256 * 1024) /* names and values of one file together */
+
+struct xattr_reader {
+	char *list; /* 64 KiB, the kernel's limit */
+	char *value;
+	struct buf pairs;
+	bool no_at; /* the kernel has no listxattrat */
+};
+
+int xattr_reader_init(struct xattr_reader *x);
+void xattr_reader_done(struct xattr_reader *x);
+
+/*
+ * Of an open regular file or folder. Sets rec->xattrs (in a) and ATTR_XATTRS in rec->have, also when there are none or
+ * the file system has no xattrs at all. -E2BIG: more than XATTR_TOTAL_MAX; -EAGAIN: they kept changing; rec is
+ * untouched then.
+ */
+int xattr_read_fd(struct xattr_reader *x, struct arena *a, int fd, struct record *rec);
+/* Of dirfd + name without opening or following it: symlinks and special files, and what may not be opened. */
+int xattr_read_at(struct xattr_reader *x, struct arena *a, int dirfd, const char *name, struct record *rec);
+
+#endif
