@@ -1,7 +1,7 @@
 /*
  * The scan engine behind init, check and the daemon's rescans: one walker, a bounded queue, N workers each with its own
- * reader and database connection, and a sink. Folders are listed and cut into chunks by the walker; workers stat, compare, read
- * and hash; memory does not grow with the number of files.
+ * reader and database connection, and a sink. Folders are listed and cut into chunks by the walker; workers stat,
+ * compare, read and hash; memory does not grow with the number of files.
  */
 #ifndef FIM_SCAN_H
 #define FIM_SCAN_H
@@ -15,7 +15,8 @@
 
 enum scan_mode {
 	SCAN_INIT,  /* every entry, complete records, no baseline: sink.chunk */
-	SCAN_QUICK, /* against a baseline: content is read only where record_same_version says it may differ: sink.difference */
+	SCAN_QUICK, /* against a baseline: content is read only where record_same_version says it may differ:
+		       sink.difference */
 	SCAN_FULL,  /* against a baseline: all content is read again */
 };
 
@@ -27,7 +28,8 @@ struct scan_difference {
 	const struct record *after;  /* NULL when REMOVED */
 };
 
-/* Callbacks run on worker or walker threads, several at once: the sink locks for itself. Non-zero ends the scan with that value. */
+/* Callbacks run on worker or walker threads, several at once: the sink locks for itself. Non-zero ends the scan with
+ * that value. */
 struct scan_sink {
 	void *data;
 	/* SCAN_INIT: takes ownership of c (sealed). */
@@ -47,20 +49,21 @@ struct scan_progress {
 
 struct scan_options {
 	enum scan_mode mode;
-	int rootfd;		   /* folder that stands for "/" */
+	int rootfd; /* folder that stands for "/" */
 	const struct scope *scope;
-	const char *const *only;   /* when n_only: just these paths (and what is below), inside scope */
+	const char *const *only; /* when n_only: just these paths (and what is below), inside scope */
 	size_t n_only;
 	const struct scope *policy; /* attributes to compare; NULL: scope's own */
 	struct read_options read;
-	unsigned threads;	   /* 0: number of processors */
+	unsigned threads;	     /* 0: number of processors */
 	const struct db_options *db; /* QUICK, FULL: where workers read the baseline */
 	int64_t baseline;
-	uint64_t rate;		   /* bytes and 4 KiB-per-entry budget a second; 0: full speed */
+	uint64_t rate;			/* bytes and 4 KiB-per-entry budget a second; 0: full speed */
 	struct scan_progress *progress; /* may be NULL */
 };
 
-/* Runs to the end on threads of its own. 0, a sink's value, -ECANCELED, -EBADMSG (baseline rows fail verification; text in err), or a negative errno. */
+/* Runs to the end on threads of its own. 0, a sink's value, -ECANCELED, -EBADMSG (baseline rows fail verification; text
+ * in err), or a negative errno. */
 int scan_run(const struct scan_options *o, const struct scan_sink *sink, struct buf *err);
 
 #endif
