@@ -1,10 +1,10 @@
 /*
  * Baselines in the store. A baseline is a signed tree: its chunks (event/record.h: up to CHUNK_MAX entries of one
- * folder, sorted) are the leaves, each with its digest; the signature covers the head row (name, kind, root, scope, time, digest
- * algorithm, counts) and all chunk digests in order. So a reader can verify just the chunks it loads.
+ * folder, sorted) are the leaves, each with its digest; the signature covers the head row (name, kind, root, scope,
+ * time, digest algorithm, counts) and all chunk digests in order. So a reader can verify just the chunks it loads.
  *
- * Tables: baseline, dir(id, baseline, path), chunk(dir, seq, first name, count, digest), file(dir, name, ...) clustered on
- * (dir, name) WITHOUT ROWID, xset(id, ...) for distinct xattr sets (a host labelled by SELinux has few).
+ * Tables: baseline, dir(id, baseline, path), chunk(dir, seq, first name, count, digest), file(dir, name, ...) clustered
+ * on (dir, name) WITHOUT ROWID, xset(id, ...) for distinct xattr sets (a host labelled by SELinux has few).
  */
 #ifndef DB_BASELINE_H
 #define DB_BASELINE_H
@@ -37,11 +37,12 @@ struct baseline_info {
 struct baseline_writer;
 
 /*
- * Starts a baseline in a transaction of its own; an existing one of that name is only replaced (its deviations closed, in
- * history) at baseline_commit and only with `replace`, else -EEXIST. Call on the one writer thread.
+ * Starts a baseline in a transaction of its own; an existing one of that name is only replaced (its deviations closed,
+ * in history) at baseline_commit and only with `replace`, else -EEXIST. Call on the one writer thread.
  */
 int baseline_begin(struct db *d, const struct baseline_info *info, bool replace, struct baseline_writer **ret);
-/* Any order of chunks and folders. c->digest is set (chunk_seal). Commits now and then to bound the WAL; the baseline stays "building". */
+/* Any order of chunks and folders. c->digest is set (chunk_seal). Commits now and then to bound the WAL; the baseline
+ * stays "building". */
 int baseline_add(struct baseline_writer *w, const struct chunk *c);
 /* Signs, makes it visible, frees w. *ret_id may be NULL. */
 int baseline_finish(struct baseline_writer *w, const struct sign_key *key, int64_t *ret_id);
@@ -54,7 +55,8 @@ int baseline_find(struct db *d, const char *name, struct arena *a, struct baseli
 int baseline_find_id(struct db *d, int64_t id, struct arena *a, struct baseline_info *ret);
 /* fn returns non-zero to end the loop with it. */
 int baseline_each(struct db *d, int (*fn)(const struct baseline_info *info, void *data), void *data);
-/* Checks the signature over head and chunk digests (not the rows): 0, -EBADMSG with the reason in err. Cheap: do it at each start. */
+/* Checks the signature over head and chunk digests (not the rows): 0, -EBADMSG with the reason in err. Cheap: do it at
+ * each start. */
 int baseline_check_signature(struct db *d, int64_t id, const struct sign_key *pub, struct buf *err);
 /* Signature and every row. */
 int baseline_verify(struct db *d, int64_t id, const struct sign_key *pub, struct buf *err);
@@ -66,15 +68,17 @@ void baseline_reader_free(struct baseline_reader *r);
 /* 0 and the id, or -ENOENT when the baseline has no such folder. */
 int baseline_dir(struct baseline_reader *r, const char *dir, int64_t *ret_dir);
 /* First names of the folder's chunks in order (the bounds by which a walk cuts its listing). Array and strings in a. */
-int baseline_dir_chunks(struct baseline_reader *r, int64_t dir, struct arena *a, const char ***ret_first, size_t *ret_n);
-/* Loads chunk seq of the folder and verifies its digest: -EBADMSG when a row was edited, -ENOENT when there is no such chunk. c is reset first. */
+int baseline_dir_chunks(struct baseline_reader *r, int64_t dir, struct arena *a, const char ***ret_first,
+			size_t *ret_n);
+/* Loads chunk seq of the folder and verifies its digest: -EBADMSG when a row was edited, -ENOENT when there is no such
+ * chunk. c is reset first. */
 int baseline_load_chunk(struct baseline_reader *r, int64_t dir, const char *dir_path, uint32_t seq, struct chunk *c,
 			struct digest *blake, struct buf *scratch);
 /* One entry by absolute path, in a; -ENOENT. Does not verify: for live use after baseline_verify at start. */
 int baseline_lookup(struct baseline_reader *r, const char *path, struct arena *a, struct record *ret);
 /* Folders of the baseline in path order (fn non-zero ends), for finding removed folders. */
-int baseline_each_dir(struct baseline_reader *r, const char *prefix, int (*fn)(int64_t id, const char *path, void *data),
-		      void *data);
+int baseline_each_dir(struct baseline_reader *r, const char *prefix,
+		      int (*fn)(int64_t id, const char *path, void *data), void *data);
 
 /* --- changing */
 struct baseline_edit {
@@ -86,7 +90,8 @@ int baseline_apply(struct db *d, int64_t id, const struct baseline_edit *edits, 
 int baseline_delete(struct db *d, int64_t id, struct buf *err);
 /* One file, self-contained and signed; import verifies before it stores anything, and stores nothing on failure. */
 int baseline_export(struct db *d, int64_t id, int fd, struct buf *err);
-/* pub: the key the file must be signed with (NULL: any, shown in err text as a warning). name NULL: the name in the file. */
+/* pub: the key the file must be signed with (NULL: any, shown in err text as a warning). name NULL: the name in the
+ * file. */
 int baseline_import(struct db *d, int fd, const char *name, const struct sign_key *pub, const struct sign_key *own,
 		    struct buf *err);
 

@@ -33,13 +33,24 @@ struct db;
  */
 int db_open(const struct db_options *o, enum db_mode mode, struct db **ret, struct buf *err);
 void db_close(struct db *d);
+/* Append the names that key and head have when the options leave them out: beside the database. -ENOMEM. */
+int db_key_path(const struct db_options *o, struct buf *ret);
+int db_head_path(const struct db_options *o, struct buf *ret);
 /* Text of the last failure on this connection. */
 const char *db_error(struct db *d);
 
-/* Write transactions (BEGIN IMMEDIATE). Nest: only the outermost commits. db_commit seals what history got (history.h). */
+/* Write transactions (BEGIN IMMEDIATE). Nest: only the outermost commits. db_commit seals what history got (history.h).
+ */
 int db_begin(struct db *d);
 int db_commit(struct db *d);
 void db_rollback(struct db *d);
+
+/*
+ * Everything read between these is of one moment, whatever others commit meanwhile. Not inside a write transaction; not
+ * for long (the WAL cannot be cut while it lasts).
+ */
+int db_snapshot_begin(struct db *d);
+void db_snapshot_end(struct db *d);
 
 /* Bytes of the file (with WAL), for status and bounds. */
 uint64_t db_size(struct db *d);

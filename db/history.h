@@ -1,8 +1,8 @@
 /*
- * History: an append-only table of events (changes, opens, gaps, accepts...), chained by digest in batches. Every commit
- * that added rows seals one batch: digest over the batch before it and every new row, signed, and written to the head file
- * outside the database. Rows never change: what became of a deviation (accepted, reverted, excused) is a later row that
- * refers to it, and the views work out the status.
+ * History: an append-only table of events (changes, opens, gaps, accepts...), chained by digest in batches. Every
+ * commit that added rows seals one batch: digest over the batch before it and every new row, signed, and written to the
+ * head file outside the database. Rows never change: what became of a deviation (accepted, reverted, excused) is a
+ * later row that refers to it, and the views work out the status.
  */
 #ifndef DB_HISTORY_H
 #define DB_HISTORY_H
@@ -17,9 +17,10 @@ void history_set_key(struct db *d, const struct sign_key *key);
 int history_add(struct db *d, struct event *e);
 
 /*
- * Chain and signatures from the oldest kept batch to the head; the head file must agree. 0, or -EBADMSG with what is wrong in err
- * ("row 17 of batch 3 was changed", "history ends at 812, the head file says 900: rows were removed or an older database
- * was put in place", "head file missing").
+ * Chain and signatures from the oldest kept batch to the head; the head file must agree. 0, or -EBADMSG with what is
+ * wrong in err
+ * ("row 17 of batch 3 was changed", "history ends at 812, the head file says 900: rows were removed or an older
+ * database was put in place", "head file missing").
  */
 int history_verify(struct db *d, const struct sign_key *pub, struct buf *err);
 /* Only the newest batch against the head file: cheap, at each start. */
@@ -33,28 +34,29 @@ struct history_filter {
 	int64_t after_id;      /* only rows with a larger id (for --follow) */
 	uint64_t limit;	       /* 0: none */
 	bool oldest_first;
-	const char *baseline;  /* NULL: all */
-	bool open_only;	       /* deviations that are still open */
+	const char *baseline; /* NULL: all */
+	bool open_only;	      /* deviations that are still open */
 };
 /* Rebuilds each event (status worked out) and hands it to fn; fn non-zero ends with it. */
 int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct event *e, void *data), void *data);
 
 /*
- * The state of a path as history last saw it: 0 with *ret_exists false (removed) or true and the record (in a); -ENOENT when
- * history has no open deviation for it, so the baseline's record is the last state.
+ * The state of a path as history last saw it: 0 with *ret_exists false (removed) or true and the record (in a); -ENOENT
+ * when history has no open deviation for it, so the baseline's record is the last state.
  */
 int history_last_state(struct db *d, int64_t baseline, const char *path, struct arena *a, bool *ret_exists,
 		       struct record *ret);
 /* Gap rows left open by an earlier run. */
 int history_open_gaps(struct db *d, int (*fn)(struct event *e, void *data), void *data);
-/* When an earlier run last wrote (its heartbeat or last row), 0 when never. The daemon calls history_alive at each commit interval
- * at most once in 10 s; it is how the DOWN gap knows its start after kill -9. */
+/* When an earlier run last wrote (its heartbeat or last row), 0 when never. The daemon calls history_alive at each
+ * commit interval at most once in 10 s; it is how the DOWN gap knows its start after kill -9. */
 int history_alive(struct db *d, uint64_t now_ns, bool clean_exit);
 int history_last_alive(struct db *d, uint64_t *ret_ns, bool *ret_clean);
 
 /*
- * Bounds: removes whole batches, oldest first, until the file fits max_size and holds nothing older than max_age; records
- * what it pruned (signed), keeps open deviations' and open gaps' rows. Bounded work per call; *ret_more says call again.
+ * Bounds: removes whole batches, oldest first, until the file fits max_size and holds nothing older than max_age;
+ * records what it pruned (signed), keeps open deviations' and open gaps' rows. Bounded work per call; *ret_more says
+ * call again.
  */
 int history_prune(struct db *d, uint64_t max_size, uint64_t max_age, uint64_t now_ns, bool *ret_more);
 

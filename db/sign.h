@@ -11,7 +11,7 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 
-#define SIGN_SIZE 64
+#define SIGN_SIZE	 64
 #define SIGN_PUBLIC_SIZE 32
 
 struct sign_key;

@@ -1,7 +1,7 @@
 /*
  * The daemon's one writer: a thread that takes events from a bounded queue, stores them and commits by time and
- * size. When the disk is full or the database fails it keeps up to its bound, counts what it had to drop, opens a GAP_STORE
- * gap, retries, and closes it when writing works again. Nothing else in the daemon waits for it.
+ * size. When the disk is full or the database fails it keeps up to its bound, counts what it had to drop, opens a
+ * GAP_STORE gap, retries, and closes it when writing works again. Nothing else in the daemon waits for it.
  */
 #ifndef DB_WRITER_H
 #define DB_WRITER_H
@@ -18,11 +18,12 @@ struct writer_stats {
 	bool failing;
 };
 
-/* stored: called on the writer's thread for each event after it has its id (before the commit); e is borrowed. May be NULL.
- * The thread opens its own connection. */
+/* stored: called on the writer's thread for each event after it has its id (before the commit); e is borrowed. May be
+ * NULL. The thread opens its own connection. */
 int writer_start(const struct db_options *o, const struct conf *conf, void (*stored)(struct event *e, void *data),
 		 void *data, struct writer **ret, struct buf *err);
-/* Takes over the caller's reference. Never blocks: when the queue is full the event is counted as dropped and a gap follows. */
+/* Takes over the caller's reference. Never blocks: when the queue is full the event is counted as dropped and a gap
+ * follows. */
 void writer_put(struct writer *w, struct event *e);
 /* Returns when everything put before is committed. */
 void writer_flush(struct writer *w);

@@ -106,6 +106,8 @@ struct event {
 	const char *reason;
 	const char *user;
 	const char *text;
+	int64_t ref;	/* EVENT_ACCEPT: newest row it speaks of, 0: all before it. EVENT_GAP that closes: the row it opened with */
+	uint64_t until; /* EVENT_ACCEPT: real ns; 0: for good */
 };
 
 struct event *event_new(enum event_kind kind);

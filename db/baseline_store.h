@@ -1,0 +1,84 @@
+/* What the baseline_*.c files share. */
+#ifndef DB_BASELINE_STORE_H
+#define DB_BASELINE_STORE_H
+
+#include "db/baseline.h"
+#include "db/store.h"
+
+enum baseline_state { BASELINE_BUILDING, BASELINE_SIGNED, BASELINE_DELETING };
+
+/* Columns of file, as STMT_FILE_ADD numbers its values. */
+enum file_column {
+	FILE_ID = 1,
+	FILE_NAME,
+	FILE_TM,
+	FILE_UID,
+	FILE_GID,
+	FILE_SIZE,
+	FILE_MTIME,
+	FILE_CTIME,
+	FILE_INO,
+	FILE_NLINK,
+	FILE_DIGEST,
+	FILE_FLAGS,
+	FILE_XSET,
+	FILE_UNREAD,
+	FILE_DEV,
+	FILE_HAVE,
+	FILE_TARGET,
+	FILE_RDEV,
+	FILE_MIME,
+	FILE_SHOW,
+	FILE_TARGET_SHOW,
+};
+
+/* Letters of record.type by their number in column tm; 0 is unknown. */
+static const char file_types[] = "?fdlpsbc";
+
+/* One row of chunk. */
+struct chunk_row {
+	uint32_t seq;
+	int64_t base;
+	uint32_t n;
+	uint8_t digest[DB_HASH_SIZE];
+	bool has_dev, has_have;
+	uint64_t dev;
+	uint32_t have;
+	const char *first; /* borrowed from the statement, not NUL-terminated */
+	size_t first_len;
+};
+/* -EMEDIUMTYPE when it holds what no writer puts there. */
+int chunk_row_read(struct db *d, sqlite3_stmt *st, struct chunk_row *ret);
+
+/* Inserts chunks of one baseline; used by init, import and edits. All in an open transaction. */
+struct chunk_writer;
+int chunk_writer_new(struct db *d, int64_t baseline, struct chunk_writer **ret);
+void chunk_writer_free(struct chunk_writer *w);
+/* After each BEGIN: others may have used the numbers that were free before. */
+int chunk_writer_begin(struct chunk_writer *w);
+/* Adds c below folder row dir_id, or (0) below the row of c->dir, made when it is not there. */
+int chunk_writer_add(struct chunk_writer *w, const struct chunk *c, int64_t dir_id);
+int chunk_writer_dir(struct chunk_writer *w, const char *path, int64_t *ret);
+/* Removes the rows of file that a chunk row names. */
+int chunk_remove_files(struct db *d, int64_t base);
+DEFINE_CLEANUP(struct chunk_writer *, chunk_writer_free)
+
+/* Digest over all leaves of a baseline in order: path, seq, n, first name and digest of each chunk. */
+int baseline_tree_digest(struct db *d, int64_t id, uint8_t ret[DB_HASH_SIZE]);
+/* One leaf of it. */
+int tree_hash_leaf(struct digest *tree, struct buf *scratch, const void *path, size_t path_len, uint32_t seq,
+		   uint32_t n, const void *first, size_t first_len, const uint8_t digest[DB_HASH_SIZE]);
+/* The bytes that are signed. */
+void baseline_message(struct buf *b, const struct baseline_info *info, const uint8_t tree[DB_HASH_SIZE]);
+/* Signs in the open transaction with what is in the tables and the counts in info. */
+int baseline_sign(struct db *d, struct baseline_info *info, const struct sign_key *key);
+/* Names are shown everywhere: no controls, valid UTF-8, 1 to 200 bytes. */
+bool baseline_name_valid(const char *name);
+int baseline_info_read(sqlite3_stmt *st, struct arena *a, struct baseline_info *ret);
+/* History rows: what happened to a baseline, and the end of all its open deviations. */
+int baseline_note(struct db *d, const struct baseline_info *info, const char *what);
+int baseline_note_end(struct db *d, int64_t id, const char *name, const char *why);
+/* Removes the rows of a baseline that no longer shows, in transactions of bounded size. */
+int baseline_purge(struct db *d, int64_t id);
+
+#endif

@@ -1,0 +1,486 @@
+/*
+ * Taking a baseline: begin, add, finish or abort, and removing what is no longer wanted. Runs on the one thread that
+ * writes. A baseline shows only when it is signed; until then its rows belong to a builder that may die at any time.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "db/baseline_store.h"
+#include "db/history.h"
+#include "lib/clock.h"
+#include "lib/text.h"
+
+/* Rows between two commits: bounds the WAL and how long another writer (the monitor) has to wait. */
+#define ROWS_PER_COMMIT 20000
+#define PURGE_PIECE	2000 /* chunks and folders */
+
+const char *const baseline_kind_names[] = { "host", "tree", "image" };
+
+struct baseline_writer {
+	struct db *d;
+	struct chunk_writer *chunks;
+	struct baseline_info info; /* strings in arena */
+	struct arena arena;
+	bool replace;
+	unsigned rows; /* since the last commit */
+};
+
+bool baseline_name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= 200 && display_plain(name, len);
+}
+
+/* --- whose rows are whose: a builder is named by boot, pid and start, so that a dead one is known as such */
+
+static void read_line(const char *path, struct buf *ret)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char line[1024];
+	size_t n = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
+
+	buf_add(ret, line, n);
+}
+
+static void builder_name(long pid, struct buf *ret)
+{
+	_cleanup_buf_ struct buf boot = BUF_INIT;
+	_cleanup_buf_ struct buf stat = BUF_INIT;
+	char path[64];
+	const char *p;
+	char *end;
+
+	read_line("/proc/sys/kernel/random/boot_id", &boot);
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	read_line(path, &stat);
+	/* The name in parentheses may hold anything: count fields from the last one. Start time is field 22. */
+	p = stat.len > 0 ? strrchr(stat.data, ')') : NULL;
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	buf_printf(ret, "%.36s %ld %llu", boot.len > 0 ? boot.data : "", pid, p ? strtoull(p, &end, 10) : 0ull);
+}
+
+static bool builder_alive(const char *builder)
+{
+	_cleanup_buf_ struct buf now = BUF_INIT;
+	const char *space = builder ? strchr(builder, ' ') : NULL;
+
+	if (!space)
+		return false;
+	builder_name(strtol(space + 1, NULL, 10), &now);
+	return !now.failed && streq(now.data, builder);
+}
+
+/* --- removing */
+
+/* Up to 64 chunks of a folder; *ret_n is how many there were. */
+static int purge_chunks(struct db *d, int64_t dir, size_t *ret_n)
+{
+	struct chunk_row rows[64];
+	sqlite3_stmt *st;
+	size_t n = 0;
+	int r = db_stmt(d, STMT_CHUNK_OF_DIR, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, dir);
+	while (n < ARRAY_SIZE(rows) && (r = db_step(d, st)) > 0) {
+		rows[n].seq = (uint32_t)sqlite3_column_int64(st, 0);
+		rows[n++].base = sqlite3_column_int64(st, 1);
+	}
+	sqlite3_reset(st);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = chunk_remove_files(d, rows[i].base);
+		if (r == 0)
+			r = db_stmt(d, STMT_CHUNK_REMOVE, &st);
+		if (r < 0)
+			break;
+		sqlite3_bind_int64(st, 1, dir);
+		sqlite3_bind_int64(st, 2, rows[i].seq);
+		r = db_run(d, st);
+	}
+	*ret_n = n;
+	return r < 0 ? r : 0;
+}
+
+/* One piece in one transaction: 1 when there is more. */
+static int purge_piece(struct db *d, int64_t id)
+{
+	size_t budget = PURGE_PIECE, n;
+	sqlite3_stmt *st;
+	int64_t dir;
+	int r;
+
+	while (budget > 0) {
+		r = db_stmt(d, STMT_DIR_PIECE, &st);
+		if (r < 0)
+			return r;
+		sqlite3_bind_int64(st, 1, id);
+		r = db_step(d, st);
+		if (r <= 0)
+			return r;
+		dir = sqlite3_column_int64(st, 0);
+		sqlite3_reset(st);
+		r = purge_chunks(d, dir, &n);
+		if (r < 0)
+			return r;
+		budget -= MIN(budget, n + 1);
+		if (n > 0)
+			continue;
+		r = db_stmt(d, STMT_DIR_REMOVE, &st);
+		if (r < 0)
+			return r;
+		sqlite3_bind_int64(st, 1, dir);
+		r = db_run(d, st);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+static int purge_last(struct db *d, int64_t id)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_BASELINE_REMOVE, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	r = db_run(d, st);
+	if (r == 0)
+		r = db_exec(d, "DELETE FROM xset WHERE id NOT IN (SELECT xset FROM file WHERE xset IS NOT NULL)");
+	return r;
+}
+
+int baseline_purge(struct db *d, int64_t id)
+{
+	int more = 1;
+
+	while (more > 0) {
+		int r = db_begin(d);
+
+		if (r < 0)
+			return r;
+		more = purge_piece(d, id);
+		if (more == 0)
+			more = purge_last(d, id);
+		if (more < 0) {
+			db_rollback(d);
+			return more;
+		}
+		r = db_commit(d);
+		if (r < 0)
+			return r;
+	}
+	return db_exec(d, "PRAGMA incremental_vacuum");
+}
+
+/* Removes what dead builders and unfinished removals left. */
+static int purge_leftovers(struct db *d)
+{
+	int64_t ids[64];
+	size_t n = 0;
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_BASELINE_UNSIGNED, &st);
+
+	if (r < 0)
+		return r;
+	while (n < ARRAY_SIZE(ids) && (r = db_step(d, st)) > 0)
+		if (sqlite3_column_int(st, 1) == BASELINE_DELETING ||
+		    !builder_alive((const char *)sqlite3_column_text(st, 2)))
+			ids[n++] = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = baseline_purge(d, ids[i]);
+	return r < 0 ? r : 0;
+}
+
+/* --- begin */
+
+static int baseline_id_of(struct db *d, const char *name, int64_t *ret)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_BASELINE_BY_NAME, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+	r = db_step(d, st);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	*ret = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return 0;
+}
+
+static int insert_building(struct baseline_writer *w, const struct baseline_info *info)
+{
+	_cleanup_buf_ struct buf builder = BUF_INIT;
+	struct db *d = w->d;
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_BASELINE_ADD, &st);
+
+	if (r < 0)
+		return r;
+	builder_name((long)getpid(), &builder);
+	if (builder.failed)
+		return -ENOMEM;
+	sqlite3_bind_text(st, 1, info->name, -1, SQLITE_STATIC);
+	sqlite3_bind_int(st, 2, (int)info->kind);
+	sqlite3_bind_blob64(st, 3, info->root, strlen(info->root), SQLITE_STATIC);
+	display_bind(st, 4, info->root, strlen(info->root), &d->scratch);
+	sqlite3_bind_text(st, 5, info->scope, -1, SQLITE_STATIC);
+	display_bind_text(st, 6, info->image_ref, &d->scratch);
+	display_bind_text(st, 7, info->image_digest, &d->scratch);
+	sqlite3_bind_int64(st, 8, (int64_t)info->created);
+	sqlite3_bind_int(st, 9, (int)info->algo);
+	sqlite3_bind_text(st, 10, builder.data, -1, SQLITE_STATIC);
+	r = db_run(d, st);
+	w->info.id = sqlite3_last_insert_rowid(d->h);
+	return r;
+}
+
+static int keep_info(struct baseline_writer *w, const struct baseline_info *info)
+{
+	struct baseline_info *i = &w->info;
+
+	*i = *info;
+	i->name = arena_strdup(&w->arena, info->name);
+	i->root = arena_strdup(&w->arena, info->root ? info->root : "/");
+	i->scope = arena_strdup(&w->arena, info->scope ? info->scope : "{}");
+	i->image_ref = info->image_ref ? arena_strdup(&w->arena, info->image_ref) : NULL;
+	i->image_digest = info->image_digest ? arena_strdup(&w->arena, info->image_digest) : NULL;
+	i->files = i->bytes = i->unread = 0;
+	if (!i->created)
+		i->created = clock_real_ns();
+	return i->name && i->root && i->scope ? 0 : -ENOMEM;
+}
+
+static int begin_rows(struct baseline_writer *w)
+{
+	int r = db_begin(w->d);
+
+	if (r < 0)
+		return r;
+	r = chunk_writer_begin(w->chunks);
+	if (r < 0)
+		db_rollback(w->d);
+	return r;
+}
+
+static void writer_free(struct baseline_writer *w)
+{
+	if (w->chunks)
+		chunk_writer_free(w->chunks);
+	arena_free(&w->arena);
+	free(w);
+}
+
+static int begin(struct baseline_writer *w, const struct baseline_info *info)
+{
+	int64_t old;
+	int r = keep_info(w, info);
+
+	if (r == 0)
+		r = baseline_id_of(w->d, info->name, &old);
+	if (r == 0 && !w->replace)
+		return db_failf(w->d, -EEXIST, "baseline %s exists", info->name);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = purge_leftovers(w->d);
+	if (r == 0)
+		r = db_begin(w->d);
+	if (r < 0)
+		return r;
+	r = insert_building(w, &w->info);
+	if (r < 0) {
+		db_rollback(w->d);
+		return r;
+	}
+	r = db_commit(w->d);
+	if (r == 0)
+		r = chunk_writer_new(w->d, w->info.id, &w->chunks);
+	return r < 0 ? r : begin_rows(w);
+}
+
+int baseline_begin(struct db *d, const struct baseline_info *info, bool replace, struct baseline_writer **ret)
+{
+	struct baseline_writer *w;
+	int r;
+
+	if (!info->name || !baseline_name_valid(info->name))
+		return db_failf(d, -EINVAL, "not a name for a baseline: 1 to 200 printable bytes are");
+	if (d->depth > 0)
+		return db_failf(d, -EINVAL, "a baseline begins outside a transaction");
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->d = d;
+	w->replace = replace;
+	r = begin(w, info);
+	if (r < 0) {
+		writer_free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+/* --- add */
+
+/* Somebody else's begin may have taken this for a leftover (another pid namespace, say). */
+static int still_there(struct baseline_writer *w)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(w->d, STMT_BASELINE_ALIVE, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, w->info.id);
+	r = db_step(w->d, st);
+	sqlite3_reset(st);
+	return r > 0 ? 0 : r < 0 ? r : db_failf(w->d, -ECANCELED, "another program removed this unfinished baseline");
+}
+
+static void count(struct baseline_info *info, const struct chunk *c)
+{
+	info->files += c->n;
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct record *r = &c->entries[i].rec;
+
+		if (r->digest_len > 0)
+			info->bytes += r->size;
+		if (r->unread)
+			info->unread++;
+	}
+}
+
+int baseline_add(struct baseline_writer *w, const struct chunk *c)
+{
+	int r = chunk_writer_add(w->chunks, c, 0);
+
+	if (r < 0)
+		return r;
+	count(&w->info, c);
+	w->rows += c->n + 1;
+	if (w->rows < ROWS_PER_COMMIT)
+		return 0;
+	w->rows = 0;
+	r = db_commit(w->d);
+	if (r == 0)
+		r = begin_rows(w);
+	return r < 0 ? r : still_there(w);
+}
+
+/* --- finish */
+
+static int set_state(struct db *d, int64_t id, enum baseline_state state)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_BASELINE_STATE, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	sqlite3_bind_int(st, 2, (int)state);
+	return db_run(d, st);
+}
+
+/* In the transaction: *ret_old is the baseline that was replaced, or 0. */
+static int finish(struct baseline_writer *w, const struct sign_key *key, int64_t *ret_old)
+{
+	int64_t old = 0;
+	int r = still_there(w);
+
+	if (r == 0)
+		r = chain_change_baselines(w->d);
+	if (r < 0)
+		return r;
+	r = baseline_id_of(w->d, w->info.name, &old);
+	if (r == 0 && !w->replace)
+		return db_failf(w->d, -EEXIST, "baseline %s exists", w->info.name);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0)
+		r = set_state(w->d, old, BASELINE_DELETING);
+	else
+		r = 0;
+	if (r == 0 && old)
+		r = baseline_note_end(w->d, old, w->info.name, "replaced by a new baseline of that name");
+	if (r == 0)
+		r = baseline_sign(w->d, &w->info, key);
+	if (r == 0)
+		r = baseline_note(w->d, &w->info, old ? "taken again" : "taken");
+	*ret_old = old;
+	return r;
+}
+
+int baseline_finish(struct baseline_writer *w, const struct sign_key *key, int64_t *ret_id)
+{
+	const struct sign_key *outer = w->d->key;
+	struct db *d = w->d;
+	int64_t old = 0;
+	int r;
+
+	d->key = key;
+	if (d->depth == 0)
+		r = begin_rows(w);
+	else
+		r = 0;
+	if (r == 0)
+		r = finish(w, key, &old);
+	if (r == 0)
+		r = db_commit(d);
+	d->key = outer;
+	if (r < 0) {
+		baseline_abort(w);
+		return r;
+	}
+	if (ret_id)
+		*ret_id = w->info.id;
+	writer_free(w);
+	/* What fails from here on is picked up by the next begin. */
+	if (old)
+		baseline_purge(d, old);
+	sqlite3_wal_checkpoint_v2(d->h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return 0;
+}
+
+void baseline_abort(struct baseline_writer *w)
+{
+	if (w->d->depth > 0)
+		db_rollback(w->d);
+	baseline_purge(w->d, w->info.id);
+	writer_free(w);
+}
+
+/* --- delete */
+
+int baseline_delete(struct db *d, int64_t id, struct buf *err)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct baseline_info info;
+	int r = baseline_find_id(d, id, &a, &info);
+
+	if (r == 0)
+		r = db_begin(d);
+	if (r == 0) {
+		r = chain_change_baselines(d);
+		if (r == 0)
+			r = set_state(d, id, BASELINE_DELETING);
+		if (r == 0)
+			r = baseline_note_end(d, id, info.name, "baseline deleted");
+		if (r < 0)
+			db_rollback(d);
+		else
+			r = db_commit(d);
+	}
+	if (r < 0) {
+		if (err)
+			buf_printf(err, "%s", r == -ENOENT ? "no such baseline" : db_error(d));
+		return r;
+	}
+	return baseline_purge(d, id);
+}

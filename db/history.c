@@ -1,0 +1,295 @@
+/*
+ * Writing history: an event becomes one row of table event, hashed as it is bound and appended to the batch of the
+ * transaction. Rows are never changed afterwards. Runs on the writer's thread, or in a command that accepts.
+ */
+#include "db/history.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "db/baseline_store.h"
+#include "lib/clock.h"
+
+void history_set_key(struct db *d, const struct sign_key *key)
+{
+	d->key = key;
+}
+
+/* --- a row */
+
+/* {"mode":"0644"} in plain ASCII: the shell prints it as it is. */
+static void row_json(struct row *row, const struct record *r, bool have, attr_mask mask)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	_cleanup_free_ char *text = NULL;
+	json_t *json;
+
+	if (!have) {
+		row_null(row);
+		return;
+	}
+	json = attr_json(r, mask);
+	text = json ? json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) : NULL;
+	json_decref(json);
+	if (!text) {
+		row_null(row);
+		return;
+	}
+	/* Which leaves DEL, the one control byte that JSON does not escape. Backslashes are its own. */
+	for (const char *p = text; *p; p++) {
+		if (*p == 0x7f)
+			buf_str(&b, "\\u007f");
+		else
+			buf_char(&b, *p);
+	}
+	row->failed |= b.failed;
+	row_ascii(row, b.failed ? "" : b.data);
+}
+
+static void row_record(struct row *row, const struct record *r, bool have)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	if (!have) {
+		row_null(row);
+		return;
+	}
+	record_encode(&b, r);
+	row->failed |= b.failed;
+	row_blob(row, b.failed ? "" : b.data, b.len);
+}
+
+static void row_attributes(struct row *row, attr_mask mask)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	row_int(row, mask != 0, mask);
+	if (mask & ATTR_ALL)
+		attr_mask_text(&b, mask & ATTR_ALL);
+	row->failed |= b.failed;
+	row_text(row, b.len > 0 && !b.failed ? b.data : NULL);
+}
+
+/* Columns 12 to 20: what changed. */
+static void fill_change(struct row *row, const struct event *e)
+{
+	bool change = e->kind == EVENT_CHANGE;
+	attr_mask shown =
+		e->has_before && e->has_after && e->attributes & ATTR_ALL ? e->attributes & ATTR_ALL : ATTR_ALL;
+
+	row_int(row, change, e->change);
+	row_int(row, change || e->kind == EVENT_ACCEPT, e->status);
+	row_attributes(row, change ? e->attributes : 0);
+	row_json(row, &e->before, change && e->has_before, shown);
+	row_json(row, &e->after, change && e->has_after, shown);
+	row_record(row, &e->before, change && e->has_before);
+	row_record(row, &e->after, change && e->has_after);
+	row_text(row, e->cause);
+	row_int(row, e->count != 1, (int64_t)e->count);
+}
+
+/* Columns 22 to 31. */
+static void fill_gap(struct row *row, const struct event *e)
+{
+	bool gap = e->kind == EVENT_GAP;
+
+	row_int(row, gap, e->gap_reason);
+	row_shown(row, gap ? e->gap_scope : NULL);
+	row_text(row, gap ? e->gap_detail : NULL);
+	row_int(row, gap, (int64_t)(e->gap_from ? e->gap_from : e->time));
+	row_int(row, gap && e->gap_to, (int64_t)e->gap_to);
+	row_int(row, gap && e->gap_lost, (int64_t)e->gap_lost);
+	row_text(row, gap ? e->gap_healed : NULL);
+	row_int(row, gap && e->gap_key, (int64_t)e->gap_key);
+	row_int(row, e->ref != 0, e->ref);
+}
+
+static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t process)
+{
+	row_int(row, true, id);
+	row_int(row, true, (int64_t)e->time);
+	row_int(row, e->boot_time != 0, (int64_t)e->boot_time);
+	row_int(row, true, e->kind);
+	row_shown(row, e->path);
+	row_shown(row, e->path2);
+	row_int(row, process != 0, process);
+	row_text(row, e->process_why);
+	row_int(row, e->baseline_id != 0, e->baseline_id);
+	row_text(row, e->baseline);
+	fill_change(row, e);
+	fill_gap(row, e);
+	row_int(row, e->until != 0, (int64_t)e->until);
+	row_text(row, e->reason);
+	row_text(row, e->user);
+	row_text(row, e->text);
+}
+
+/* --- gaps: a closing row refers to the one that opened it */
+
+static int find_gap(struct db *d, enum statement id, const struct event *e, int64_t *ret)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, id, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, (int64_t)e->gap_key);
+	if (id == STMT_EVENT_GAP_OPEN)
+		sqlite3_bind_int64(st, 2, (int64_t)e->gap_from);
+	r = db_step(d, st);
+	if (r > 0) {
+		*ret = sqlite3_column_int64(st, 0);
+		sqlite3_reset(st);
+	}
+	return r;
+}
+
+static int refer_to_opening(struct db *d, struct event *e)
+{
+	int r;
+
+	if (e->kind != EVENT_GAP || !e->gap_to || e->ref || !e->gap_key)
+		return 0;
+	/* Keys start anew with each run: the start tells apart. */
+	r = find_gap(d, STMT_EVENT_GAP_OPEN, e, &e->ref);
+	if (r == 0)
+		r = find_gap(d, STMT_EVENT_GAP_OPEN_ANY, e, &e->ref);
+	return r < 0 ? r : 0;
+}
+
+int history_add(struct db *d, struct event *e)
+{
+	uint8_t process_digest[DB_HASH_SIZE], leaf[DB_HASH_SIZE];
+	struct row row = { .d = d, .col = 1, .hash = &d->scratch };
+	int64_t process = 0, id;
+	int r = chain_open(d);
+
+	if (r == 0 && e->process)
+		r = process_store(d, e->process, &process, process_digest);
+	if (r == 0)
+		r = refer_to_opening(d, e);
+	if (r == 0)
+		r = db_stmt(d, STMT_EVENT_ADD, &row.st);
+	if (r < 0)
+		return r;
+	id = chain_next_id(d);
+	buf_reset(row.hash);
+	fill_row(&row, e, id, process);
+	if (process)
+		buf_add(row.hash, process_digest, sizeof(process_digest));
+	if (row.failed || row.hash->failed)
+		return -ENOMEM;
+	r = db_hash(d, row.hash->data, row.hash->len, leaf);
+	if (r < 0)
+		return r;
+	sqlite3_bind_blob(row.st, row.col, leaf, sizeof(leaf), SQLITE_STATIC);
+	r = db_run(d, row.st);
+	if (r == 0)
+		r = chain_append(d, leaf);
+	if (r == 0)
+		e->id = id;
+	return r;
+}
+
+/* --- rows about baselines */
+
+static struct event *new_event(enum event_kind kind, const char *baseline, int64_t id)
+{
+	const char *user = user_name(getuid());
+	struct event *e = event_new(kind);
+
+	if (!e)
+		return NULL;
+	e->time = clock_real_ns();
+	e->boot_time = clock_boot_ns();
+	e->baseline = baseline ? arena_strdup(&e->arena, baseline) : NULL;
+	e->baseline_id = id;
+	e->user = user ? arena_strdup(&e->arena, user) : NULL;
+	return e;
+}
+
+int baseline_note(struct db *d, const struct baseline_info *info, const char *what)
+{
+	_cleanup_event_ struct event *e = new_event(EVENT_NOTE, info->name, info->id);
+	char text[160];
+
+	snprintf(text, sizeof(text), "baseline %s: %llu entries, %llu bytes read", what,
+		 (unsigned long long)info->files, (unsigned long long)info->bytes);
+	if (e)
+		e->text = arena_strdup(&e->arena, text);
+	return e && e->text ? history_add(d, e) : -ENOMEM;
+}
+
+int baseline_note_end(struct db *d, int64_t id, const char *name, const char *why)
+{
+	_cleanup_event_ struct event *e = new_event(EVENT_ACCEPT, name, id);
+
+	if (!e)
+		return -ENOMEM;
+	e->status = STATUS_ACCEPTED;
+	e->reason = why;
+	return history_add(d, e);
+}
+
+/* --- heartbeat */
+
+static int meta_set(struct db *d, const char *key, int64_t value)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_META_SET, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, value);
+	return db_run(d, st);
+}
+
+static int meta_get(struct db *d, const char *key, int64_t *ret)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_META_GET, &st);
+
+	*ret = 0;
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	r = db_step(d, st);
+	if (r > 0)
+		*ret = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return r < 0 ? r : 0;
+}
+
+int history_alive(struct db *d, uint64_t now_ns, bool clean_exit)
+{
+	int r = db_begin(d);
+
+	if (r < 0)
+		return r;
+	r = meta_set(d, "alive", (int64_t)now_ns);
+	if (r == 0)
+		r = meta_set(d, "clean", clean_exit);
+	if (r == 0)
+		return db_commit(d);
+	db_rollback(d);
+	return r;
+}
+
+int history_last_alive(struct db *d, uint64_t *ret_ns, bool *ret_clean)
+{
+	int64_t alive = 0, clean = 0, last = 0;
+	int r = meta_get(d, "alive", &alive);
+
+	if (r == 0)
+		r = meta_get(d, "clean", &clean);
+	/* Only what the monitor wrote after its last heartbeat counts: commands write history too. */
+	if (r == 0 && alive && !clean)
+		r = db_number(d, "SELECT max(time) FROM event WHERE kind IN (0, 1, 2, 3, 4)", &last);
+	if (r < 0)
+		return r;
+	*ret_ns = (uint64_t)MAX(alive, alive ? last : 0);
+	*ret_clean = clean != 0;
+	return 0;
+}

@@ -1,0 +1,360 @@
+/*
+ * Owns the schema: the table of migrations, each a list of statements that lead from one user_version to the next, the
+ * views among them. A step that was released is never edited, only followed by another. Runs on whatever thread opens a
+ * database. It keeps no state.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "db/store.h"
+
+/* Numbers in the tables are enum values; the views name them. tests/db/test_views.c compares these with the C tables.
+ */
+#define SQL_KIND(c)                                                                                                    \
+	"CASE " c " WHEN 0 THEN 'change' WHEN 1 THEN 'open' WHEN 2 THEN 'exec' WHEN 3 THEN 'alert' WHEN 4 THEN "       \
+	"'action' WHEN 5 THEN 'gap' WHEN 6 THEN 'accept' WHEN 7 THEN 'note' END"
+#define SQL_CHANGE(c)                                                                                                  \
+	"CASE " c " WHEN 0 THEN 'added' WHEN 1 THEN 'removed' WHEN 2 THEN 'changed' WHEN 3 THEN 'replaced' WHEN 4 "    \
+	"THEN 'renamed' WHEN 5 THEN 'attributes' WHEN 6 THEN 'reverted' WHEN 7 THEN 'transient' END"
+#define SQL_STATUS_NAME(c)                                                                                             \
+	"CASE " c " WHEN 0 THEN 'open' WHEN 1 THEN 'accepted' WHEN 2 THEN 'excused' WHEN 3 THEN 'reverted' END"
+#define SQL_GAP_REASON(c)                                                                                              \
+	"CASE " c " WHEN 0 THEN 'down' WHEN 1 THEN 'queue-overflow' WHEN 2 THEN 'proc-lost' WHEN 3 THEN "              \
+	"'mark-failed' WHEN 4 THEN 'fs-skipped' WHEN 5 THEN 'unreadable' WHEN 6 THEN 'limit' WHEN 7 THEN 'unmounted' " \
+	"WHEN 8 THEN 'store' WHEN 9 THEN 'no-path' WHEN 10 THEN 'canary' WHEN 11 THEN 'device-written' WHEN 12 THEN "  \
+	"'weak-sensor' END"
+
+#define SQL_NS "1000000000"
+/* Integer division truncates: times before 1970 need the floor. */
+#define SQL_SECONDS(t) "strftime('%Y-%m-%dT%H:%M:%S', " t "/" SQL_NS " - (" t "%" SQL_NS " < 0), 'unixepoch')"
+#define SQL_TIME_NS(t) SQL_SECONDS(t) " || printf('.%09dZ', (" t "%" SQL_NS "+" SQL_NS ")%" SQL_NS ")"
+#define SQL_TIME_MS(t) SQL_SECONDS(t) " || printf('.%03dZ', (" t "%" SQL_NS "+" SQL_NS ")%" SQL_NS "/1000000)"
+
+/* Bytes as they are, or the escaped form that was kept because they are not fit for a terminal. */
+#define SQL_SHOW(show, raw) "coalesce(" show ", CAST(" raw " AS TEXT))"
+
+/* An unsigned 64-bit number kept as signed: halves, so that nothing overflows. */
+#define SQL_UNSIGNED(c)                                                                                                \
+	"CASE WHEN " c " < 0 THEN ((" c ">>1)&9223372036854775807)/5 || "                                              \
+	"((((" c ">>1)&9223372036854775807)%5)*2+(" c "&1)) ELSE " c " END"
+
+/* makedev() as glibc lays it out, as "major:minor". */
+#define SQL_DEV(c) "(((" c ">>8)&4095)|((" c ">>32)&4294963200)) || ':' || ((" c "&255)|((" c ">>12)&4294967040))"
+
+/*
+ * ctime is kept as its distance from mtime, which is 0 for most files; it wraps around for absurd times, and a sum that
+ * SQL would make a float is put back by half the range on each side.
+ */
+#define SQL_CTIME                                                                                                      \
+	"CASE WHEN typeof(coalesce(f.mtime,0)+f.ctime) <> 'real' THEN coalesce(f.mtime,0)+f.ctime "                    \
+	"WHEN coalesce(f.mtime,0) < 0 THEN "                                                                           \
+	"(coalesce(f.mtime,0)+9223372036854775807+1)+(f.ctime+9223372036854775807+1) "                                 \
+	"ELSE (coalesce(f.mtime,0)-9223372036854775807-1)+(f.ctime-9223372036854775807-1) END"
+
+#define SQL_HAS(bit) "(coalesce(f.have, c.have)>>" #bit ")&1"
+
+#define SQL_FLAG(mask, letter) "CASE WHEN f.flags&" #mask " THEN '" letter "' ELSE '' END"
+
+/*
+ * What became of deviation e: its own status when it was stored with one, else that of the first later row that closes
+ * it: the path is as the baseline has it again (kind 0, change 6), it was accepted (kind 6; not beyond `ref`, not after
+ * `until`), or the whole baseline was (path NULL). history.c says the same for open_only.
+ */
+#define SQL_CLOSES                                                                                                     \
+	"(k.ref IS NULL OR k.ref >= e.id) AND (k.until IS NULL OR k.until > CAST(strftime('%s','now') AS "             \
+	"INTEGER)*" SQL_NS ")"
+#define SQL_STATUS                                                                                                     \
+	"CASE WHEN e.status <> 0 THEN e.status ELSE coalesce("                                                         \
+	"(SELECT CASE WHEN k.kind = 0 THEN 3 WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k "                        \
+	"WHERE k.path = e.path AND k.id > e.id AND k.baseline IS e.baseline AND ((k.kind = 0 AND k.change = 6) OR "    \
+	"(k.kind = 6 AND " SQL_CLOSES ")) ORDER BY k.id LIMIT 1), "                                                    \
+	"(SELECT CASE WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k WHERE k.kind = 6 AND k.path IS NULL AND "       \
+	"k.baseline IS e.baseline AND k.id > e.id AND " SQL_CLOSES " ORDER BY k.id LIMIT 1), 0) END"
+
+#define SQL_WHO_FROM " LEFT JOIN process p ON p.id = e.process LEFT JOIN str x ON x.id = p.exe"
+#define SQL_EXE	     SQL_SHOW("x.show", "x.data")
+#define SQL_PATH     SQL_SHOW("e.path_show", "e.path")
+#define SQL_PATH2    SQL_SHOW("e.path2_show", "e.path2")
+#define SQL_SCOPE    SQL_SHOW("e.gap_scope_show", "e.gap_scope")
+#define SQL_WHO                                                                                                        \
+	"p.pid AS pid, p.ppid AS ppid, " SQL_EXE " AS exe, p.cmdline_show AS cmdline, p.uid AS uid, "                  \
+	"p.user AS user, p.loginuid AS loginuid, p.login_user AS login_user, NULL AS container"
+
+/* clang-format off */
+static const char *const version_1[] = {
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
+	"CREATE TABLE account (uid INTEGER PRIMARY KEY, name TEXT NOT NULL)",
+	"CREATE TABLE unread (code INTEGER PRIMARY KEY, text TEXT NOT NULL)",
+
+	/* state: 0 building, 1 signed, 2 being deleted. AUTOINCREMENT: history refers to ids of baselines long gone. */
+	"CREATE TABLE baseline (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, kind INTEGER NOT NULL, "
+	"root BLOB NOT NULL, root_show TEXT, scope TEXT NOT NULL, image_ref TEXT, image_digest TEXT, created INTEGER "
+	"NOT "
+	"NULL, algo INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL, unread INTEGER NOT NULL, state "
+	"INTEGER NOT NULL, builder TEXT, signed_by TEXT, tree BLOB, signature BLOB)",
+	"CREATE UNIQUE INDEX baseline_name ON baseline (name) WHERE state = 1",
+	"CREATE TABLE dir (id INTEGER PRIMARY KEY, baseline INTEGER NOT NULL, path BLOB NOT NULL, show TEXT)",
+	"CREATE UNIQUE INDEX dir_path ON dir (baseline, path)",
+	/* Rows base*64 to base*64+n-1 of file are its entries; dev and have are what its rows have unless they say so.
+	 */
+	"CREATE TABLE chunk (dir INTEGER NOT NULL, seq INTEGER NOT NULL, base INTEGER NOT NULL, n INTEGER NOT NULL, "
+	"first "
+	"BLOB NOT NULL, digest BLOB NOT NULL, dev INTEGER, have INTEGER, PRIMARY KEY (dir, seq)) WITHOUT ROWID",
+	/* tm is mode*8 + type; ctime is the distance from mtime; columns that most files leave NULL come last. */
+	"CREATE TABLE file (id INTEGER PRIMARY KEY, name BLOB NOT NULL, tm INTEGER, uid INTEGER, gid INTEGER, size "
+	"INTEGER, "
+	"mtime INTEGER, ctime INTEGER, ino INTEGER, nlink INTEGER, digest BLOB, flags INTEGER, xset INTEGER, unread "
+	"INTEGER, "
+	"dev INTEGER, have INTEGER, target BLOB, rdev INTEGER, mime, show TEXT, target_show TEXT)",
+	"CREATE TABLE xset (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL, xattrs TEXT, acl "
+	"TEXT, caps "
+	"TEXT, selinux TEXT)",
+
+	"CREATE TABLE str (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, data BLOB NOT NULL, show TEXT)",
+	"CREATE INDEX str_hash ON str (hash)",
+	"CREATE TABLE process (id INTEGER PRIMARY KEY AUTOINCREMENT, pid INTEGER NOT NULL, start INTEGER, exec_count "
+	"INTEGER, known "
+	"INTEGER NOT NULL, ppid INTEGER, uid INTEGER, gid INTEGER, euid INTEGER, egid INTEGER, loginuid INTEGER, "
+	"session "
+	"INTEGER, sid INTEGER, comm BLOB, exe INTEGER, cmdline BLOB, cmdline_show TEXT, cmdline_cut INTEGER, cwd "
+	"INTEGER, tty "
+	"INTEGER, cgroup INTEGER, parent INTEGER, user TEXT, login_user TEXT, digest BLOB NOT NULL)",
+	"CREATE TABLE event (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, boot INTEGER, kind INTEGER NOT NULL, path "
+	"BLOB, "
+	"path_show TEXT, path2 BLOB, path2_show TEXT, process INTEGER, process_why TEXT, baseline INTEGER, "
+	"baseline_name TEXT, "
+	"change INTEGER, status INTEGER, attributes INTEGER, attributes_show TEXT, before TEXT, after TEXT, before_rec "
+	"BLOB, "
+	"after_rec BLOB, cause TEXT, count INTEGER, gap_reason INTEGER, gap_scope BLOB, gap_scope_show TEXT, "
+	"gap_detail TEXT, "
+	"gap_from INTEGER, gap_to INTEGER, gap_lost INTEGER, gap_healed TEXT, gap_key INTEGER, ref INTEGER, until "
+	"INTEGER, "
+	"reason TEXT, user TEXT, text TEXT, digest BLOB NOT NULL)",
+	"CREATE INDEX event_time ON event (time)",
+	"CREATE INDEX event_path ON event (path, id) WHERE path IS NOT NULL",
+	"CREATE INDEX event_path2 ON event (path2, id) WHERE path2 IS NOT NULL",
+	"CREATE INDEX event_accept_all ON event (baseline, id) WHERE kind = 6 AND path IS NULL",
+	"CREATE INDEX event_gap ON event (gap_key, id) WHERE kind = 5",
+	"CREATE INDEX event_ref ON event (ref) WHERE ref IS NOT NULL",
+	"CREATE TABLE batch (seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, time INTEGER NOT "
+	"NULL, "
+	"floor INTEGER NOT NULL, kept BLOB NOT NULL, baselines BLOB NOT NULL, prev BLOB NOT NULL, digest BLOB NOT "
+	"NULL, "
+	"signature BLOB NOT NULL)",
+
+	"CREATE VIEW baselines AS SELECT id, name, CASE kind WHEN 0 THEN 'host' WHEN 1 THEN 'tree' WHEN 2 THEN 'image' "
+	"END AS "
+	"kind, " SQL_SHOW("root_show", "root") " AS root, image_ref, image_digest, " SQL_TIME_MS(
+		"created") " AS created, "
+			   "CASE algo WHEN 0 THEN 'sha256' WHEN 1 THEN 'sha512' WHEN 2 THEN 'sha3-256' WHEN 3 THEN "
+			   "'blake2b512' END AS "
+			   "algorithm, files, bytes, unread, CASE state WHEN 0 THEN 'building' WHEN 1 THEN 'signed' "
+			   "END AS state, signed_by "
+			   "FROM baseline WHERE state < 2",
+
+	"CREATE VIEW files AS SELECT b.name AS baseline, CASE d.path WHEN x'2f' THEN '' ELSE " SQL_SHOW("d.show", "d."
+														  "pat"
+														  "h") " END || '/' || " SQL_SHOW(
+		"f.show", "f.name") " AS path, "
+				    "CASE f.tm&7 WHEN 1 THEN 'file' WHEN 2 THEN 'directory' WHEN 3 THEN 'symlink' WHEN "
+				    "4 THEN 'pipe' WHEN 5 THEN 'socket' "
+				    "WHEN 6 THEN 'block' WHEN 7 THEN 'char' END AS type, CASE WHEN " SQL_HAS(
+					    1) " THEN printf('%04o', f.tm>>3) END AS mode, f.uid AS uid, f.gid AS gid, "
+					       "a.name AS user, f.size AS size, " SQL_TIME_NS("f.mtime") " AS "
+													 "mtime,"
+													 " " SQL_TIME_NS("(" SQL_CTIME
+															 ")") " AS ctime, "
+															      "CASE WHEN " SQL_HAS(
+																      7) " THEN " SQL_DEV("coalesce(f.dev, c.dev)") " END AS dev, " SQL_UNSIGNED("f.ino") " AS ino, "
+																											  "f.nlink AS nlink, " SQL_SHOW("f.target_show", "f.target") " AS target, nullif(lower(hex(f.digest)), '') AS digest, "
+																																		     "CASE WHEN f.rdev IS NOT NULL THEN " SQL_DEV("f.rdev") " END AS rdev, x.xattrs AS xattrs, x.acl AS acl, x.caps AS "
+																																									    "caps, x.selinux AS selinux, CASE WHEN f.flags IS NOT NULL THEN " SQL_FLAG(0x1,
+																																																		       "s") " || " SQL_FLAG(0x2, "u") " || " SQL_FLAG(0x8, "S") " || " SQL_FLAG(0x10000, "D") " || " SQL_FLAG(0x10,
+																																																															      "i") " || " SQL_FLAG(0x20,
+																																																																		   "a") " || " SQL_FLAG(0x40,
+																																																																					"d") " || " SQL_FLAG(0x80, "A") " || " SQL_FLAG(0x4,
+																																																																											"c") " || " SQL_FLAG(0x200, "B") " || " SQL_FLAG(0x100, "Z") " || " SQL_FLAG(0x400, "m") " || " SQL_FLAG(0x800,
+																																																																																								 "E") " || " SQL_FLAG(0x4000,
+																																																																																										      "j") " || " SQL_FLAG(0x1000,
+																																																																																													   "I") " || " SQL_FLAG(0x8000, "t") " || " SQL_FLAG(0x20000, "T") " || " SQL_FLAG(0x80000, "e") " || " SQL_FLAG(0x40000, "h") " || " SQL_FLAG(0x800000,
+																																																																																																														       "C") " || " SQL_FLAG(0x2000000,
+																																																																																																																	    "x") " || " SQL_FLAG(0x40000000, "F") " || " SQL_FLAG(0x10000000, "N") " || " SQL_FLAG(0x20000000, "P") " || " SQL_FLAG(0x100000,
+																																																																																																																																    "V") " || CASE WHEN f.flags&2371887104 THEN CASE WHEN f.flags&1923080191 THEN '+' ELSE '' END || printf('0x%x', f.flags&2371887104) ELSE '' END END AS flags, CASE typeof(f.mime) WHEN 'text' THEN f.mime END AS mime, u.text AS unread "
+																																																																																																																																	 "FROM baseline b JOIN dir d ON d.baseline = b.id JOIN chunk c ON c.dir = d.id JOIN file f ON f.id BETWEEN "
+																																																																																																																																	 "c.base*64 AND c.base*64+63 LEFT JOIN xset x ON x.id = f.xset LEFT JOIN unread u ON u.code = f.unread LEFT JOIN "
+																																																																																																																																	 "account a ON a.uid = f.uid WHERE b.state = 1",
+
+	"CREATE VIEW deviations AS SELECT e.id AS id, " SQL_TIME_MS(
+		"e.time") " AS time, e.baseline_name AS baseline, " SQL_PATH " AS path, " SQL_PATH2
+			  " AS path2, " SQL_CHANGE(
+				  "e.change") " AS change, e.attributes_show AS attributes, "
+					      "e.before AS before, e.after AS after, " SQL_WHO
+					      ", e.process_why AS who_unknown, e.cause AS cause, " SQL_STATUS_NAME(
+						      SQL_STATUS) " AS status FROM event e" SQL_WHO_FROM
+								  " WHERE e.kind = 0 AND e.change < 6",
+
+	"CREATE VIEW execs AS SELECT e.id AS id, " SQL_TIME_MS(
+		"e.time") " AS time, " SQL_WHO ", NULL AS digest, NULL AS "
+			  "image, NULL AS verdict, e.reason AS reason FROM event e" SQL_WHO_FROM " WHERE e.kind = 2",
+
+	"CREATE VIEW unexpected_binaries AS SELECT NULL AS path, NULL AS digest, NULL AS type, NULL AS first_seen, "
+	"NULL AS "
+	"last_seen, NULL AS count WHERE 0",
+
+	"CREATE VIEW opens AS SELECT e.id AS id, " SQL_TIME_MS(
+		"e.time") " AS time, " SQL_PATH " AS path, e.count AS count, " SQL_WHO
+			  ", e.process_why AS who_unknown FROM event e" SQL_WHO_FROM " WHERE e.kind = 1",
+
+	"CREATE VIEW alerts AS SELECT e.id AS id, " SQL_TIME_MS(
+		"e.time") " AS time, " SQL_PATH " AS path, e.text AS text, "
+			  "e.reason AS reason, " SQL_WHO " FROM event e" SQL_WHO_FROM " WHERE e.kind = 3",
+
+	"CREATE VIEW actions AS SELECT e.id AS id, " SQL_TIME_MS(
+		"e.time") " AS time, " SQL_PATH " AS path, e.text AS text, "
+			  "e.reason AS reason, " SQL_WHO " FROM event e" SQL_WHO_FROM " WHERE e.kind = 4",
+
+	"CREATE VIEW gaps AS SELECT e.id AS id, " SQL_GAP_REASON(
+		"e.gap_reason") " AS reason, " SQL_SCOPE " AS scope, "
+				"e.gap_detail AS detail, " SQL_TIME_MS("e.gap_from") " AS started, " SQL_TIME_MS(
+					"coalesce(k.gap_to, e.gap_to)") " AS ended, (coalesce(k.gap_to, e.gap_to) - "
+									"e.gap_from)/1000000 AS duration_ms, "
+									"coalesce(k.gap_lost, e.gap_lost) AS "
+									"lost, coalesce(k.gap_healed, e.gap_healed) AS "
+									"healed_by, CASE WHEN coalesce(k.gap_to, "
+									"e.gap_to) IS NULL THEN 'open' "
+									"ELSE 'closed' END AS state FROM event e LEFT "
+									"JOIN event k ON k.ref = e.id AND k.kind = 5 "
+									"WHERE e.kind = 5 AND e.ref "
+									"IS NULL",
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND(
+		"e.kind") " AS kind, "
+			  "CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 5 THEN " SQL_GAP_REASON(
+				  "e.gap_reason") " END AS what, "
+						  "coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+						  " AS path2, e.baseline_name AS baseline, "
+						  "e.attributes_show AS attributes, e.before AS before, e.after AS "
+						  "after, e.count AS count, " SQL_WHO
+						  ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) "
+						  "AS detail, e.user AS by_user, CASE WHEN e.kind = 0 "
+						  "AND e.change < 6 THEN " SQL_STATUS_NAME(
+							  SQL_STATUS) " END AS status FROM event e" SQL_WHO_FROM,
+	NULL,
+};
+/* clang-format on */
+
+const struct migration db_migrations[] = {
+	{ 1, version_1 },
+};
+const size_t db_migration_count = ARRAY_SIZE(db_migrations);
+
+static int user_version(sqlite3 *h, int *ret)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(h, "PRAGMA user_version", -1, &st, NULL);
+
+	if (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+		*ret = sqlite3_column_int(st, 0);
+	return rc == SQLITE_OK ? sqlite3_finalize(st) : rc;
+}
+
+static int migrate_step(sqlite3 *h, const struct migration *m)
+{
+	char pragmas[96];
+	int version = 0;
+	int rc = sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+
+	/* Somebody else may have done it between our look and our lock. */
+	if (rc == SQLITE_OK)
+		rc = user_version(h, &version);
+	if (rc == SQLITE_OK && version >= m->version)
+		return sqlite3_exec(h, "COMMIT", NULL, NULL, NULL);
+	for (const char *const *sql = m->sql; *sql && rc == SQLITE_OK; sql++)
+		rc = sqlite3_exec(h, *sql, NULL, NULL, NULL);
+	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+		 DB_APPLICATION_ID, m->version);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(h, pragmas, NULL, NULL, NULL);
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(h))
+		sqlite3_exec(h, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
+int db_migrate(sqlite3 *h, const struct migration *table, size_t n)
+{
+	int version = 0;
+	int rc = user_version(h, &version);
+
+	for (size_t i = 0; i < n && rc == SQLITE_OK; i++)
+		if (table[i].version > version)
+			rc = migrate_step(h, &table[i]);
+	return rc;
+}
+
+/* ANALYZE may have been run by hand: its tables hold only statistics. */
+#define SCHEMA_SQL                                                                                                     \
+	"SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' "      \
+	"ESCAPE '\\' "                                                                                                 \
+	"ORDER BY type, name"
+
+static const char *column(sqlite3_stmt *st, int i)
+{
+	const char *s = (const char *)sqlite3_column_text(st, i);
+
+	return s ? s : "";
+}
+
+static void schema_note(struct buf *b, sqlite3_stmt *st, const char *how)
+{
+	buf_printf(b, "%s ", column(st, 0));
+	display_escape(b, column(st, 1));
+	buf_printf(b, " %s", how);
+}
+
+static int schema_compare(sqlite3_stmt *have, sqlite3_stmt *want, struct buf *ret_what)
+{
+	for (;;) {
+		int rh = sqlite3_step(have);
+		int rw = sqlite3_step(want);
+		int c = 0;
+
+		if (rw != SQLITE_ROW && rh == SQLITE_DONE)
+			return 0;
+		if (rh != SQLITE_ROW && rh != SQLITE_DONE) {
+			buf_str(ret_what, "its table of contents cannot be read");
+			return -EMEDIUMTYPE;
+		}
+		if (rh == SQLITE_ROW && rw == SQLITE_ROW)
+			for (int i = 0; i < 2 && c == 0; i++)
+				c = strcmp(column(have, i), column(want, i));
+		if (rw != SQLITE_ROW || c < 0)
+			schema_note(ret_what, have, "was added");
+		else if (rh != SQLITE_ROW || c > 0)
+			schema_note(ret_what, want, "is missing");
+		else if (!streq(column(have, 2), column(want, 2)) || !streq(column(have, 3), column(want, 3)))
+			schema_note(ret_what, have, "was altered");
+		else
+			continue;
+		return -EMEDIUMTYPE;
+	}
+}
+
+int db_check_schema(sqlite3 *h, const struct migration *table, size_t n, struct buf *ret_what)
+{
+	_cleanup_finalize_ sqlite3_stmt *have = NULL, *want = NULL;
+	sqlite3 *model = NULL;
+	int r = -ENOMEM;
+	int rc = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = db_migrate(model, table, n);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(model, SCHEMA_SQL, -1, &want, NULL);
+	if (rc == SQLITE_OK) {
+		rc = sqlite3_prepare_v2(h, SCHEMA_SQL, -1, &have, NULL);
+		r = rc == SQLITE_OK ? schema_compare(have, want, ret_what) : db_errno(h, rc);
+	}
+	sqlite3_finalize(TAKE_PTR(want));
+	sqlite3_close(model);
+	return r;
+}

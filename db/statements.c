@@ -1,0 +1,94 @@
+/* The table of statements. Constant; no thread owns it. */
+#include "db/statements.h"
+
+#define PROCESS_COLUMNS                                                                                                \
+	"pid, start, exec_count, known, ppid, uid, gid, euid, egid, loginuid, session, sid, comm, exe, cmdline, "      \
+	"cmdline_show, cmdline_cut, cwd, tty, cgroup, parent, user, login_user"
+#define PROCESS_RESOLVED                                                                                               \
+	"pid, start, exec_count, known, ppid, uid, gid, euid, egid, loginuid, session, sid, comm, (SELECT data FROM "  \
+	"str "                                                                                                         \
+	"WHERE id = exe), cmdline, cmdline_show, cmdline_cut, (SELECT data FROM str WHERE id = cwd), (SELECT data "    \
+	"FROM "                                                                                                        \
+	"str WHERE id = tty), (SELECT data FROM str WHERE id = cgroup), parent, user, login_user"
+
+#define CHUNK_COLUMNS "seq, base, n, first, digest, dev, have"
+#define BATCH_COLUMNS "seq, first, last, time, floor, kept, baselines, prev, digest, signature"
+
+const char *const statement_sql[STMT_COUNT] = {
+	[STMT_BEGIN] = "BEGIN IMMEDIATE",
+	[STMT_COMMIT] = "COMMIT",
+	[STMT_ROLLBACK] = "ROLLBACK",
+	[STMT_META_GET] = "SELECT value FROM meta WHERE key = ?1",
+	[STMT_META_SET] = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+	[STMT_ACCOUNT_ADD] =
+		"INSERT INTO account (uid, name) VALUES (?1, ?2) ON CONFLICT (uid) DO UPDATE SET name = ?2",
+	[STMT_UNREAD_ADD] = "INSERT OR IGNORE INTO unread (code, text) VALUES (?1, ?2)",
+
+	[STMT_BASELINE_ADD] =
+		"INSERT INTO baseline (name, kind, root, root_show, scope, image_ref, image_digest, created, "
+		"algo, files, bytes, unread, state, builder) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, "
+		"0, 0, ?10)",
+	[STMT_BASELINE_SIGN] =
+		"UPDATE baseline SET files = ?2, bytes = ?3, unread = ?4, state = 1, builder = NULL, signed_by "
+		"= ?5, tree = ?6, signature = ?7 WHERE id = ?1",
+	[STMT_BASELINE_STATE] = "UPDATE baseline SET state = ?2 WHERE id = ?1",
+	[STMT_BASELINE_ALIVE] = "SELECT 1 FROM baseline WHERE id = ?1 AND state = 0",
+	[STMT_BASELINE_BY_NAME] = "SELECT " STMT_BASELINE_COLUMNS " FROM baseline WHERE name = ?1 AND state = 1",
+	[STMT_BASELINE_BY_ID] = "SELECT " STMT_BASELINE_COLUMNS " FROM baseline WHERE id = ?1 AND state = 1",
+	[STMT_BASELINE_REMOVE] = "DELETE FROM baseline WHERE id = ?1",
+	[STMT_BASELINE_SEALS] = "SELECT id, name, signature FROM baseline WHERE state = 1 ORDER BY id",
+	[STMT_BASELINE_UNSIGNED] = "SELECT id, state, builder FROM baseline WHERE state <> 1",
+	[STMT_DIR_FIND] = "SELECT id FROM dir WHERE baseline = ?1 AND path = ?2",
+	[STMT_DIR_ADD] = "INSERT INTO dir (baseline, path, show) VALUES (?1, ?2, ?3)",
+	[STMT_DIR_REMOVE] = "DELETE FROM dir WHERE id = ?1",
+	[STMT_DIR_PIECE] = "SELECT id FROM dir WHERE baseline = ?1 LIMIT 1",
+	[STMT_CHUNK_ADD] =
+		"INSERT INTO chunk (dir, seq, base, n, first, digest, dev, have) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+		"?7, ?8)",
+	[STMT_CHUNK_LEAVES] =
+		"SELECT d.path, c.seq, c.n, c.first, c.digest FROM dir d CROSS JOIN chunk c ON c.dir = d.id "
+		"WHERE d.baseline = ?1 ORDER BY d.path, c.seq",
+	[STMT_CHUNK_OF_DIR] = "SELECT " CHUNK_COLUMNS " FROM chunk WHERE dir = ?1 ORDER BY seq",
+	[STMT_CHUNK_REMOVE] = "DELETE FROM chunk WHERE dir = ?1 AND seq = ?2",
+	[STMT_FILE_ADD] =
+		"INSERT INTO file (id, name, tm, uid, gid, size, mtime, ctime, ino, nlink, digest, flags, xset, "
+		"unread, dev, have, target, rdev, mime, show, target_show) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+		"?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+	[STMT_FILE_REMOVE] = "DELETE FROM file WHERE id BETWEEN ?1 AND ?2",
+	[STMT_FILE_MAX] = "SELECT coalesce(max(id), -1) FROM file",
+	[STMT_XSET_ADD] = "INSERT INTO xset (hash, data, xattrs, acl, caps, selinux) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[STMT_XSET_FIND] = "SELECT id FROM xset WHERE hash = ?1",
+
+	[STMT_EVENT_ADD] =
+		"INSERT INTO event (" STMT_EVENT_COLUMNS ", digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+		"?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, "
+		"?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37)",
+	/* An opening row has no gap_to and no ref. */
+	[STMT_EVENT_GAP_OPEN] =
+		"SELECT id FROM event WHERE kind = 5 AND gap_key = ?1 AND gap_from = ?2 AND gap_to IS NULL "
+		"AND ref IS NULL ORDER BY id DESC LIMIT 1",
+	[STMT_EVENT_GAP_OPEN_ANY] =
+		"SELECT id FROM event WHERE kind = 5 AND gap_key = ?1 AND gap_to IS NULL AND ref IS "
+		"NULL ORDER BY id DESC LIMIT 1",
+	[STMT_EVENT_LAST_CHANGE] =
+		"SELECT id, change, after_rec FROM event WHERE path = ?2 AND baseline IS ?1 AND kind = 0 AND "
+		"change <> 7 ORDER BY id DESC LIMIT 1",
+	[STMT_EVENT_LAST_RENAME] =
+		"SELECT id, change, after_rec FROM event WHERE path2 = ?2 AND baseline IS ?1 AND kind = 0 AND "
+		"change = 4 ORDER BY id DESC LIMIT 1",
+	/* Accepts with `until` only excuse: the baseline was not changed by them. */
+	[STMT_EVENT_ACCEPTED] =
+		"SELECT 1 FROM event WHERE path = ?2 AND id > ?3 AND kind = 6 AND baseline IS ?1 AND until IS "
+		"NULL AND (ref IS NULL OR ref >= ?3) UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS "
+		"NULL AND baseline IS ?1 AND id > ?3 AND until IS NULL AND (ref IS NULL OR ref >= ?3)",
+	[STMT_PROCESS_ADD] =
+		"INSERT INTO process (" PROCESS_COLUMNS ", digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
+	[STMT_PROCESS_GET] = "SELECT " PROCESS_RESOLVED " FROM process WHERE id = ?1",
+	[STMT_PROCESS_DIGEST] = "SELECT digest FROM process WHERE id = ?1",
+	[STMT_STR_ADD] = "INSERT INTO str (hash, data, show) VALUES (?1, ?2, ?3)",
+	[STMT_STR_FIND] = "SELECT id FROM str WHERE hash = ?1 AND data = ?2",
+	[STMT_BATCH_ADD] = "INSERT INTO batch (" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[STMT_BATCH_NEWEST] = "SELECT " BATCH_COLUMNS " FROM batch ORDER BY seq DESC LIMIT 1",
+	[STMT_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE seq = ?1",
+};
