@@ -36,6 +36,7 @@ struct builder {
 	unsigned n_anchors;
 	uint32_t count;
 	unsigned documents;
+	bool many;	      /* root is a list of the documents */
 	struct node *root;
 };
 
@@ -72,6 +73,15 @@ static int attach(struct builder *b, struct node *n, yaml_mark_t mark)
 	struct frame *top = b->depth ? &b->stack[b->depth - 1] : NULL;
 	struct node_item *item;
 
+	if (!top && b->many) {
+		item = arena_zalloc(b->a, sizeof(*item));
+		if (!item)
+			return -ENOMEM;
+		item->value = n;
+		*(b->root->last ? &b->root->last->next : &b->root->items) = item;
+		b->root->last = item;
+		return 0;
+	}
 	if (!top) {
 		b->root = n;
 		return b->documents > 1 ? refuse(b, mark, "a second document: only one is read") : 0;
@@ -216,6 +226,7 @@ static int add_alias(struct builder *b, const yaml_event_t *ev)
 static int begin_document(struct builder *b, const yaml_event_t *ev _unused_)
 {
 	b->documents++;
+	b->anchors = NULL; /* names of one document */
 	return 0;
 }
 
@@ -292,18 +303,36 @@ static int build(struct builder *b)
 	return r;
 }
 
+static int parse(struct builder *b, const struct node **ret)
+{
+	int r;
+
+	if (!yaml_parser_initialize(&b->parser))
+		return -ENOMEM;
+	yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(&b->parser, (const unsigned char *)b->text, b->len);
+	r = build(b);
+	yaml_parser_delete(&b->parser);
+	if (r == 0)
+		*ret = b->root;
+	return r;
+}
+
 int node_parse(struct arena *a, const char *text, size_t len, struct errors *e, const struct node **ret)
 {
 	struct builder b = { .a = a, .e = e, .text = text, .len = len };
-	int r;
 
-	if (!yaml_parser_initialize(&b.parser))
+	return parse(&b, ret);
+}
+
+int node_parse_all(struct arena *a, const char *text, size_t len, struct errors *e, const struct node **ret)
+{
+	struct builder b = { .a = a, .e = e, .text = text, .len = len, .many = true };
+
+	b.root = arena_zalloc(a, sizeof(*b.root));
+	if (!b.root)
 		return -ENOMEM;
-	yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, len);
-	r = build(&b);
-	yaml_parser_delete(&b.parser);
-	if (r == 0)
-		*ret = b.root;
-	return r;
+	b.root->kind = NODE_LIST;
+	b.root->line = b.root->column = 1;
+	return parse(&b, ret);
 }

@@ -1,5 +1,5 @@
 /*
- * YAML as a tree of nodes with their places, within bounds. Inside conf/ only.
+ * YAML as a tree of nodes with their places, within bounds. For conf/ and rules/.
  */
 #ifndef CONF_NODE_H
 #define CONF_NODE_H
@@ -42,5 +42,7 @@ const char *node_kind_text(const struct node *n);
  * added; -ENOMEM.
  */
 int node_parse(struct arena *a, const char *text, size_t len, struct errors *e, const struct node **ret);
+/* The same for any number of documents: *ret is a list of them. */
+int node_parse_all(struct arena *a, const char *text, size_t len, struct errors *e, const struct node **ret);
 
 #endif

@@ -1,0 +1,192 @@
+/*
+ * How well a node evaluates a rule: the condition with exact, approximate and blind instead of true and false. A check
+ * that cannot be made inside not, or beside others in or, leaves the rule approximate; one that must hold makes it
+ * blind. No state; any thread.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/util.h"
+#include "rules/code.h"
+
+#define REASONS_MAX 64
+
+struct reason {
+	const char *field, *why;
+};
+
+struct classify {
+	const struct ref *refs;
+	sensor_mask sensors;
+	struct reason reasons[REASONS_MAX];
+	size_t n;
+};
+
+static enum quality say(struct classify *k, enum quality quality, const char *field, const char *why)
+{
+	if (quality == QUALITY_EXACT)
+		return quality;
+	for (size_t i = 0; i < k->n; i++) {
+		if (streq(k->reasons[i].field, field) && streq(k->reasons[i].why, why))
+			return quality;
+	}
+	if (k->n < REASONS_MAX)
+		k->reasons[k->n++] = (struct reason){ field, why };
+	return quality;
+}
+
+/* The first sensor that is needed and not there, SENSOR_COUNT when none. */
+static enum sensor first_missing(sensor_mask needs, sensor_mask sensors)
+{
+	for (unsigned i = 0; i < SENSOR_COUNT; i++) {
+		if (needs & ~sensors & SENSOR_BIT(i))
+			return i;
+	}
+	return SENSOR_COUNT;
+}
+
+/* What has a lesser stand-in is approximate without the sensor. */
+static bool has_stand_in(enum sensor missing, sensor_mask sensors)
+{
+	if (missing == SENSOR_OPENS)
+		return sensors & SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
+	return missing == SENSOR_EXEC_BPF && sensors & SENSOR_BIT(SENSOR_EXEC);
+}
+
+static enum quality by_needs(struct classify *k, const char *name, enum quality best, sensor_mask needs, const char *why)
+{
+	enum sensor missing = first_missing(needs, k->sensors);
+
+	if (best == QUALITY_BLIND)
+		return needs && missing == SENSOR_COUNT ? QUALITY_EXACT : say(k, QUALITY_BLIND, name, why);
+	if (missing != SENSOR_COUNT)
+		return say(k, has_stand_in(missing, k->sensors) ? QUALITY_APPROXIMATE : QUALITY_BLIND, name,
+			   sensor_table[missing].missing);
+	return say(k, best, name, why ? why : "");
+}
+
+/* --- calls */
+
+static bool names_face(const struct face_info *f, const struct constant *c)
+{
+	for (unsigned i = 0; i < FACE_NAMES_MAX && f->names[i]; i++) {
+		if (strlen(f->names[i]) == c->len && memcmp(f->names[i], c->s, c->len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* An open is seen by reading or by writing: which of them matters is asked with evt.is_open_read and _write. */
+static enum quality by_call(struct classify *k, const struct constant *c)
+{
+	const struct face_info *found = NULL;
+
+	for (unsigned i = 0; i < FACE_CALL && c->s; i++) {
+		const struct face_info *f = &face_table[i];
+
+		if (names_face(f, c) && (!found || first_missing(found->needs, k->sensors) != SENSOR_COUNT))
+			found = f;
+	}
+	if (!found)
+		return by_needs(k, c->s ? c->s : "evt.type", QUALITY_BLIND, SENSOR_BIT(SENSOR_SYSCALL),
+				"this call is not seen: there is no sensor for system calls");
+	return by_needs(k, c->s, found->quality, found->needs, found->why);
+}
+
+static enum quality by_calls(struct classify *k, const struct predicate *p)
+{
+	enum quality best = QUALITY_BLIND, worst = QUALITY_EXACT;
+
+	if (p->op == OP_NE || p->op == OP_EXISTS)
+		return QUALITY_EXACT;
+	for (uint32_t i = 0; i < p->n; i++) {
+		enum quality q = by_call(k, &p->constants[i]);
+
+		best = MIN(best, q);
+		worst = MAX(worst, q);
+	}
+	return best == worst ? best : best == QUALITY_BLIND ? QUALITY_BLIND : QUALITY_APPROXIMATE;
+}
+
+/* --- checks */
+
+static bool names_own_proc(const struct predicate *p)
+{
+	static const char *const prefixes[] = { "/proc/self/", "/proc/thread-self/" };
+
+	for (uint32_t i = 0; i < p->n; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(prefixes); k++) {
+			if (p->constants[i].s && p->constants[i].len >= strlen(prefixes[k]) &&
+			    memcmp(p->constants[i].s, prefixes[k], strlen(prefixes[k])) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum quality by_field(struct classify *k, const struct field_info *f)
+{
+	return by_needs(k, f->name, f->quality, f->needs, f->why);
+}
+
+static bool asks_true(const struct predicate *p)
+{
+	return p->op == OP_EQ && p->n == 1 && p->constants[0].number == 1;
+}
+
+static enum quality by_check(struct classify *k, const struct predicate *p)
+{
+	const struct field_info *f = k->refs[p->ref].field.info;
+	enum quality q;
+
+	if (streq(f->name, "evt.type"))
+		return by_calls(k, p);
+	if (streq(f->name, "evt.is_open_read") && asks_true(p))
+		return by_needs(k, f->name, QUALITY_EXACT, face_table[FACE_OPEN_READ].needs, NULL);
+	if (streq(f->name, "evt.is_open_write") && asks_true(p))
+		return by_needs(k, f->name, QUALITY_EXACT, face_table[FACE_OPEN_WRITE].needs, NULL);
+	if (strncmp(f->name, "fd.name", 7) == 0 && f->type == FIELD_STRING && names_own_proc(p))
+		return say(k, MAX(f->quality, QUALITY_APPROXIMATE), f->name,
+			   "the kernel reports the file that a link in /proc/self leads to, not the link");
+	q = by_field(k, f);
+	for (uint32_t i = 0; i < p->n; i++) {
+		if (p->constants[i].ref != NO_REF)
+			q = MAX(q, by_field(k, k->refs[p->constants[i].ref].field.info));
+	}
+	return q;
+}
+
+static enum quality by_expr(struct classify *k, const struct expr *e)
+{
+	enum quality best = QUALITY_BLIND, worst = QUALITY_EXACT, q;
+
+	if (e->kind == EXPR_CHECK)
+		return e->predicate ? by_check(k, e->predicate) : QUALITY_BLIND;
+	if (e->kind == EXPR_MACRO)
+		return e->resolved ? by_expr(k, e->resolved) : QUALITY_BLIND;
+	for (const struct expr *i = e->children; i; i = i->next) {
+		q = by_expr(k, i);
+		best = MIN(best, q);
+		worst = MAX(worst, q);
+	}
+	if (e->kind == EXPR_NOT)
+		return MIN(worst, QUALITY_APPROXIMATE);
+	if (e->kind == EXPR_AND)
+		return worst;
+	return best == worst ? best : best == QUALITY_BLIND ? QUALITY_BLIND : QUALITY_APPROXIMATE;
+}
+
+enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b)
+{
+	struct classify k = { .refs = rule->code->set->ref_table, .sensors = sensors };
+	enum quality q;
+
+	if (sensors & SENSOR_BIT(SENSOR_OPENS))
+		k.sensors |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
+	if (sensors & SENSOR_BIT(SENSOR_EXEC_BPF))
+		k.sensors |= SENSOR_BIT(SENSOR_EXEC);
+	q = by_expr(&k, rule->code->condition);
+	for (size_t i = 0; b && q != QUALITY_EXACT && i < k.n; i++)
+		buf_printf(b, "%s: %s\n", k.reasons[i].field, k.reasons[i].why);
+	return q;
+}
