@@ -165,5 +165,7 @@ int chain_batch_digest(struct db *d, struct batch *b, const uint8_t leaves[DB_HA
 int chain_newest(struct db *d, struct batch *ret);
 int chain_baselines_digest(struct db *d, uint8_t ret[DB_HASH_SIZE]);
 void chain_batch_read(sqlite3_stmt *st, struct batch *ret);
+/* Over id and digest of each row with a smaller id: those that pruning kept. */
+int chain_kept_digest(struct db *d, int64_t below, uint8_t ret[DB_HASH_SIZE]);
 
 #endif
