@@ -90,7 +90,7 @@ static int list(struct cmd *c)
 
 static void show_scope(struct out *o, const struct scope *s)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 
 	out_str(o, "paths\n");
 	table_init(&t, NULL, 2, 0);
@@ -114,7 +114,7 @@ static void show_scope(struct out *o, const struct scope *s)
 static void show_text(struct cmd *c, const struct baseline_info *info, json_t *scope)
 {
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	struct scope s = { 0 };
 	char time[TEXT_TIME_MAX];

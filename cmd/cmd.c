@@ -37,7 +37,7 @@ static const struct cmd_option common_options[] = {
 
 static void help_options(struct out *o, const struct cmd_option *rows, size_t n)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	char letter[8];
 
 	table_init(&t, NULL, 2, 0);
@@ -60,7 +60,7 @@ static void help_command(struct out *o, const struct command *family, const stru
 		out_str(o, command->details);
 	}
 	if (command->n_sub) {
-		_cleanup_table_ struct table t;
+		_cleanup_table_ struct table t = TABLE_INIT;
 
 		table_init(&t, NULL, 2, 0);
 		for (size_t i = 0; i < command->n_sub; i++) {
@@ -80,7 +80,7 @@ static void help_command(struct out *o, const struct command *family, const stru
 
 static void help_overview(struct out *o)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 
 	out_str(o, "usage: holdfast [OPTION...] COMMAND [ARGUMENT...]\n"
 		   "Takes baselines of files, watches them live, says who changed what, keeps the "

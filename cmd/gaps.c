@@ -53,7 +53,7 @@ void gap_list_counts(const struct gap_list *l, struct buf *b)
 
 void gap_list_print(const struct gap_list *l, struct out *o)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	size_t shown = MIN(l->n, (size_t)GAPS_SHOWN);
 
 	if (!l->total)

@@ -285,7 +285,7 @@ static void init_row(struct table *t, const char *key, struct buf *value)
 static void init_summary(struct init *k)
 {
 	struct out *o = &k->c->out;
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	_cleanup_buf_ struct buf b = BUF_INIT;
 
 	if (k->unread_names.n) {

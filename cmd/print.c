@@ -204,7 +204,7 @@ static void table_row(const struct table *t, struct out *o, const char *indent, 
 		last--;
 	out_str(o, indent);
 	for (size_t i = 0; i < last; i++) {
-		size_t pad = widths[i] - print_width(cells[i]);
+		size_t width = print_width(cells[i]), pad = widths[i] > width ? widths[i] - width : 0;
 		bool right = t->right & ((size_t)1 << i);
 
 		if (i)
@@ -224,6 +224,18 @@ static void table_row(const struct table *t, struct out *o, const char *indent, 
 
 #define TABLE_COLUMNS_MAX 16
 
+static void table_measure(const struct table *t, const char *const *cells, size_t *widths)
+{
+	size_t last = t->columns;
+
+	while (last && !*cells[last - 1])
+		last--;
+	if (last <= 1 && t->columns > 1 && !t->titles) /* a line of its own, of any length */
+		return;
+	for (size_t i = 0; i < t->columns; i++)
+		widths[i] = MAX(widths[i], print_width(cells[i]));
+}
+
 void table_print(struct table *t, struct out *o, const char *indent)
 {
 	size_t widths[TABLE_COLUMNS_MAX] = { 0 };
@@ -235,8 +247,8 @@ void table_print(struct table *t, struct out *o, const char *indent)
 		widths[i] = t->titles ? print_width(t->titles[i]) : 0;
 		bold[i] = COLOUR_BOLD;
 	}
-	for (size_t i = 0; i < t->n; i++)
-		widths[i % t->columns] = MAX(widths[i % t->columns], print_width(t->cells[i]));
+	for (size_t i = 0; i + t->columns <= t->n; i += t->columns)
+		table_measure(t, t->cells + i, widths);
 	if (t->titles && t->n)
 		table_row(t, o, indent, t->titles, bold, widths);
 	for (size_t i = 0; i + t->columns <= t->n; i += t->columns)

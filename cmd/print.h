@@ -37,7 +37,10 @@ void out_flush(struct out *o);
 /* Flushes and frees; 0, or EX_IOERR with a message when output was lost (a full disk). */
 int out_finish(struct out *o);
 
-/* --- tables: cells row by row, printed aligned. Rows are kept in memory: the caller bounds them. */
+/*
+ * --- tables: cells row by row, printed aligned. Rows are kept in memory: the caller bounds them. Without titles, a row
+ * that has only its first cell is a line of its own and makes no column wider.
+ */
 
 struct table {
 	struct arena arena;
@@ -50,6 +53,10 @@ struct table {
 	bool failed;
 };
 
+#define TABLE_INIT                                                                                                     \
+	{                                                                                                              \
+		.n = 0                                                                                                 \
+	}
 void table_init(struct table *t, const char *const *titles, size_t columns, size_t right);
 /* Escapes. NULL is an empty cell. */
 void table_cell(struct table *t, const char *s);

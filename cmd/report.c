@@ -93,12 +93,26 @@ static void report_brief(struct buf *b, const struct record *r)
 	}
 }
 
+#define NAME_WIDTH 40
+
+/* A long name is a line of its own. Returns what stands before the values. */
+static const char *report_name(struct table *t, const char *name)
+{
+	if (strlen(name) <= NAME_WIDTH)
+		return name;
+	table_cell(t, name);
+	for (int i = 0; i < 4; i++)
+		table_cell(t, NULL);
+	return "";
+}
+
 /* Cells: name, attribute, before, "->", after. */
 static void report_rows(struct table *t, const struct event *e, const char *name, bool whole)
 {
 	const struct record *one = !e->has_before ? &e->after : !e->has_after ? &e->before : NULL;
 	_cleanup_buf_ struct buf b = BUF_INIT;
 
+	name = report_name(t, name);
 	if (one) {
 		if (e->has_before || e->has_after)
 			report_brief(&b, one);
@@ -154,7 +168,7 @@ static bool report_same_group(const struct event *a, const struct event *b)
 /* The events of one folder, from i; returns the one behind them. */
 static size_t report_group(const struct report *r, struct out *o, size_t i)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	const struct event *first = r->events[i];
 	_cleanup_buf_ struct buf folder = BUF_INIT;
 
@@ -176,7 +190,8 @@ void report_print(struct report *r, struct out *o)
 {
 	uint64_t counts[CHANGE_COUNT] = { 0 };
 
-	qsort(r->events, r->n, sizeof(*r->events), report_order);
+	if (r->n)
+		qsort(r->events, r->n, sizeof(*r->events), report_order);
 	for (size_t i = 0; i < r->n; i++)
 		counts[r->events[i]->change]++;
 	for (size_t i = 0; i < r->n;) {

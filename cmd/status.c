@@ -138,7 +138,7 @@ static bool status_is_list(const json_t *v)
 
 static void status_list(struct out *o, json_t *list)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
 	const char *titles[STATUS_COLUMNS], *keys[STATUS_COLUMNS], *key;
 	json_t *row, *v;
@@ -183,7 +183,7 @@ static void status_section(struct out *o, const char *key, json_t *v);
 /* Plain members first, aligned; then one section for each object and list. */
 static void status_object(struct out *o, json_t *object, const char *indent)
 {
-	_cleanup_table_ struct table t;
+	_cleanup_table_ struct table t = TABLE_INIT;
 	const char *key;
 	json_t *v;
 

@@ -32,7 +32,7 @@ trap 'exit 99' HUP INT TERM
 
 fail() {
 	failed=$((failed + 1))
-	printf 'FAIL: %s\n' "$*"
+	printf 'FAIL: %s\n' "$*" | cat -v
 	sed 's/^/   out: /' "$out" | head -20
 	sed 's/^/   err: /' "$err" | head -20
 }

@@ -22,16 +22,12 @@ done
 ln -s loop "$tmp/tree/loop"
 ln -s .. "$tmp/tree/bin/up"
 mkfifo "$tmp/tree/fifo"
-# Deeper than PATH_MAX (4096).
-cd "$tmp/tree" || exit 99
+# Deeper than PATH_MAX (4096): no name that is used here is, but two halves together are.
 d=$(printf 'd%0199d' 0)
-i=0
-while [ $i -lt 25 ]; do
-	mkdir "$d" && cd "$d" || exit 99
-	i=$((i + 1))
-done
-echo deep >bottom
-cd "$tmp/tree/etc" || exit 99
+half=$d/$d/$d/$d/$d/$d/$d/$d/$d/$d/$d/$d/$d
+mkdir -p "$tmp/$half" "$tmp/tree/$half"
+echo deep >"$tmp/$half/bottom"
+mv "$tmp/$d" "$tmp/tree/$half/"
 
 hf 0 init
 hf 0 check
@@ -39,7 +35,9 @@ hf 0 check --full
 for n in "$newline" "$escape" "$bell" "$invalid" "$c1" "$bidi" "$long" '-rf' ' ' '\n' '*' 'quo"te' "it's"; do
 	echo after >>"./$n"
 done
-(cd "$tmp/tree" && i=0 && while [ $i -lt 25 ]; do cd "$d" || exit 99; i=$((i + 1)); done && echo deeper >>bottom)
+mv "$tmp/tree/$half/$d" "$tmp/"
+echo deeper >>"$tmp/$half/bottom"
+mv "$tmp/$d" "$tmp/tree/$half/"
 hf 4 check
 has 'a\nb'
 has '\x1b[31mred\x1b[0m'
