@@ -184,7 +184,7 @@ static int accept_find(struct accept *k, struct db *d, const char *path)
 	if (r == -E2BIG)
 		return cmd_fail(r, NULL, "more than %d deviations at once: accept them folder by folder", ACCEPT_MAX);
 	if (r)
-		return cmd_fail(r, NULL, "history: %s", db_error(d));
+		return cmd_fail_db(r, d, "history");
 	if (path && k->n == before)
 		log_warn("no open deviation of %s at %s (see holdfast history --open)", k->info.name, path);
 	return 0;
@@ -396,7 +396,7 @@ static int accept_run(struct accept *k, struct db *d, const struct sign_key *key
 	if (!r)
 		r = accept_store(k, d, key);
 	if (r)
-		return cmd_fail(r, NULL, "nothing was accepted: %s", db_error(d));
+		return cmd_fail_db(r, d, "nothing was accepted");
 	accept_notify(k);
 	if (!k->c->json && !k->c->quiet)
 		accept_summary(k);

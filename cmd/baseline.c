@@ -85,7 +85,7 @@ static int list(struct cmd *c)
 	if (!r && !l.table.n && !c->json && !c->quiet)
 		out_str(&c->out, "There is no baseline yet: `holdfast init` takes one.\n");
 	table_free(&l.table);
-	return r ? cmd_fail(r, NULL, "%s", db_error(d)) : 0;
+	return r ? cmd_fail_db(r, d, "baselines") : 0;
 }
 
 static void show_scope(struct out *o, const struct scope *s)
@@ -257,7 +257,7 @@ static int verify_run(struct verify *v)
 	int r = baseline_each(v->d, verify_collect, v);
 
 	if (r)
-		return cmd_fail(r, NULL, "%s", db_error(v->d));
+		return cmd_fail_db(r, v->d, "baselines");
 	for (size_t i = 0; i < v->n; i++) {
 		if (name && !streq(name, v->items[i].name))
 			continue;
@@ -335,7 +335,7 @@ static int delete (struct cmd *c)
 	buf_printf(&text, "baseline %s deleted", name);
 	r = cmd_note(d, text.data);
 	if (r)
-		return cmd_fail(r, NULL, "the baseline was deleted, but not noted in history: %s", db_error(d));
+		return cmd_fail_db(r, d, "the baseline was deleted, but not noted in history");
 	if (!c->quiet && !c->json)
 		out_printf(&c->out, "Baseline %s deleted; its history stays.\n", info.name);
 	return 0;

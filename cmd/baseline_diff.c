@@ -190,5 +190,5 @@ int baseline_diff(struct cmd *c, struct db *d, const struct baseline_info *a, co
 	}
 	digest_free_p(&k.blake);
 	buf_free(&k.scratch);
-	return r ? cmd_fail(r, NULL, "diff: %s", db_error(d)) : status;
+	return r ? cmd_fail_db(r, d, "diff") : status;
 }

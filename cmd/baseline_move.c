@@ -126,7 +126,7 @@ static int import(struct cmd *c)
 	r = cmd_note(d, text.data);
 	if (!r && !c->quiet && !c->json)
 		out_printf(&c->out, "Imported%s%s.\n", o->name ? " as " : "", o->name ? o->name : "");
-	return r ? cmd_fail(r, NULL, "history: %s", db_error(d)) : 0;
+	return r ? cmd_fail_db(r, d, "history") : 0;
 }
 
 const struct command command_baseline_export = {

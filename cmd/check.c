@@ -68,7 +68,6 @@ static struct event *check_event(const struct check *k, const struct scan_differ
 	e->status = STATUS_OPEN;
 	e->attributes = d->attributes;
 	e->process_why = "found by check";
-	e->cause = "check";
 	e->count = 1;
 	e->has_before = d->before && record_dup(&e->arena, d->before, &e->before);
 	e->has_after = d->after && record_dup(&e->arena, d->after, &e->after);

@@ -85,6 +85,8 @@ extern const struct command command_baseline_export, command_baseline_import;
 int cmd_status(int err);
 /* Says it (log_error) and returns the exit status for err. text: what the failing function left, or NULL. */
 int cmd_fail(int err, const struct buf *text, const char *fmt, ...) _printf_(3, 4);
+/* The same with what the store says of its last failure. */
+int cmd_fail_db(int err, struct db *d, const char *what);
 /* Wrong use: says it with a pointer to --help; EX_USAGE. */
 int cmd_usage(const struct cmd *c, const char *fmt, ...) _printf_(2, 3);
 /* Configuration, and from it (and --db) where the store is. 0, or the exit status, with everything said. */

@@ -69,6 +69,14 @@ int cmd_fail(int err, const struct buf *text, const char *fmt, ...)
 	return cmd_status(err);
 }
 
+int cmd_fail_db(int err, struct db *d, const char *what)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	buf_str(&text, db_error(d));
+	return cmd_fail(err, &text, "%s", what);
+}
+
 int cmd_usage(const struct cmd *c, const char *fmt, ...)
 {
 	char what[2048];
@@ -220,7 +228,7 @@ int cmd_find(struct db *d, const char *name, const struct sign_key *pub, struct 
 		return EX_NOINPUT;
 	}
 	if (r)
-		return cmd_fail(r, NULL, "baseline %s: %s", name, db_error(d));
+		return cmd_fail_db(r, d, "baseline");
 	if (!streq(ret->state, "signed")) {
 		log_error("baseline %s was never finished (state %s): take it again with `holdfast init %s --replace`",
 			  name, ret->state, name);

@@ -202,7 +202,7 @@ static int explain_run(struct explain *x, const char *baseline)
 		r = history_each(d, &filter, explain_event, x);
 	}
 	if (d && r)
-		return cmd_fail(r, NULL, "%s", db_error(d));
+		return cmd_fail_db(r, d, "store");
 	return 0;
 }
 

@@ -250,7 +250,7 @@ static int history(struct cmd *c)
 	h.d = d;
 	r = o->follow ? follow(&h) : history_each(d, &h.filter, history_print, &h);
 	if (r && !c->out.error) /* lost output is told, or for a closed pipe not, by out_finish */
-		return cmd_fail(r, NULL, "history: %s", db_error(d));
+		return cmd_fail_db(r, d, "history");
 	return 0;
 }
 

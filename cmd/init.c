@@ -435,7 +435,7 @@ static int init_take(struct init *k, struct db *d, const struct sign_key *key)
 	if (!r)
 		r = init_record(k, d, from);
 	if (r)
-		return cmd_fail(r, NULL, "the baseline was taken, but not noted in history: %s", db_error(d));
+		return cmd_fail_db(r, d, "the baseline was taken, but not noted in history");
 	if (k->c->json && !k->c->quiet)
 		init_summary_json(k);
 	else if (!k->c->quiet)

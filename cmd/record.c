@@ -111,7 +111,7 @@ static void recorder_flush(struct recorder *r)
 
 	if (err) {
 		if (!r->why.len)
-			buf_str(&r->why, r->writes ? db_error(r->writes) : strerror(-err));
+			buf_str(&r->why, r->writes && *db_error(r->writes) ? db_error(r->writes) : strerror(-err));
 		r->off = true;
 	}
 	for (size_t i = 0; i < r->n; i++) {
@@ -257,7 +257,6 @@ static int revert_event(struct revert *v, const char *path, const struct record 
 	e->change = CHANGE_REVERTED;
 	e->status = STATUS_REVERTED;
 	e->process_why = "found by check";
-	e->cause = "check";
 	e->count = 1;
 	if (!history_last_state(v->r->reads, v->r->info->id, path, &v->r->scratch, &exists, &last) && exists)
 		e->has_before = record_dup(&e->arena, &last, &e->before);

@@ -72,17 +72,28 @@ static void report_value(struct table *t, const struct record *r, enum attr a, b
 		table_printf(t, "%.*s...", VALUE_WIDTH - 3, b.data);
 }
 
+/* An added or removed file in one line: "file 0644 root, 300 B, digest 0a1b2c3d4e5f6071..." */
 static void report_brief(struct buf *b, const struct record *r)
 {
-	static const enum attr shown[] = { ATTR_TYPE, ATTR_MODE, ATTR_UID, ATTR_GID, ATTR_SIZE, ATTR_TARGET };
-	const char *space = "";
+	const char *user = user_name(r->uid);
 
-	for (size_t i = 0; i < ARRAY_SIZE(shown); i++) {
-		if (!(r->have & ATTR_BIT(shown[i])) || (shown[i] == ATTR_SIZE && r->type != 'f'))
-			continue;
-		buf_printf(b, "%s%s%s", space, attr_table[shown[i]].name, " ");
-		attr_table[shown[i]].format(b, r);
-		space = ", ";
+	buf_str(b, attr_type_name(r->type));
+	if (r->have & ATTR_BIT(ATTR_MODE))
+		buf_printf(b, " %04o", r->mode);
+	if (r->have & ATTR_BIT(ATTR_UID)) {
+		buf_char(b, ' ');
+		if (user)
+			text_escape(b, user, strlen(user));
+		else
+			buf_printf(b, "%u", r->uid);
+	}
+	if (r->type == 'f' && r->have & ATTR_BIT(ATTR_SIZE)) {
+		buf_str(b, ", ");
+		text_size(b, r->size);
+	}
+	if (r->have & ATTR_BIT(ATTR_TARGET)) {
+		buf_str(b, ", to ");
+		attr_table[ATTR_TARGET].format(b, r);
 	}
 	if (r->have & ATTR_BIT(ATTR_DIGEST)) {
 		buf_str(b, ", digest ");
