@@ -1,5 +1,5 @@
-/* Inside of the process table, shared by its three files: table.c (entries, look-up), messages.c, scan.c. Not for
- * others. */
+/* Inside of the process table, shared by its files: table.c (entries, look-up), snapshot.c, messages.c, exec.c, scan.c.
+ * Not for others. */
 #ifndef PROC_ENTRIES_H
 #define PROC_ENTRIES_H
 
@@ -17,14 +17,23 @@ struct entry {
 	bool exact;	   /* its start_ns is settled */
 	bool exe_wanted;   /* an exec whose file /proc could no longer tell */
 	bool login_stale;  /* its login uid may have been written since it was read */
-	uint64_t ended_ns; /* boot time when it was seen to end */
+	uint64_t ended_ns; /* boot time when it was seen to end; 0 live */
+	uint64_t unread;   /* serial of the exec of which only the image was read; 0 none */
 	uint64_t stamp;	   /* when it was last told or read, in table ticks */
 	char *opened;	   /* first file opened for execution since the last exec */
 	UT_hash_handle hh;
 	struct entry *prev, *next; /* live: least recently used first; ended: oldest first */
 };
 
-#define EARLY_MAX 64
+/* An exec whose rest is to be read; the descriptor is that of /proc/PID. */
+struct unread {
+	int32_t pid;
+	int dirfd;
+	uint64_t serial, boot_ns;
+};
+
+#define EARLY_MAX  64
+#define UNREAD_MAX 32
 
 /* Files opened for execution by processes whose fork is not told yet. */
 struct early {
@@ -43,7 +52,12 @@ struct proc_table {
 	bool fed;
 	size_t max;
 	struct proc_stats stats;
-	int procfd; /* const */
+	uint64_t serial; /* of execs */
+	int procfd;	 /* const */
+
+	/* Of the thread that applies messages. */
+	struct unread unread[UNREAD_MAX];
+	unsigned int unread_first, unread_end; /* count up without end */
 };
 
 static inline void table_unlock(struct proc_table **t)
@@ -68,8 +82,12 @@ struct entry *entry_add(struct proc_table *t, struct process *p, bool exact);
 void entry_set(struct proc_table *t, struct entry *e, struct process *p);
 void entry_touch(struct proc_table *t, struct entry *e);
 void entry_end(struct proc_table *t, struct entry *e);
-/* An ended entry is live again: its leader had left, and another thread took its place by exec. */
-void entry_revive(struct proc_table *t, struct entry *e);
+/* An ended entry is live again: its leader had left, and another thread took its place by exec. False: out of memory,
+ * it is freed. */
+bool entry_revive(struct proc_table *t, struct entry *e);
+
+/* The pid turned out to be another's: the image read at an exec whose rest is unread was not this process's. */
+void entry_take_back(struct proc_table *t, struct entry *e);
 
 /* No lock held. Opens and reads; counts. -ESRCH when gone. */
 int table_read(struct proc_table *t, int32_t pid, unsigned int parts, struct arena *a, struct process *ret);

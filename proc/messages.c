@@ -1,7 +1,7 @@
 /*
- * What the proc connector tells, applied to the table. Runs on the connector's thread, one message after the other
- * (opened_exec on any thread). /proc is read here at once after an exec, before the lock is taken: nothing on this path
- * may wait, log or allocate without bound.
+ * What the proc connector tells of forks, ids, sessions and ends, applied to the table on the connector's thread, one
+ * message after the other; and what file events tell (opened_exec, any thread). Reads nothing where it can do without:
+ * an exec waits behind each message.
  */
 #include "proc/table.h"
 
@@ -86,101 +86,6 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
 	e = p ? entry_add(t, p, false) : NULL;
 	if (e)
 		e->opened = early_take(t, child_tgid);
-}
-
-/* --- exec */
-
-/* A reference on the process a message is about, and whether its start is settled; NULL when not held. */
-static struct process *held(struct proc_table *t, int32_t tgid, bool *ret_exact)
-{
-	TABLE_LOCKED(t);
-	struct entry *e = entry_live(t, tgid);
-
-	/* When another thread than the leader execs, the leader's exit is told first. */
-	if (!e)
-		e = entry_ended(t, tgid);
-	*ret_exact = e && e->exact;
-	return e ? process_ref(e->p) : NULL;
-}
-
-/* Composes the new image of what fork and earlier execs told, and of what /proc said (nothing, when it was gone). */
-static void exec_values(const struct process *old, const struct process *now, struct process *ret)
-{
-	snapshot_values(old, ret);
-	ret->exec_count++;
-	/* Name, file and arguments of the old image are not those of the new one; all else is kept by exec. */
-	ret->known &= ~(uint32_t)(PROCESS_EXE | PROCESS_CMDLINE | PROCESS_COMM);
-	ret->exe = NULL;
-	ret->cmdline = NULL;
-	ret->cmdline_len = 0;
-	ret->cmdline_cut = false;
-	memset(ret->comm, 0, sizeof(ret->comm));
-	snapshot_take(ret, now, PROC_PART_ALL);
-	if (now->known & PROCESS_START)
-		ret->start_ns = now->start_ns;
-}
-
-static void exec_apply(struct proc_table *t, struct process *values, bool settled)
-{
-	TABLE_LOCKED(t);
-	struct entry *e = entry_live(t, values->pid);
-	struct process *p;
-
-	if (!e) {
-		e = entry_ended(t, values->pid);
-		if (!e)
-			return;
-		entry_revive(t, e);
-	}
-	if (settled && !e->exact)
-		e->exact = true;
-	else
-		values->start_ns = e->p->start_ns;
-	e->login_stale = false;
-	e->exe_wanted = !(values->known & PROCESS_EXE);
-	if (e->exe_wanted) {
-		t->stats.missed++;
-		if (e->opened) {
-			values->exe = e->opened;
-			values->known |= PROCESS_EXE;
-			e->exe_wanted = false;
-		}
-	}
-	p = snapshot_child(t, values, e->p->parent);
-	if (p)
-		entry_set(t, e, p);
-	entry_touch(t, e);
-	free(TAKE_PTR(e->opened));
-}
-
-void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
-{
-	_cleanup_arena_ struct arena a = ARENA_INIT;
-	_cleanup_process_ struct process *old = NULL;
-	struct process now = { 0 }, v;
-	unsigned int parts = PROC_PART_ALL;
-	bool exact;
-
-	old = held(t, tgid, &exact);
-	if (old && old->known & PROCESS_IDS)
-		parts &= ~(
-			unsigned int)PROC_PART_IDS; /* the kernel tells of each change, also of set-user-id programs */
-	table_read(t, tgid, parts, &a, &now);
-	if (old && now.known & PROCESS_START && !snapshot_started(old, exact, now.start_ns)) {
-		if (now.start_ns <= boot_ns) {
-			/* Fork and exit were lost: it is the new process under this pid that did the exec. */
-			process_unrefp(&old);
-			old = NULL;
-		} else {
-			now = (struct process){ 0 };
-		}
-	}
-	if (!old) {
-		old = table_learn(t, tgid);
-		return;
-	}
-	exec_values(old, &now, &v);
-	exec_apply(t, &v, now.known & PROCESS_START);
 }
 
 /* --- ids, session, end */

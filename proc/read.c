@@ -420,12 +420,12 @@ int proc_read_fd(int dirfd, unsigned int parts, struct arena *a, struct process 
 {
 	uint32_t before = ret->known;
 
-	if (parts & (PROC_PART_IMAGE | PROC_PART_EXE))
+	if (parts & PROC_PART_EXE)
 		set_text(ret, PROCESS_EXE, &ret->exe, read_link(dirfd, "exe", a));
-	if (parts & PROC_PART_IMAGE) {
+	if (parts & PROC_PART_ARGV)
 		read_cmdline(dirfd, a, ret);
+	if (parts & PROC_PART_CWD)
 		set_text(ret, PROCESS_CWD, &ret->cwd, read_link(dirfd, "cwd", a));
-	}
 	/* Before stat, which says whether it can be believed. */
 	if (parts & PROC_PART_CGROUP)
 		read_cgroup(dirfd, a, ret);

@@ -14,13 +14,16 @@
 
 /* What proc_read_fd reads; listed by how soon it is gone when the process ends. */
 enum proc_part {
-	PROC_PART_IMAGE = 1 << 0, /* exe, argv, cwd: gone at exit */
-	PROC_PART_STAT = 1 << 1,  /* start, parent, session, tty, comm: until the parent waited for it */
-	PROC_PART_LOGIN = 1 << 2, /* loginuid, audit session */
-	PROC_PART_CGROUP = 1 << 3,
-	PROC_PART_IDS = 1 << 4,
-	PROC_PART_EXE = 1 << 5, /* of the image, the executable alone */
-	PROC_PART_ALL = PROC_PART_IMAGE | PROC_PART_STAT | PROC_PART_LOGIN | PROC_PART_CGROUP | PROC_PART_IDS,
+	PROC_PART_EXE = 1 << 0, /* exe, argv and cwd are gone at exit */
+	PROC_PART_ARGV = 1 << 1,
+	PROC_PART_CWD = 1 << 2,
+	PROC_PART_CGROUP = 1 << 3, /* this and the rest stay until the parent waited for it */
+	PROC_PART_STAT = 1 << 4,   /* start, parent, session, tty, comm */
+	PROC_PART_LOGIN = 1 << 5,  /* loginuid, audit session */
+	PROC_PART_IDS = 1 << 6,
+	PROC_PART_IMAGE = PROC_PART_EXE | PROC_PART_ARGV,
+	PROC_PART_REST = PROC_PART_CWD | PROC_PART_CGROUP | PROC_PART_STAT | PROC_PART_LOGIN, /* of an exec */
+	PROC_PART_ALL = PROC_PART_IMAGE | PROC_PART_REST | PROC_PART_IDS,
 };
 
 /* One process read from procfs ("/proc") as far as it can be (values borrowed from a); parent not set. -ESRCH when

@@ -154,11 +154,12 @@ void entry_end(struct proc_table *t, struct entry *e)
 		forget_old(t, now);
 }
 
-void entry_revive(struct proc_table *t, struct entry *e)
+bool entry_revive(struct proc_table *t, struct entry *e)
 {
 	ended_remove(t, e);
+	e->ended_ns = 0;
 	e->stamp = ++t->stamp;
-	live_insert(t, e);
+	return live_insert(t, e);
 }
 
 /* --- reading (lock not held) */
@@ -246,13 +247,15 @@ static void end_if_same(struct proc_table *t, const struct process *old)
 	TABLE_LOCKED(t);
 	struct entry *e = entry_live(t, old->pid);
 
-	if (e && e->p == old)
-		entry_end(t, e);
+	if (!e || e->p != old)
+		return;
+	entry_take_back(t, e);
+	entry_end(t, e);
 }
 
 /* How sure what is held of a process is. */
 struct trust {
-	bool exact, login_stale, fed;
+	bool exact, unread, login_stale, fed;
 };
 
 /* Puts the refreshed values in place of old, unless messages were faster. A reference on the newest. */
@@ -265,6 +268,7 @@ static struct process *replace(struct proc_table *t, struct process *old, const 
 	if (!e || e->p != old)
 		return process_ref(e ? e->p : old);
 	e->exact = true;
+	e->unread = 0;
 	e->login_stale = false;
 	if (!snapshot_same(old, values)) {
 		p = snapshot_child(t, values, old->parent);
@@ -282,12 +286,12 @@ static struct process *replace(struct proc_table *t, struct process *old, const 
 static struct process *settle(struct proc_table *t, struct process *old, const struct trust *trust)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
+	unsigned int parts = PROC_PART_EXE | (trust->unread ? PROC_PART_REST : PROC_PART_STAT | PROC_PART_LOGIN);
 	struct process now = { 0 }, all = { 0 }, v;
 	bool other_exe;
 
 	snapshot_values(old, &v);
-	if (table_read(t, old->pid, PROC_PART_EXE | PROC_PART_STAT | PROC_PART_LOGIN, &a, &now) < 0 ||
-	    !(now.known & PROCESS_START)) {
+	if (table_read(t, old->pid, parts, &a, &now) < 0 || !(now.known & PROCESS_START)) {
 		if (!trust->fed)
 			end_if_same(t, old);
 		return replace(t, old, &v);
@@ -297,7 +301,7 @@ static struct process *settle(struct proc_table *t, struct process *old, const s
 		return table_learn(t, old->pid);
 	}
 	v.start_ns = now.start_ns;
-	snapshot_take(&v, &now, PROC_PART_LOGIN);
+	snapshot_take(&v, &now, trust->unread ? PROC_PART_REST : PROC_PART_LOGIN);
 	other_exe = now.known & PROCESS_EXE && !(old->known & PROCESS_EXE && streq(now.exe, old->exe));
 	if ((!other_exe || trust->exact) && old->known & PROCESS_IDS && trust->fed)
 		return replace(t, old, &v);
@@ -319,12 +323,14 @@ struct process *table_settled(struct proc_table *t, int32_t pid)
 	if (e) {
 		entry_touch(t, e);
 		old = process_ref(e->p);
-		trust = (struct trust){ .exact = e->exact, .login_stale = e->login_stale, .fed = t->fed };
+		trust = (struct trust){
+			.exact = e->exact, .unread = e->unread, .login_stale = e->login_stale, .fed = t->fed
+		};
 	}
 	table_unlock(&t);
 	if (!old)
 		return table_learn(t, pid);
-	if (trust.exact && !trust.login_stale && trust.fed)
+	if (trust.exact && !trust.unread && !trust.login_stale && trust.fed)
 		return TAKE_PTR(old);
 	return settle(t, old, &trust);
 }
@@ -402,6 +408,8 @@ void proc_table_free(struct proc_table *t)
 	}
 	for (size_t i = 0; i < EARLY_MAX; i++)
 		free(t->early[i].path);
+	while (t->unread_first != t->unread_end)
+		close(t->unread[t->unread_first++ % UNREAD_MAX].dirfd);
 	close(t->procfd);
 	pthread_mutex_destroy(&t->lock);
 	free(t);

@@ -54,6 +54,11 @@ int proc_table_scan(struct proc_table *t);
 /* Messages, in kernel order, from one thread. Times: CLOCK_BOOTTIME-compatible ns as the kernel gave them. */
 void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tgid, uint64_t boot_ns);
 void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
+/*
+ * Reads what an exec left for later; to be called when no message waits. One process at a call; false when there was
+ * none. What is asked for before is read then, so this is for those that end unasked.
+ */
+bool proc_table_read_rest(struct proc_table *t);
 void proc_table_ids(struct proc_table *t, int32_t tgid, bool gid, uint32_t real, uint32_t effective);
 void proc_table_sid(struct proc_table *t, int32_t tgid);
 void proc_table_exit(struct proc_table *t, int32_t tgid, uint64_t boot_ns);

@@ -306,13 +306,18 @@ static void *connector_thread(void *data)
 	struct connector *c = data;
 	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN } };
 	struct batch b;
+	bool empty;
 
 	pthread_setname_np(pthread_self(), "proc");
 	raise_priority();
 	batch_init(&b);
 	for (;;) {
 		atomic_store(&c->busy, true);
-		if (drain(c, &b)) {
+		/* Between messages the rest of what was exec'ed, one process at a time. */
+		do
+			empty = drain(c, &b);
+		while (empty && proc_table_read_rest(c->table));
+		if (empty) {
 			tell_loss(c);
 			heal(c);
 			say_idle(c);

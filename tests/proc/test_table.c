@@ -249,6 +249,8 @@ static void test_pid_reuse(void **state)
 	proc_table_fork(f.t, 100, 300, tick(6100));
 	tree_process(&f.tree, 300, 1, "/bin/stranger", 6105);
 	proc_table_exec(f.t, 300, tick(6101));
+	while (proc_table_read_rest(f.t))
+		;
 	process_unrefp(&old);
 	proc_table_exit(f.t, 300, tick(6102));
 	old = proc_table_get(f.t, 300, true);

@@ -747,8 +747,11 @@ static void test_cost(void **state)
 	for (int i = 0; i < 20; i++) {
 		uint64_t began = clock_mono_ns(), each;
 
-		for (int j = 0; j < 100; j++)
+		for (int j = 0; j < 100; j++) {
 			proc_table_exec(t, pid, clock_boot_ns());
+			while (proc_table_read_rest(t))
+				;
+		}
 		each = (clock_mono_ns() - began) / 100;
 		best = MIN(best, each);
 		sum += each;
