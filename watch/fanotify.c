@@ -61,13 +61,6 @@ static bool is_canary(const char *name)
 	return name && strncmp(name, WATCH_CANARY_PREFIX, strlen(WATCH_CANARY_PREFIX)) == 0;
 }
 
-/* The program loader is opened for execution with every program: it is not what the process runs. */
-static bool is_loader(const char *name)
-{
-	return (strncmp(name, "ld-", 3) == 0 || strncmp(name, "ld.", 3) == 0 || strncmp(name, "ld64", 4) == 0) &&
-	       strstr(name, ".so");
-}
-
 static void join(struct buf *b, const struct place *place, const char *name)
 {
 	buf_reset(b);
@@ -277,7 +270,7 @@ static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_even
 			device_event(f, &n);
 	}
 	/* f->path is that of the first place now. */
-	if ((ops & FS_EXEC) && f->w->o.procs && ev->name && !is_loader(ev->name))
+	if ((ops & FS_EXEC) && f->w->o.procs && ev->name)
 		proc_table_opened_exec(f->w->o.procs, ev->pid, f->path.data);
 	if (is_dir && (ops & FS_CREATE) && ev->target.key && d->n_places == 1 && f->path.len)
 		resolve_learn(f, fs, &ev->target, f->path.data, f->path.len);

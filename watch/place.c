@@ -50,20 +50,11 @@ static bool may_be_sensitive(const struct conf *conf, const char *dir, size_t le
 	return false;
 }
 
-/* An excluded folder may still hold a longer configured path. */
-static bool holds_configured(const struct scope *scope, const char *dir, size_t len)
-{
-	for (size_t i = 0; i < scope->n_paths; i++)
-		if (strlen(scope->paths[i].path) > len && may_match_in(scope->paths[i].path, dir, len))
-			return true;
-	return false;
-}
-
 void place_init(struct place *p, const struct conf *conf, const char *state_dir, const char *path, size_t len)
 {
 	*p = (struct place){ .path = path, .len = (uint32_t)len };
 	p->self = (uint8_t)scope_match(&conf->scope, path, &p->mask);
-	p->ask = p->self == SCOPE_ABOVE || (p->self == SCOPE_EXCLUDED && holds_configured(&conf->scope, path, len));
+	p->ask = p->self == SCOPE_ABOVE;
 	p->sensitive = conf->opens != CONF_OPENS_OFF && may_be_sensitive(conf, path, len);
 	p->own = state_dir && place_is_below(state_dir, path);
 }

@@ -13,7 +13,6 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-#define LIMIT_FILE "/proc/sys/fs/inotify/max_user_watches"
 #define TREE_MASK                                                                                                      \
 	(IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO |                \
 	 IN_DELETE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
@@ -370,12 +369,20 @@ static void walk_root(struct ino *i, const char *point)
 
 /* --- rounds */
 
+/* The lower of what the kernel and the user namespace allow one user. */
 static void read_limit(struct ino *i)
 {
-	_cleanup_fclose_ FILE *f = fopen(LIMIT_FILE, "re");
-	unsigned long long limit;
+	static const char *const files[] = { "/proc/sys/fs/inotify/max_user_watches",
+					     "/proc/sys/user/max_inotify_watches" };
 
-	i->limit = f && fscanf(f, "%llu", &limit) == 1 ? limit : UINT64_MAX;
+	i->limit = UINT64_MAX;
+	for (size_t at = 0; at < ARRAY_SIZE(files); at++) {
+		_cleanup_fclose_ FILE *f = fopen(files[at], "re");
+		unsigned long long limit;
+
+		if (f && fscanf(f, "%llu", &limit) == 1)
+			i->limit = MIN(i->limit, limit);
+	}
 }
 
 static void read_conf(struct ino *i)
@@ -414,7 +421,7 @@ void tree_tell(struct ino *i)
 	char detail[160];
 
 	if (i->unwatched) {
-		snprintf(detail, sizeof(detail), "fs.inotify.max_user_watches is %llu: %llu folders are not watched",
+		snprintf(detail, sizeof(detail), "limit of %llu watches for one user: %llu folders are not watched",
 			 (unsigned long long)i->limit, (unsigned long long)i->unwatched);
 		gaps_hold(&i->w->gaps, GAP_LIMIT, "inotify", detail, i->unwatched);
 	}
