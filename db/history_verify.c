@@ -215,8 +215,8 @@ static int verify_batch(struct verify *v, const struct batch *b, const struct ba
 	return 0;
 }
 
-/* *ret_first: id of the first row that a batch covers. */
-static int verify_batches(struct verify *v, int64_t *ret_first)
+/* Those below `end`. *ret_first: id of the first row that a batch covers. */
+static int verify_batches(struct verify *v, int64_t end, int64_t *ret_first)
 {
 	_cleanup_finalize_ sqlite3_stmt *st = NULL;
 	struct batch prev = { 0 }, b;
@@ -232,6 +232,8 @@ static int verify_batches(struct verify *v, int64_t *ret_first)
 				   (long long)v->newest.floor);
 		if (prev.seq == 0)
 			*ret_first = b.first;
+		if (b.seq >= end)
+			return 0;
 		r = verify_batch(v, &b, prev.seq ? &prev : NULL);
 		prev = b;
 	}
@@ -329,7 +331,7 @@ static int verify_all(struct verify *v)
 	if (r == 0)
 		r = digest_new(DIGEST_BLAKE2B512, &v->leaves);
 	if (r == 0)
-		r = verify_batches(v, &first);
+		r = verify_batches(v, INT64_MAX, &first);
 	if (r == 0)
 		r = verify_kept(v, first);
 	return r == 0 ? verify_rest(v) : r;
@@ -344,4 +346,24 @@ int history_verify(struct db *d, const struct sign_key *pub, struct buf *err)
 	digest_free(v.leaves);
 	db_snapshot_end(d);
 	return r;
+}
+
+int history_verify_below(struct db *d, int64_t floor)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct verify v = { .d = d, .pub = d->key, .err = &err };
+	int64_t first = 1;
+	int r = chain_newest(d, &v.newest);
+
+	if (r == 0)
+		r = db_prepare(d, ROWS_SQL, &v.rows);
+	if (r == 0)
+		r = digest_new(DIGEST_BLAKE2B512, &v.leaves);
+	if (r == 0)
+		r = verify_batches(&v, floor, &first);
+	if (r == 0)
+		r = verify_kept(&v, first);
+	sqlite3_finalize(v.rows);
+	digest_free(v.leaves);
+	return r == -EBADMSG ? db_failf(d, r, "history is not pruned: %s", err.len > 0 ? err.data : "") : r;
 }
