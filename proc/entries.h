@@ -32,6 +32,15 @@ struct unread {
 	uint64_t serial, boot_ns;
 };
 
+/* Of one process, opened ahead of its exec; -1 what could not be opened. */
+struct prepared {
+	int32_t pid; /* 0: free */
+	bool open;
+	struct proc_fds fds;
+};
+
+#define PREPARED_MAX 32
+
 #define EARLY_MAX  64
 #define UNREAD_MAX 32
 
@@ -53,11 +62,15 @@ struct proc_table {
 	size_t max;
 	struct proc_stats stats;
 	uint64_t serial; /* of execs */
-	int procfd;	 /* const */
+	void (*sync)(void *data);
+	void *sync_data;
+	int procfd; /* const */
 
 	/* Of the thread that applies messages. */
 	struct unread unread[UNREAD_MAX];
 	unsigned int unread_first, unread_end; /* count up without end */
+	struct prepared prepared[PREPARED_MAX];
+	unsigned int prepared_end; /* counts up without end */
 };
 
 static inline void table_unlock(struct proc_table **t)
@@ -94,6 +107,15 @@ int table_read(struct proc_table *t, int32_t pid, unsigned int parts, struct are
 /* No lock held: the live process, settled; read from /proc (with its parents) when not held. A reference, or NULL. */
 struct process *table_settled(struct proc_table *t, int32_t pid);
 struct process *table_learn(struct proc_table *t, int32_t pid);
+
+/* --- prepared.c, on the thread that applies messages */
+
+/* A fork was told; its end was told. */
+void prepared_put(struct proc_table *t, int32_t pid);
+void prepared_forget(struct proc_table *t, int32_t pid);
+/* What was opened ahead becomes the caller's. */
+void prepared_take(struct proc_table *t, int32_t pid, struct proc_fds *ret);
+void prepared_close_all(struct proc_table *t);
 
 /* --- snapshot.c: how a snapshot is made of another */
 

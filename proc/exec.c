@@ -181,12 +181,15 @@ void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	_cleanup_process_ struct process *old = NULL;
-	_cleanup_close_ int dirfd = proc_open(t->procfd, tgid);
 	struct unread u = { .pid = tgid, .boot_ns = boot_ns };
+	_cleanup_(proc_fds_close) struct proc_fds fds;
 	struct process now = { 0 }, v;
 
-	if (dirfd >= 0)
-		proc_read_fd(dirfd, PROC_PART_IMAGE, &a, &now);
+	prepared_take(t, tgid, &fds);
+	if (fds.dir < 0)
+		fds.dir = proc_open(t->procfd, tgid);
+	if (fds.dir >= 0)
+		proc_read_image(&fds, &a, &now);
 	/* What has left its image reads so too; a program without any argument has been rare, and is none since
 	 * Linux 5.18. */
 	if (!now.cmdline_len)
@@ -200,9 +203,9 @@ void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 	v.exec_count++;
 	forget_image(&v);
 	snapshot_take(&v, &now, PROC_PART_IMAGE);
-	u.serial = exec_apply(t, &v, dirfd >= 0);
+	u.serial = exec_apply(t, &v, fds.dir >= 0);
 	if (!u.serial)
 		return;
-	u.dirfd = TAKE_FD(dirfd);
+	u.dirfd = TAKE_FD(fds.dir);
 	unread_put(t, &u);
 }

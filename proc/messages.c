@@ -79,6 +79,7 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
 	v.start_ns = tick_floor(boot_ns);
 	v.exec_count = 0;
 	v.known |= PROCESS_START | PROCESS_PPID;
+	prepared_put(t, child_tgid);
 	TABLE_LOCKED(t);
 	if (fork_known(t, child_tgid, v.start_ns))
 		return;
@@ -156,6 +157,7 @@ void proc_table_sid(struct proc_table *t, int32_t tgid)
 
 void proc_table_exit(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 {
+	prepared_forget(t, tgid);
 	TABLE_LOCKED(t);
 	struct entry *e = entry_live(t, tgid);
 

@@ -300,7 +300,8 @@ static ssize_t read_file(int dirfd, const char *name, char *buf, size_t size)
 	return n < 0 ? -errno : n;
 }
 
-/* NULL when it cannot be read; a path longer than a page is refused by the kernel (ENAMETOOLONG) and stays unknown. */
+/* With an empty name: what dirfd, an O_PATH descriptor of the link, points at. NULL when it cannot be read; a path
+ * longer than a page is refused by the kernel (ENAMETOOLONG) and stays unknown. */
 static const char *read_link(int dirfd, const char *name, struct arena *a)
 {
 	char buf[PATH_MAX];
@@ -318,16 +319,12 @@ static void set_text(struct process *p, uint32_t bit, const char **member, const
 		p->known |= bit;
 }
 
-static void read_cmdline(int dirfd, struct arena *a, struct process *ret)
+/* n bytes were read of the arguments; the buffer has room for one more than is kept. */
+static void set_cmdline(struct process *ret, struct arena *a, char *buf, size_t n)
 {
-	char buf[PROCESS_ARGV_MAX + 1];
-	ssize_t n = read_file(dirfd, "cmdline", buf, sizeof(buf));
-	size_t len;
+	size_t len = MIN(n, (size_t)PROCESS_ARGV_MAX);
 
-	if (n < 0)
-		return;
-	len = MIN((size_t)n, (size_t)PROCESS_ARGV_MAX);
-	ret->cmdline_cut = (size_t)n > len;
+	ret->cmdline_cut = n > len;
 	/* Each argument ends in a NUL; one that was cut, or a title the program wrote over them, gets its own. */
 	if (len && buf[len - 1]) {
 		ret->cmdline_cut = ret->cmdline_cut || len == PROCESS_ARGV_MAX;
@@ -336,6 +333,30 @@ static void read_cmdline(int dirfd, struct arena *a, struct process *ret)
 	}
 	set_text(ret, PROCESS_CMDLINE, &ret->cmdline, arena_dup(a, len ? buf : "", len ? len : 1));
 	ret->cmdline_len = (uint32_t)len;
+}
+
+static void read_cmdline(int dirfd, struct arena *a, struct process *ret)
+{
+	char buf[PROCESS_ARGV_MAX + 1];
+	ssize_t n = read_file(dirfd, "cmdline", buf, sizeof(buf));
+
+	if (n >= 0)
+		set_cmdline(ret, a, buf, (size_t)n);
+}
+
+int proc_read_image(const struct proc_fds *fds, struct arena *a, struct process *ret)
+{
+	char buf[PROCESS_ARGV_MAX + 1];
+	uint32_t before = ret->known;
+	ssize_t n;
+
+	set_text(ret, PROCESS_EXE, &ret->exe,
+		 fds->exe >= 0 ? read_link(fds->exe, "", a) : read_link(fds->dir, "exe", a));
+	n = fds->cmdline >= 0 ? pread(fds->cmdline, buf, sizeof(buf), 0)
+			      : read_file(fds->dir, "cmdline", buf, sizeof(buf));
+	if (n >= 0)
+		set_cmdline(ret, a, buf, (size_t)n);
+	return ret->known == before ? -ESRCH : 0;
 }
 
 /*

@@ -34,6 +34,15 @@ int proc_open(int procfd, int32_t pid);
 /* Adds the parts to *ret, whose known bits for those parts must be clear. -ESRCH: nothing could be read. */
 int proc_read_fd(int dirfd, unsigned int parts, struct arena *a, struct process *ret);
 
+/* The files of an image, opened ahead; -1 where not. */
+struct proc_fds {
+	int dir, exe, cmdline;
+};
+
+void proc_fds_close(struct proc_fds *fds);
+/* Executable and arguments through them; what is not open is opened below dir. As proc_read_fd. */
+int proc_read_image(const struct proc_fds *fds, struct arena *a, struct process *ret);
+
 struct proc_stat {
 	char comm[16];
 	bool has_mm;  /* false: a kernel thread, or past the point of exit where the image was dropped */

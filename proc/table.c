@@ -346,19 +346,32 @@ static struct process *get_ended(struct proc_table *t, int32_t pid)
 	return e ? process_ref(e->p) : NULL;
 }
 
-static bool is_fed(struct proc_table *t)
+/* True when messages keep the table; it has then caught up with them. */
+static bool catch_up(struct proc_table *t)
 {
-	TABLE_LOCKED(t);
-	return t->fed;
+	void (*sync)(void *data);
+	void *data;
+	bool fed;
+
+	table_lock(t);
+	fed = t->fed;
+	sync = t->sync;
+	data = t->sync_data;
+	table_unlock(&t);
+	if (fed && sync)
+		sync(data);
+	return fed;
 }
 
 struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended)
 {
 	_cleanup_process_ struct process *live = NULL;
+	bool fed;
 
 	if (pid <= 0)
 		return NULL;
-	if (ended && is_fed(t))
+	fed = catch_up(t);
+	if (ended && fed)
 		return get_ended(t, pid);
 	live = table_settled(t, pid);
 	if (!ended)
@@ -408,6 +421,7 @@ void proc_table_free(struct proc_table *t)
 	}
 	for (size_t i = 0; i < EARLY_MAX; i++)
 		free(t->early[i].path);
+	prepared_close_all(t);
 	while (t->unread_first != t->unread_end)
 		close(t->unread[t->unread_first++ % UNREAD_MAX].dirfd);
 	close(t->procfd);
@@ -419,6 +433,13 @@ void proc_table_set_fed(struct proc_table *t, bool fed)
 {
 	TABLE_LOCKED(t);
 	t->fed = fed;
+}
+
+void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *data)
+{
+	TABLE_LOCKED(t);
+	t->sync = sync;
+	t->sync_data = data;
 }
 
 void proc_table_get_stats(struct proc_table *t, struct proc_stats *ret)

@@ -48,12 +48,20 @@ DEFINE_CLEANUP(struct proc_table *, proc_table_free)
  * proc_table_get reads /proc and keeps what it held only where that still says the same.
  */
 void proc_table_set_fed(struct proc_table *t, bool fed);
+/*
+ * Called at the begin of each proc_table_get, on its thread, to let the table catch up with what the kernel has told
+ * before (NULL: nothing is). Events of other sources carry no time: without it, the event of a program just started may
+ * be put down to the one that started it. Set while nobody asks.
+ */
+void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *data);
 /* Reads every process there is (at start, after lost messages). Marks those that are gone as ended. */
 int proc_table_scan(struct proc_table *t);
 
 /* Messages, in kernel order, from one thread. Times: CLOCK_BOOTTIME-compatible ns as the kernel gave them. */
 void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tgid, uint64_t boot_ns);
 void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
+/* Opens ahead what the exec of a forked process will have to read; as proc_table_read_rest, and before it. */
+bool proc_table_prepare(struct proc_table *t);
 /*
  * Reads what an exec left for later; to be called when no message waits. One process at a call; false when there was
  * none. What is asked for before is read then, so this is for those that end unasked.

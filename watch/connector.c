@@ -19,23 +19,18 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include <linux/cn_proc.h>
-#include <linux/connector.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 
 #include "lib/clock.h"
 #include "lib/util.h"
+#include "watch/proc_socket.h"
 
-#define BATCH	 32
-#define MSG_SIZE 256 /* one message is 76 bytes */
-#define ACK_NS	 NSEC_PER_SEC
-#define RESCAN_NS                                                                                                      \
-	NSEC_PER_SEC /* between two scans, so that a storm that overflows is not fed by the scans it causes            \
-		      */
+/* That an event waits for its author at most. */
+#define SYNC_NS (5 * NSEC_PER_MSEC)
+/* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
+#define RESCAN_NS NSEC_PER_SEC
 
 struct cpu_seq {
 	uint32_t next;
@@ -52,7 +47,7 @@ struct connector {
 	/* The thread's own. */
 	struct cpu_seq *seq; /* CONNECTOR_CPU_MAX */
 	uint64_t boot_offset;
-	uint64_t drops_told; /* of the socket's counter, at the last overflow */
+	uint32_t drops_told; /* of the socket's counter, at the last overflow */
 	uint64_t credit;     /* drops told whose holes in the sequences are still to be met */
 	uint64_t holes;	     /* met and not set off */
 	bool overflow, scan_due;
@@ -62,7 +57,8 @@ struct connector {
 	_Atomic bool busy; /* messages were or may have been taken and are not applied */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
-	uint64_t idles; /* how often it had applied all there was */
+	unsigned int waiters;
+	_Atomic uint64_t applied_ns; /* time of the newest message applied */
 	struct connector_stats stats;
 };
 
@@ -137,43 +133,6 @@ static void apply(struct connector *c, const struct connector_msg *m)
 
 /* --- receiving */
 
-struct batch {
-	struct mmsghdr hdr[BATCH];
-	struct iovec iov[BATCH];
-	struct sockaddr_nl from[BATCH];
-	char data[BATCH][MSG_SIZE] __attribute__((aligned(8)));
-};
-
-static void batch_init(struct batch *b)
-{
-	memset(b, 0, sizeof(*b));
-	for (size_t i = 0; i < BATCH; i++) {
-		b->iov[i] = (struct iovec){ .iov_base = b->data[i], .iov_len = MSG_SIZE };
-		b->hdr[i].msg_hdr.msg_iov = &b->iov[i];
-		b->hdr[i].msg_hdr.msg_iovlen = 1;
-	}
-}
-
-/* Number of datagrams, or a negative errno. */
-static int batch_receive(struct batch *b, int fd)
-{
-	int n;
-
-	/* The kernel overwrites the lengths. */
-	for (size_t i = 0; i < BATCH; i++) {
-		b->hdr[i].msg_hdr.msg_name = &b->from[i];
-		b->hdr[i].msg_hdr.msg_namelen = sizeof(b->from[i]);
-	}
-	n = recvmmsg(fd, b->hdr, BATCH, MSG_DONTWAIT, NULL);
-	return n < 0 ? -errno : n;
-}
-
-/* Others with CAP_NET_ADMIN could write to the socket too: only the kernel's port is believed. */
-static bool from_kernel(const struct batch *b, int i)
-{
-	return b->hdr[i].msg_hdr.msg_namelen == sizeof(b->from[i]) && b->from[i].nl_pid == 0;
-}
-
 /*
  * From the clock of the messages to that of /proc: the time spent suspended. Kept as it is unless it changed by more
  * than what lies between two readings, so that times stay in order; a pair of readings that was interrupted is no
@@ -187,49 +146,44 @@ static void update_offset(struct connector *c)
 		c->boot_offset = offset;
 }
 
-static void batch_apply(struct connector *c, const struct batch *b, int n)
+static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
 {
-	uint64_t messages = 0;
+	uint64_t messages = 0, newest = 0;
 
 	update_offset(c);
 	for (int i = 0; i < n; i++) {
 		struct connector_msg m;
 		size_t pos = 0;
 
-		if (!from_kernel(b, i))
+		if (!proc_batch_from_kernel(b, i))
 			continue;
 		while (connector_decode(b->data[i], b->hdr[i].msg_len, &pos, &m)) {
 			apply(c, &m);
+			newest = MAX(newest, m.mono_ns);
 			messages++;
 		}
 	}
 	pthread_mutex_lock(&c->lock);
 	c->stats.messages += messages;
+	if (newest > atomic_load(&c->applied_ns))
+		atomic_store(&c->applied_ns, newest);
+	if (c->waiters)
+		pthread_cond_broadcast(&c->idle);
 	pthread_mutex_unlock(&c->lock);
 }
 
 /* --- loss */
 
-static uint64_t socket_drops(int fd)
-{
-	uint32_t info[SK_MEMINFO_VARS] = { 0 };
-	socklen_t len = sizeof(info);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 || len < (SK_MEMINFO_DROPS + 1) * sizeof(info[0]))
-		return 0;
-	return info[SK_MEMINFO_DROPS];
-}
-
 /* Called when all that was queued is applied: only then the kernel queues again, so that the scan comes after all that
  * was lost. */
 static void tell_loss(struct connector *c)
 {
-	uint64_t drops = c->overflow ? socket_drops(c->fd) : c->drops_told;
-	uint64_t n = (uint32_t)(drops - c->drops_told) + c->holes;
+	uint32_t drops = c->overflow ? proc_socket_drops(c->fd) : c->drops_told;
+	uint64_t dropped = (uint32_t)(drops - c->drops_told), n = dropped + c->holes;
 
 	if (!c->overflow && !c->holes)
 		return;
-	c->credit += (uint32_t)(drops - c->drops_told);
+	c->credit += dropped;
 	c->drops_told = drops;
 	c->overflow = false;
 	c->holes = 0;
@@ -267,7 +221,6 @@ static void raise_priority(void)
 static void say_idle(struct connector *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->idles++;
 	atomic_store(&c->busy, false);
 	pthread_cond_broadcast(&c->idle);
 	pthread_mutex_unlock(&c->lock);
@@ -277,10 +230,10 @@ static void say_idle(struct connector *c)
 #define ROUND 256
 
 /* Applies what is queued; true when nothing is left. */
-static bool drain(struct connector *c, struct batch *b)
+static bool drain(struct connector *c, struct proc_batch *b)
 {
 	for (int i = 0; i < ROUND; i++) {
-		int n = batch_receive(b, c->fd);
+		int n = proc_batch_receive(b, c->fd);
 
 		if (n > 0)
 			batch_apply(c, b, n);
@@ -305,18 +258,19 @@ static void *connector_thread(void *data)
 {
 	struct connector *c = data;
 	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN } };
-	struct batch b;
+	struct proc_batch b;
 	bool empty;
 
 	pthread_setname_np(pthread_self(), "proc");
 	raise_priority();
-	batch_init(&b);
+	proc_batch_init(&b);
 	for (;;) {
 		atomic_store(&c->busy, true);
-		/* Between messages the rest of what was exec'ed, one process at a time. */
+		/* Between messages what the next exec will need, and the rest of those that were, one process at a
+		 * time. */
 		do
 			empty = drain(c, &b);
-		while (empty && proc_table_read_rest(c->table));
+		while (empty && (proc_table_prepare(c->table) || proc_table_read_rest(c->table)));
 		if (empty) {
 			tell_loss(c);
 			heal(c);
@@ -328,81 +282,45 @@ static void *connector_thread(void *data)
 	}
 }
 
-/* --- start and stop */
+/* --- others wait for it */
 
-/* Asks for the messages. Kernels of all ages take this form; 6.6 and later one that selects, which would leave holes.
+/*
+ * Messages of different processors may be queued in another order than that of their times, which are taken just
+ * before; by no more than this.
  */
-static int ask(int fd, enum proc_cn_mcast_op op)
-{
-	char buf[NLMSG_SPACE(sizeof(struct cn_msg) + sizeof(op))] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr h = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct cn_msg) + sizeof(op)), .nlmsg_type = NLMSG_DONE };
-	struct cn_msg cn = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .len = sizeof(op) };
+#define SKEW_NS 200000ULL
 
-	memcpy(buf, &h, sizeof(h));
-	memcpy(buf + NLMSG_HDRLEN, &cn, sizeof(cn));
-	memcpy(buf + NLMSG_HDRLEN + sizeof(cn), &op, sizeof(op));
-	return send(fd, buf, h.nlmsg_len, 0) < 0 ? -errno : 0;
+/* All that was told before `since` is applied. Queue before hand: the thread says busy before it takes. */
+static bool caught_up(struct connector *c, uint64_t since)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	return (poll(&p, 1, 0) == 0 && !atomic_load(&c->busy)) || atomic_load(&c->applied_ns) > since + SKEW_NS;
 }
 
-/* The kernel's answer; none comes outside of the initial pid and user namespaces. Events met on the way are covered by
- * the scan. */
-static int await_answer(int fd)
+int connector_sync(struct connector *c, uint64_t timeout_ns)
 {
-	uint64_t deadline = clock_mono_ns() + ACK_NS;
-	struct batch b;
+	uint64_t now = clock_mono_ns(), until = now + timeout_ns;
+	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC) };
+	int r = 0;
 
-	batch_init(&b);
-	while (clock_mono_ns() < deadline) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		struct connector_msg m;
-		int n;
-
-		poll(&p, 1, 100);
-		n = batch_receive(&b, fd);
-		for (int i = 0; i < n; i++) {
-			size_t pos = 0;
-
-			if (from_kernel(&b, i) && connector_decode(b.data[i], b.hdr[i].msg_len, &pos, &m) &&
-			    m.what == PROC_EVENT_NONE)
-				return -(int)MIN(m.err, 4095U);
-		}
-	}
-	return -ENOTSUP;
-}
-
-static int set_buffer(int fd, int bytes)
-{
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) == 0)
+	if (pthread_equal(pthread_self(), c->thread) || caught_up(c, now))
 		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) < 0 ? -errno : 0;
+	pthread_mutex_lock(&c->lock);
+	c->waiters++;
+	while (r == 0 && !caught_up(c, now))
+		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
+	c->waiters--;
+	pthread_mutex_unlock(&c->lock);
+	return -r;
 }
 
-static int listen_proc(struct connector *c, struct buf *err)
+static void sync_table(void *data)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = CN_IDX_PROC };
-	int r;
-
-	c->fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
-	if (c->fd < 0) {
-		r = errno == EPROTONOSUPPORT ? -ENOTSUP : -errno;
-		buf_printf(err, "proc connector: socket: %s (it exists in the initial network namespace only)",
-			   strerror(-r));
-		return r;
-	}
-	set_buffer(c->fd, CONNECTOR_BUFFER);
-	r = bind(c->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : ask(c->fd, PROC_CN_MCAST_LISTEN);
-	if (r == 0)
-		r = await_answer(c->fd);
-	/* In another network namespace nobody listens at the other end. */
-	if (r == -ECONNREFUSED)
-		r = -ENOTSUP;
-	if (r == -ENOTSUP)
-		buf_str(err, "proc connector: no answer: not in the initial network, pid and user namespaces, or "
-			     "a kernel without it");
-	else if (r < 0)
-		buf_printf(err, "proc connector: %s (needs CAP_NET_ADMIN)", strerror(-r));
-	return r;
+	connector_sync(data, SYNC_NS);
 }
+
+/* --- start and stop */
 
 static void connector_free(struct connector *c)
 {
@@ -458,7 +376,7 @@ int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), 
 	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!c->seq || c->stop_fd < 0)
 		return c->seq ? -errno : -ENOMEM;
-	r = listen_proc(c, err);
+	r = proc_socket_open(CONNECTOR_BUFFER, &c->fd, err);
 	if (r < 0)
 		return r;
 	r = proc_table_scan(t);
@@ -473,6 +391,7 @@ int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), 
 		buf_printf(err, "proc connector: thread: %s", strerror(-r));
 		return r;
 	}
+	proc_table_set_sync(t, sync_table, c);
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -483,34 +402,13 @@ void connector_stop(struct connector *c)
 
 	if (!c)
 		return;
+	proc_table_set_sync(c->table, NULL, NULL);
 	if (write(c->stop_fd, &one, sizeof(one)) < 0)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(c->thread, NULL);
 	proc_table_set_fed(c->table, false);
-	ask(c->fd, PROC_CN_MCAST_IGNORE);
+	proc_socket_ignore(c->fd);
 	connector_free(c);
-}
-
-int connector_sync(struct connector *c, uint64_t timeout_ns)
-{
-	struct pollfd p = { .fd = c->fd, .events = POLLIN };
-	uint64_t until = clock_mono_ns() + timeout_ns, seen;
-	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC) };
-	int r = 0;
-
-	/* Nothing queued, and then nothing in hand: the order matters, since the thread says busy before it takes. */
-	if (poll(&p, 1, 0) == 0 && !atomic_load(&c->busy))
-		return 0;
-	pthread_mutex_lock(&c->lock);
-	seen = c->idles;
-	/*
-	 * Messages may be queued while the thread is about to sleep after its last round (it wakes at once) or may have
-	 * come after the last recv of a round that is ending: two rounds cover both.
-	 */
-	while (r == 0 && c->idles < seen + 2 && (poll(&p, 1, 0) > 0 || atomic_load(&c->busy)))
-		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
-	pthread_mutex_unlock(&c->lock);
-	return -r;
 }
 
 void connector_get_stats(struct connector *c, struct connector_stats *ret)
@@ -522,5 +420,5 @@ void connector_get_stats(struct connector *c, struct connector_stats *ret)
 
 int connector_set_buffer(struct connector *c, int bytes)
 {
-	return set_buffer(c->fd, bytes);
+	return proc_socket_set_buffer(c->fd, bytes);
 }

@@ -31,12 +31,12 @@ struct connector_stats {
  */
 int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data, struct connector **ret,
 		    struct buf *err);
+/* Nobody may be in proc_table_get meanwhile. */
 void connector_stop(struct connector *c);
 /*
  * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
- * is waiting (one poll). For those that read other sources of events and then ask for the process: without it, an event
- * of a program just started may be put down to the program that started it. 0, or -ETIMEDOUT. Not on the connector's
- * own thread.
+ * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 5 ms at
+ * most.
  */
 int connector_sync(struct connector *c, uint64_t timeout_ns);
 void connector_get_stats(struct connector *c, struct connector_stats *ret);
@@ -51,7 +51,7 @@ int connector_set_buffer(struct connector *c, int bytes);
 
 struct connector_msg {
 	uint32_t what; /* PROC_EVENT_* */
-	uint32_t cpu, seq;
+	uint32_t cpu, seq, ack;
 	bool sequenced;	   /* cpu and seq count: not an answer made outside the sequence (before Linux 6.6) */
 	uint64_t mono_ns;  /* CLOCK_MONOTONIC (ktime_get_ns), whatever cn_proc.h says of system boot: suspend is not in
 			      it */

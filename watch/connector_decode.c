@@ -56,6 +56,7 @@ int connector_decode(const void *data, size_t len, size_t *pos, struct connector
 	*ret = (struct connector_msg){ .what = ev.what,
 				       .cpu = ev.cpu,
 				       .seq = cn.seq,
+				       .ack = cn.ack,
 				       .sequenced = ev.cpu < CONNECTOR_CPU_MAX,
 				       .mono_ns = ev.timestamp_ns };
 	decode_event(&ev, ret);

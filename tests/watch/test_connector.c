@@ -361,14 +361,14 @@ static pid_t storm_one(const char *program, int i)
 	if (pid)
 		return pid;
 	if (setresgid(30000, 30000, 30000) || setresuid(storm_uid(i), storm_uid(i), storm_uid(i)))
-		_exit(1);
+		_exit(2);
 	execve(program, argv, environ);
-	_exit(1);
+	_exit(3);
 }
 
 struct storm_shared {
 	pid_t pids[STORM];
-	int failed;
+	int failed; /* -1 fork, else wait status */
 };
 
 /* Four at a time, in a process of its own: a fork of ours would stop the connector's thread, which shares our memory.
@@ -379,7 +379,7 @@ static void storm_run(const char *program, struct storm_shared *shared)
 		int status;
 
 		if (i >= 4 && (waitpid(shared->pids[i - 4], &status, 0) != shared->pids[i - 4] || status))
-			shared->failed++;
+			shared->failed = shared->pids[i - 4] < 0 ? -1 : status;
 		if (i < STORM)
 			shared->pids[i] = storm_one(program, i);
 	}
