@@ -36,7 +36,11 @@ static void row_json(struct row *row, const struct record *r, bool have, attr_ma
 		row_null(row);
 		return;
 	}
-	/* Which leaves DEL, the one control byte that JSON does not escape. Backslashes are its own. */
+	/* Which leaves DEL, the one control byte that JSON does not escape. */
+	if (!strchr(text, 0x7f)) {
+		row_ascii(row, text);
+		return;
+	}
 	for (const char *p = text; *p; p++) {
 		if (*p == 0x7f)
 			buf_str(&b, "\\u007f");

@@ -60,9 +60,8 @@
  * it: the path is as the baseline has it again (kind 0, change 6), it was accepted (kind 6; not beyond `ref`, not after
  * `until`), or the whole baseline was (path NULL). history.c says the same for open_only.
  */
-#define SQL_CLOSES                                                                                                     \
-	"(k.ref IS NULL OR k.ref >= e.id) AND (k.until IS NULL OR k.until > CAST(strftime('%s','now') AS "             \
-	"INTEGER)*" SQL_NS ")"
+#define SQL_NOW	   "CAST((julianday('now') - 2440587.5)*86400000 AS INTEGER)*1000000"
+#define SQL_CLOSES "(k.ref IS NULL OR k.ref >= e.id) AND (k.until IS NULL OR k.until > " SQL_NOW ")"
 #define SQL_STATUS                                                                                                     \
 	"CASE WHEN e.status <> 0 THEN e.status ELSE coalesce("                                                         \
 	"(SELECT CASE WHEN k.kind = 0 THEN 3 WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k "                        \

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "db/store.h"
+#include "lib/clock.h"
 #include "lib/text.h"
 
 #define DB_BUSY_MS 5000
@@ -169,7 +170,23 @@ static const char *const pragmas_always =
 /* The WAL grows to about 16 MiB in a bulk load, and is cut back to 4 after it. */
 static const char *const pragmas_write = "PRAGMA wal_autocheckpoint=4096; PRAGMA journal_size_limit=4194304;";
 
-static int open_handle(struct db *d, const char *name, int flags, uint64_t busy_ms)
+/*
+ * Looks every 2 ms: the monitor leaves the lock free for 5 between two commits, which SQLite's own handler, with pauses
+ * of up to 100, could miss for long.
+ */
+static int wait_for_writer(void *data, int count)
+{
+	struct db *d = data;
+
+	if (count == 0)
+		d->busy_since = clock_mono_ns();
+	if (clock_mono_ns() - d->busy_since >= d->busy_ms * NSEC_PER_MSEC)
+		return 0;
+	usleep(2000);
+	return 1;
+}
+
+static int open_handle(struct db *d, const char *name, int flags)
 {
 	int rc;
 
@@ -180,7 +197,7 @@ static int open_handle(struct db *d, const char *name, int flags, uint64_t busy_
 	for (size_t i = 0; i < ARRAY_SIZE(db_config) && rc == SQLITE_OK; i++)
 		rc = sqlite3_db_config(d->h, db_config[i].option, db_config[i].value, NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_busy_timeout(d->h, (int)busy_ms);
+		rc = sqlite3_busy_handler(d->h, wait_for_writer, d);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->h, pragmas_always, NULL, NULL, NULL);
 	/* The first look at the file itself. */
@@ -193,7 +210,7 @@ static int open_handle(struct db *d, const char *name, int flags, uint64_t busy_
  * A reader that may not write in the folder needs the -shm file of a running writer. When nobody runs there is none,
  * and, without a -wal, nothing that is not in the file: it can be read as it lies.
  */
-static int open_immutable(struct db *d, uint64_t busy_ms, int rc)
+static int open_immutable(struct db *d, int rc)
 {
 	_cleanup_buf_ struct buf uri = BUF_INIT;
 	_cleanup_buf_ struct buf wal = BUF_INIT;
@@ -212,16 +229,16 @@ static int open_immutable(struct db *d, uint64_t busy_ms, int rc)
 	buf_str(&uri, "?immutable=1");
 	if (uri.failed)
 		return SQLITE_NOMEM;
-	return open_handle(d, uri.data, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, busy_ms);
+	return open_handle(d, uri.data, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
 }
 
-static int open_file(struct db *d, enum db_mode mode, uint64_t busy_ms)
+static int open_file(struct db *d, enum db_mode mode)
 {
-	int rc = open_handle(d, d->path, mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, busy_ms);
+	int rc = open_handle(d, d->path, mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 	int primary = rc & 0xff;
 
 	if (mode == DB_READ && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY))
-		rc = open_immutable(d, busy_ms, rc);
+		rc = open_immutable(d, rc);
 	return rc;
 }
 
@@ -333,6 +350,7 @@ int db_open(const struct db_options *o, enum db_mode mode, struct db **ret, stru
 		return -ENOMEM;
 	d->mode = mode;
 	d->sync_full = o->sync_full;
+	d->busy_ms = o->busy_ms ? o->busy_ms : DB_BUSY_MS;
 	r = fill_paths(d, o);
 	if (r == 0)
 		r = digest_new(DIGEST_BLAKE2B512, &d->blake);
@@ -345,7 +363,7 @@ int db_open(const struct db_options *o, enum db_mode mode, struct db **ret, stru
 		r = check_folder(d->path, err);
 	if (r < 0)
 		return r;
-	rc = open_file(d, mode, o->busy_ms ? o->busy_ms : DB_BUSY_MS);
+	rc = open_file(d, mode);
 	if (rc != SQLITE_OK)
 		return complain_sqlite(err, d, rc);
 	r = set_up(d, mode, err);

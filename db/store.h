@@ -48,6 +48,7 @@ struct db {
 	char *head_path;
 	enum db_mode mode;
 	bool sync_full;
+	uint64_t busy_ms, busy_since; /* mono */
 	unsigned depth;
 	bool doomed; /* an inner part rolled back: the outermost commit fails */
 	struct buf error;
@@ -165,5 +166,9 @@ int chain_batch_digest(struct db *d, struct batch *b, const uint8_t leaves[DB_HA
 int chain_newest(struct db *d, struct batch *ret);
 int chain_baselines_digest(struct db *d, uint8_t ret[DB_HASH_SIZE]);
 void chain_batch_read(sqlite3_stmt *st, struct batch *ret);
+/* In a transaction: what lies before batch `floor` (and what pruning kept) is what was signed, else -EBADMSG. */
+int history_verify_below(struct db *d, int64_t floor);
+/* Over id and digest of each row with a smaller id: those that pruning kept. */
+int chain_kept_digest(struct db *d, int64_t below, uint8_t ret[DB_HASH_SIZE]);
 
 #endif

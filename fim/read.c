@@ -17,9 +17,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "fim/content.h"
+#include "fim/quiet.h"
 #include "fim/xattr.h"
 #include "lib/cleanup.h"
 #include "lib/util.h"
@@ -29,7 +29,6 @@
 #define READ_TARGET_MAX 4096
 #define READ_STATX	(STATX_BASIC_STATS & ~(STATX_ATIME | STATX_BLOCKS))
 #define READ_LEASE_WAIT (10 * NSEC_PER_MSEC) /* between tries to open a file that somebody holds a lease on */
-#define READ_TICK_MAX	(20 * NSEC_PER_MSEC) /* longer than one tick of any kernel's clock for time stamps */
 
 #define READ_XATTRS (ATTR_BIT(ATTR_XATTRS) | ATTR_BIT(ATTR_ACL) | ATTR_BIT(ATTR_CAPS) | ATTR_BIT(ATTR_SELINUX))
 #define READ_DIGEST (ATTR_BIT(ATTR_DIGEST) | ATTR_GROWING)
@@ -77,11 +76,6 @@ void file_reader_free(struct file_reader *r)
 	xattr_reader_done(&r->xattr);
 	free(r->links);
 	free(r);
-}
-
-static void read_nap(uint64_t ns)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = (long)ns }, NULL);
 }
 
 /* --- metadata */
@@ -154,7 +148,7 @@ static int read_open(int dirfd, const char *name, int flags)
 			fd = openat(dirfd, name, flags);
 		if (fd >= 0 || errno != EWOULDBLOCK)
 			break;
-		read_nap(READ_LEASE_WAIT);
+		quiet_nap(READ_LEASE_WAIT);
 	} while (--tries);
 	return fd < 0 ? -errno : fd;
 }
@@ -221,25 +215,6 @@ static void read_link_put(struct file_reader *r, const struct record *rec)
 
 /* --- content */
 
-/*
- * Before Linux 6.13 (and on file systems without multigrain times later) a time stamp is as coarse as the clock's tick:
- * a second write within the tick of the first leaves ctime as it is. So a file changed in this very tick is read in the
- * next.
- */
-static void read_wait_tick(const struct record *rec)
-{
-	struct timespec now;
-	int64_t coarse;
-
-	for (uint64_t waited = 0; waited < READ_TICK_MAX; waited += NSEC_PER_MSEC) {
-		clock_gettime(CLOCK_REALTIME_COARSE, &now);
-		coarse = (int64_t)now.tv_sec * (int64_t)NSEC_PER_SEC + now.tv_nsec;
-		if (rec->ctime < coarse || rec->ctime - coarse > (int64_t)READ_TICK_MAX)
-			return;
-		read_nap(NSEC_PER_MSEC);
-	}
-}
-
 static bool read_wants_mime(const struct file_reader *r, attr_mask mask, const struct record *rec)
 {
 	return mask & ATTR_BIT(ATTR_MIME) && (r->o.mime_all || rec->mode & 0111);
@@ -258,7 +233,7 @@ static int read_data(struct file_reader *r, struct arena *a, int fd, attr_mask m
 		return mime ? content_mime(&r->content, a, fd, rec) : 0;
 	if (rec->nlink > 1 && read_link_get(r, a, mime, rec))
 		return 0;
-	read_wait_tick(rec);
+	quiet_wait(fd, rec);
 	e = content_digest(&r->content, a, fd, mime, rec);
 	return e == -ENODATA ? READ_CHANGED : e; /* shorter than the record says */
 }

@@ -1,24 +1,70 @@
 /*
- * The netlink proc connector (initial network and pid namespace, CAP_NET_ADMIN): feeds a proc_table on a thread of its own ("proc"),
- * which reads /proc at once after each exec. Lost messages (ENOBUFS, sequence gaps per CPU) are counted and told; the table is
- * then scanned anew.
+ * The netlink proc connector (initial network and pid namespace, CAP_NET_ADMIN): feeds a proc_table on a thread of its
+ * own ("proc"), which reads /proc at once after each exec and therefore runs before all others (SCHED_RR, else nice
+ * -20, else as it is). Lost messages (ENOBUFS, sequence gaps per CPU) are counted and told; the table is then scanned
+ * anew.
  */
 #ifndef WATCH_CONNECTOR_H
 #define WATCH_CONNECTOR_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "lib/buf.h"
+#include "lib/cleanup.h"
 #include "proc/table.h"
 
 struct connector;
 
 struct connector_stats {
-	uint64_t messages, lost, overflows;
+	uint64_t messages;  /* of processes and threads */
+	uint64_t lost;	    /* as far as the kernel says how many */
+	uint64_t overflows; /* how often the receive buffer was full, or messages were missing in a sequence */
+	uint64_t scans;	    /* that this led to */
 };
 
-/* lost: called on the connector's thread when messages were lost (n: how many, 0 unknown). -EPERM, -ENOTSUP... with text in err. */
+/*
+ * Listens, then scans the table (so that nothing falls between), then starts the thread: when it returns, the table
+ * knows every process there is. lost: called on the connector's thread when messages were lost (n: how many, 0
+ * unknown), before the scan that heals it. Signals are blocked on the thread. -EPERM, -ENOTSUP (kernel without it, or
+ * not in the initial namespaces)... with text in err; the table then works unfed, from /proc alone.
+ */
 int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data, struct connector **ret,
 		    struct buf *err);
+/* Nobody may be in proc_table_get meanwhile. */
 void connector_stop(struct connector *c);
+/*
+ * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
+ * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 5 ms at
+ * most.
+ */
+int connector_sync(struct connector *c, uint64_t timeout_ns);
 void connector_get_stats(struct connector *c, struct connector_stats *ret);
+/* Sets the receive buffer (bytes as SO_RCVBUF counts them); the default is CONNECTOR_BUFFER. */
+int connector_set_buffer(struct connector *c, int bytes);
+
+#define CONNECTOR_BUFFER (32 << 20) /* some 20,000 processes' messages; taken from the kernel only while they wait */
+
+/* --- decoding, for the thread, tests and fuzzing */
+
+#define CONNECTOR_CPU_MAX 8192 /* CONFIG_NR_CPUS of the largest kernels */
+
+struct connector_msg {
+	uint32_t what; /* PROC_EVENT_* */
+	uint32_t cpu, seq, ack;
+	bool sequenced;	   /* cpu and seq count: not an answer made outside the sequence (before Linux 6.6) */
+	uint64_t mono_ns;  /* CLOCK_MONOTONIC (ktime_get_ns), whatever cn_proc.h says of system boot: suspend is not in
+			      it */
+	int32_t tid, tgid; /* fork: of the child */
+	int32_t parent_tgid;
+	uint32_t real, effective; /* UID, GID */
+	uint32_t err;		  /* NONE: answer to listen, errno */
+};
+
+/*
+ * The next message of a datagram; *pos is where, 0 at first. 1, or 0 when there are no more (also what is no proc event
+ * or too short to be one ends there).
+ */
+int connector_decode(const void *data, size_t len, size_t *pos, struct connector_msg *ret);
 
 #endif

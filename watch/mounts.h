@@ -1,6 +1,6 @@
 /*
- * The mount table: parsed from mountinfo (given by path, so tests use recorded ones), classified by type, and watched for
- * changes by poll.
+ * The mount table: parsed from mountinfo (given by path, so tests use recorded ones), classified by type, and watched
+ * for changes by poll.
  */
 #ifndef WATCH_MOUNTS_H
 #define WATCH_MOUNTS_H
@@ -30,5 +30,11 @@ int mounts_parse(const char *text, size_t len, struct mount_table *ret, size_t *
 void mounts_free(struct mount_table *t);
 /* The mount that `path` lies in: the last one mounted on the longest prefix. NULL for none. */
 const struct mount *mounts_find(const struct mount_table *t, const char *path);
+
+/*
+ * Why nothing of it is to be touched: a remote or pseudo file system, or one that a program of an unprivileged user
+ * serves (FUSE), and that may leave whoever opens it hanging. NULL: it may be opened.
+ */
+const char *mounts_why_skip(const struct mount *m);
 
 #endif

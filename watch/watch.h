@@ -1,6 +1,7 @@
 /*
- * File events from the kernel, whatever the sensor: fanotify group N (watch/fanotify.c) or, where that cannot be, inotify
- * (watch/inotify.c). Both run one thread ("notify") that reads, decodes, filters by scope and hands over batches.
+ * File events from the kernel, whatever the sensor: fanotify group N (watch/fanotify.c) or, where that cannot be,
+ * inotify (watch/inotify.c). Both run one thread ("notify") that reads, decodes, filters by scope and hands over
+ * batches.
  */
 #ifndef WATCH_WATCH_H
 #define WATCH_WATCH_H
@@ -24,7 +25,7 @@ enum fs_op {
 	FS_RENAME_TO = 1 << 6,	 /* the name came by rename; path2 is where from, NULL when from outside the scope */
 	FS_ATTRIB = 1 << 7,
 	FS_EXEC = 1 << 8,
-	FS_RESCAN = 1 << 9, /* not an event: everything below path is to be looked at again (why in text) */
+	FS_RESCAN = 1 << 9,  /* not an event: everything below path is to be looked at again (why in text) */
 	FS_DEVICE = 1 << 10, /* path is the device node of a watched file system, and somebody wrote to it */
 };
 
@@ -71,21 +72,34 @@ struct watch_mark {
 struct watch_stats {
 	uint64_t events, kept, dropped, overflows, marks, wanted; /* wanted: file systems that hold a configured path */
 	uint64_t handle_hits, handle_misses;
-	size_t depth;
+	uint64_t merged;  /* events that joined an earlier one of their batch */
+	uint64_t stale;	  /* events in folders that were gone before their name could be asked for */
+	uint64_t watches; /* folders that inotify watches */
+	uint64_t linked;  /* names of guarded files with several links */
+	size_t depth;	  /* batches in the queue */
 };
 
 struct watch_options {
 	const struct conf *conf;
 	struct proc_table *procs;
-	struct queue *out; /* of struct fs_batch; when it is full the sensor counts, tells a gap and asks for FS_RESCAN later */
+	struct queue *out; /* of struct fs_batch; when it is full the sensor counts, tells a gap and asks for FS_RESCAN
+			      later */
 	void (*gap)(const struct watch_gap *g, void *data);
 	void *data;
 	const char *state_dir; /* events of the daemon's own files below here are dropped (but canary files) */
+	bool small_queue;      /* tests: the kernel's default queue (16384 events) instead of an unlimited one */
 };
+
+/*
+ * Files whose last name begins so are passed on wherever they are on a marked file system, whoever writes them: the
+ * daemon's end-to-end test of the event path.
+ */
+#define WATCH_CANARY_PREFIX ".holdfast-canary-"
 
 struct watch;
 
-/* sensor NULL: fanotify, else inotify with a GAP_WEAK_SENSOR; "fanotify" or "inotify": just that one. Marks are in place when this returns. */
+/* sensor NULL: fanotify, else inotify with a GAP_WEAK_SENSOR; "fanotify" or "inotify": just that one. Marks are in
+ * place when this returns. */
 int watch_start(const struct watch_options *o, const char *sensor, struct watch **ret, struct buf *err);
 void watch_stop(struct watch *w);
 /* New configuration: marks are added first, then taken away. */
@@ -94,7 +108,14 @@ const char *watch_sensor(const struct watch *w);
 void watch_get_stats(struct watch *w, struct watch_stats *ret);
 /* Each file system in scope, for status and canary. fn non-zero ends. */
 int watch_each_mark(struct watch *w, int (*fn)(const struct watch_mark *m, void *data), void *data);
-/* Sensitive files and folders in `path` (or path itself) are marked for opens (again): after create, rename, at start. Any thread. */
+/* Sensitive files and folders in `path` (or path itself) are marked for opens (again): after create, rename, at start.
+ * Any thread. */
 void watch_mark_sensitive(struct watch *w, const char *path);
+/*
+ * `path` is a guarded file with more than one link: a change made through another name of it, in scope or not, is
+ * reported under this path too. Any thread; may be called again for the same path. Bounded (65536 paths); beyond that a
+ * GAP_LIMIT is told. Without effect where inotify watches: it follows names.
+ */
+void watch_add_linked(struct watch *w, const char *path);
 
 #endif

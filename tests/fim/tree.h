@@ -29,41 +29,47 @@ static inline void tree_make(struct tree *t)
 	assert_true(t->fd >= 0);
 }
 
-/* Works for trees of any depth: a folder's content is moved up when it is a folder itself. */
+static inline bool tree_is_dots(const char *name)
+{
+	return streq(name, ".") || streq(name, "..");
+}
+
+/* Moves what cannot be removed from the folder `name` one level up. True when anything went. */
+static inline bool tree_lift(int dirfd, const char *name)
+{
+	int sub = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = sub < 0 ? NULL : fdopendir(sub);
+	static unsigned long moved;
+	struct dirent *e;
+	bool any = false;
+	char to[64];
+
+	while (d && (e = readdir(d))) {
+		if (tree_is_dots(e->d_name))
+			continue;
+		snprintf(to, sizeof(to), "moved.%lu", moved++);
+		any |= unlinkat(sub, e->d_name, 0) == 0 || unlinkat(sub, e->d_name, AT_REMOVEDIR) == 0 ||
+		       renameat(sub, e->d_name, dirfd, to) == 0;
+	}
+	if (d)
+		closedir(d);
+	return any;
+}
+
+/* For trees of any depth: without recursion, a folder's content is moved up when it is a folder itself. */
 static inline void tree_empty(int dirfd)
 {
-	static unsigned long moved;
-
 	for (bool again = true; again;) {
 		DIR *d = fdopendir(openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 		struct dirent *e;
-		int sub;
 
 		again = false;
 		assert_non_null(d);
 		while ((e = readdir(d))) {
-			if (streq(e->d_name, ".") || streq(e->d_name, ".."))
+			if (tree_is_dots(e->d_name))
 				continue;
-			again = true;
-			if (unlinkat(dirfd, e->d_name, 0) == 0 || unlinkat(dirfd, e->d_name, AT_REMOVEDIR) == 0)
-				continue;
-			sub = openat(dirfd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-			if (sub < 0)
-				continue;
-			DIR *s = fdopendir(sub);
-			struct dirent *g;
-
-			while ((g = readdir(s))) {
-				char to[64];
-
-				if (streq(g->d_name, ".") || streq(g->d_name, ".."))
-					continue;
-				if (unlinkat(sub, g->d_name, 0) == 0)
-					continue;
-				snprintf(to, sizeof(to), "moved.%lu", moved++);
-				renameat(sub, g->d_name, dirfd, to);
-			}
-			closedir(s);
+			again |= unlinkat(dirfd, e->d_name, 0) == 0 || unlinkat(dirfd, e->d_name, AT_REMOVEDIR) == 0 ||
+				 tree_lift(dirfd, e->d_name);
 		}
 		closedir(d);
 	}

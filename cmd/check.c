@@ -1,0 +1,321 @@
+/*
+ * holdfast check: compares a tree with its baseline, reports, and records what is new in history, so that accept and
+ * history know it. fim_check calls back from its threads, never two at once, while this thread waits in it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/command.h"
+#include "cmd/progress.h"
+#include "cmd/record.h"
+#include "cmd/report.h"
+#include "fim/baseline.h"
+#include "lib/clock.h"
+#include "lib/text.h"
+
+struct check_options {
+	const char *root;
+	bool full, no_record;
+	uint64_t threads;
+};
+
+#define AT(member) offsetof(struct check_options, member)
+static const struct cmd_option check_rows[] = {
+	{ "root", 0, OPTION_STRING, "DIR", "the folder that stands for / (default: the baseline's)", AT(root) },
+	{ "full", 0, OPTION_FLAG, NULL, "read all content again, not only what metadata says may differ", AT(full) },
+	{ "no-record", 0, OPTION_FLAG, NULL, "leave history alone", AT(no_record) },
+	{ "threads", 'j', OPTION_NUMBER, "N", "threads that read (default: limits.hash_threads)", AT(threads) },
+};
+
+struct check {
+	struct cmd *c;
+	const struct check_options *o;
+	struct baseline_info info;
+	struct report report;
+	struct gap_list gaps;
+	struct recorder *recorder; /* NULL: history is left alone */
+	char **only;
+	size_t n_only;
+};
+
+static void check_free(struct check *k)
+{
+	report_free(&k->report);
+	gap_list_free(&k->gaps);
+	recorder_free(k->recorder);
+	for (size_t i = 0; i < k->n_only; i++)
+		free(k->only[i]);
+	free(k->only);
+}
+#define _cleanup_check_ __attribute__((cleanup(check_free)))
+
+/* --- callbacks */
+
+static struct event *check_event(const struct check *k, const struct scan_difference *d)
+{
+	_cleanup_event_ struct event *e = event_new(EVENT_CHANGE);
+
+	if (!e)
+		return NULL;
+	e->time = clock_real_ns();
+	e->boot_time = clock_boot_ns();
+	e->path = arena_strdup(&e->arena, d->path);
+	e->baseline = arena_strdup(&e->arena, k->info.name);
+	e->baseline_id = k->info.id;
+	e->change = d->change;
+	e->status = STATUS_OPEN;
+	e->attributes = d->attributes;
+	e->process_why = "found by check";
+	e->count = 1;
+	e->has_before = d->before && record_dup(&e->arena, d->before, &e->before);
+	e->has_after = d->after && record_dup(&e->arena, d->after, &e->after);
+	if (!e->path || !e->baseline || e->has_before != !!d->before || e->has_after != !!d->after)
+		return NULL;
+	return TAKE_PTR(e);
+}
+
+/* What the recorder is through with; with --json the object, now that it has its id. */
+static void check_recorded(struct event *e, void *data)
+{
+	struct check *k = data;
+
+	if (k->c->json && !k->c->quiet)
+		out_json(&k->c->out, event_json(e));
+}
+
+static int check_difference(void *data, const struct scan_difference *d)
+{
+	struct check *k = data;
+	_cleanup_event_ struct event *e = check_event(k, d);
+
+	if (!e)
+		return -ENOMEM;
+	if (k->c->json || k->c->quiet)
+		k->report.counts[e->change]++;
+	else if (report_add(&k->report, &k->c->out, e))
+		return -ENOMEM;
+	if (k->recorder)
+		return recorder_add(k->recorder, e);
+	check_recorded(e, k);
+	return 0;
+}
+
+static int check_gap(void *data, enum gap_reason reason, const char *path, const char *detail)
+{
+	struct check *k = data;
+
+	gap_list_add(&k->gaps, reason, path, detail);
+	return 0;
+}
+
+/* --- the report's end */
+
+static void check_summary_json(struct check *k, const struct scan_progress *progress, uint64_t took)
+{
+	json_t *j = json_object(), *changes = json_object();
+	char time[TEXT_TIME_MAX];
+
+	text_time(time, clock_real_ns(), 3);
+	json_object_set_new(j, "time", json_string(time));
+	json_object_set_new(j, "kind", json_string("summary"));
+	json_object_set_new(j, "baseline", json_string(k->info.name));
+	json_object_set_new(j, "entries", json_integer((json_int_t)progress->files));
+	json_object_set_new(j, "bytes", json_integer((json_int_t)progress->bytes));
+	json_object_set_new(j, "unread", json_integer((json_int_t)progress->unread));
+	json_object_set_new(j, "seconds", json_real((double)took / NSEC_PER_SEC));
+	for (size_t i = 0; i < CHANGE_COUNT; i++) {
+		if (k->report.counts[i])
+			json_object_set_new(changes, change_names[i], json_integer((json_int_t)k->report.counts[i]));
+	}
+	json_object_set_new(j, "changes", changes);
+	json_object_set_new(j, "recorded", json_integer((json_int_t)recorder_stored(k->recorder)));
+	json_object_set_new(j, "reverted", json_integer((json_int_t)recorder_reverted(k->recorder)));
+	json_object_set_new(j, "not_covered", json_integer((json_int_t)k->gaps.total));
+	json_object_set_new(j, "gaps", gap_list_json(&k->gaps));
+	out_json(&k->c->out, j);
+}
+
+static void check_found(struct check *k, struct buf *b)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < CHANGE_COUNT; i++)
+		total += k->report.counts[i];
+	if (!total) {
+		buf_str(b, "No differences");
+		return;
+	}
+	cmd_number(b, total);
+	buf_printf(b, " difference%s: ", total == 1 ? "" : "s");
+	report_counts(b, k->report.counts);
+}
+
+static void check_summary(struct check *k, const struct scan_progress *progress, uint64_t took)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	char taken[TEXT_TIME_MAX];
+
+	text_time(taken, k->info.created, 0);
+	check_found(k, &b);
+	buf_str(&b, "\n");
+	cmd_number(&b, progress->files);
+	buf_str(&b, " entries compared with baseline ");
+	buf_printf(&b, "%s (taken %s, %s), ", k->info.name, taken, k->info.signed_by);
+	if (progress->bytes) {
+		text_size(&b, progress->bytes);
+		buf_str(&b, " read, ");
+	}
+	text_duration(&b, took);
+	buf_str(&b, "\n");
+	if (progress->unread) {
+		cmd_number(&b, progress->unread);
+		buf_str(&b, " files could not be read\n");
+	}
+	recorder_summary(k->recorder, &b);
+	if (!b.failed)
+		out_str(&k->c->out, b.data);
+}
+
+/* --- the run */
+
+static int check_paths(struct check *k, const char *root, int from)
+{
+	struct cmd *c = k->c;
+
+	k->only = calloc((size_t)(c->n_args - from) + 1, sizeof(*k->only));
+	if (!k->only)
+		return cmd_fail(-ENOMEM, NULL, "check");
+	for (int i = from; i < c->n_args; i++) {
+		k->only[k->n_only] = cmd_absolute(c->args[i], k->o->root || !streq(root, "/"));
+		if (!k->only[k->n_only++])
+			return cmd_fail(-ENOMEM, NULL, "check");
+	}
+	return 0;
+}
+
+/* Whether this check's findings are findings of the baseline's own tree, so that history is the place for them. */
+static bool check_records(struct check *k, const char *root)
+{
+	if (k->o->no_record)
+		return false;
+	if (streq(root, k->info.root))
+		return true;
+	if (!k->c->quiet)
+		log_info("another root than the baseline's (%s): history is left alone", k->info.root);
+	return false;
+}
+
+static int check_run(struct check *k, struct db *d, int rootfd, struct scan_progress *progress)
+{
+	struct cmd *c = k->c;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct progress_options line = { .scan = progress,
+					 .verb = k->o->full ? "reading" : "comparing",
+					 .expected = k->n_only ? 0 : k->info.files,
+					 .quiet = c->quiet };
+	struct fim_check_options options = {
+		.common = { .rootfd = rootfd,
+			    .threads = (unsigned)(k->o->threads ? k->o->threads : c->conf->limits.hash_threads),
+			    .hash_size = c->conf->limits.hash_size,
+			    .progress = progress,
+			    .gap = check_gap,
+			    .data = k },
+		.baseline = k->info.id,
+		.db = &c->db,
+		.full = k->o->full,
+		.only = (const char *const *)k->only,
+		.n_only = k->n_only,
+		.difference = check_difference,
+	};
+	_cleanup_progress_ struct progress *p = NULL;
+	int r = progress_start(&line, &p);
+
+	if (r)
+		return cmd_fail(r, NULL, "check");
+	r = fim_check(d, &options, &err);
+	if (r == 0 && k->recorder)
+		r = recorder_revert(k->recorder, rootfd, options.only, options.n_only);
+	progress_stop(TAKE_PTR(p));
+	if (r == 0)
+		return 0;
+	if (r == -ECANCELED)
+		return cmd_fail(r, NULL, "ended by a signal: the check is not complete");
+	r = cmd_fail(r, &err, "check of %s", k->info.name);
+	return r == EX_USAGE || r == EX_NOINPUT ? EX_IOERR : r;
+}
+
+static int check_report(struct check *k, struct db *d, int rootfd)
+{
+	struct scan_progress progress = { 0 };
+	struct cmd *c = k->c;
+	uint64_t started = clock_mono_ns();
+	int status = check_run(k, d, rootfd, &progress);
+	int r = recorder_finish(k->recorder);
+
+	report_print(&k->report, &c->out);
+	if (!c->quiet && !c->json)
+		gap_list_print(&k->gaps, &c->out);
+	if (status)
+		return status;
+	if (r)
+		return cmd_fail(r, NULL, "history");
+	if (c->json && !c->quiet)
+		check_summary_json(k, &progress, clock_mono_ns() - started);
+	else if (!c->quiet)
+		check_summary(k, &progress, clock_mono_ns() - started);
+	return report_status(k->report.counts);
+}
+
+static int check(struct cmd *c)
+{
+	const struct check_options *o = c->options;
+	_cleanup_db_ struct db *d = NULL;
+	_cleanup_sign_key_ struct sign_key *pub = NULL;
+	_cleanup_arena_ struct arena arena = ARENA_INIT;
+	_cleanup_check_ struct check k = { .c = c, .o = o, .report = { .whole = c->verbose } };
+	_cleanup_close_ int rootfd = -1;
+	bool named = c->n_args && cmd_is_name(c->args[0]);
+	const char *name = named ? c->args[0] : "host", *root;
+	int status = cmd_open(c, DB_READ, &d);
+
+	if (!status)
+		status = cmd_public(c, &pub);
+	if (!status)
+		status = cmd_find(d, name, pub, &arena, &k.info);
+	if (status)
+		return status;
+	root = o->root ? o->root : k.info.root;
+	rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rootfd < 0)
+		return cmd_fail(-errno, NULL, "%s", root);
+	status = check_paths(&k, root, named);
+	if (status)
+		return status;
+	if (check_records(&k, root)) {
+		status = recorder_new(c, &k.info, check_recorded, &k, &k.recorder);
+		if (status)
+			return status;
+	}
+	return check_report(&k, d, rootfd);
+}
+
+const struct command command_check = {
+	.name = "check",
+	.usage = "[NAME] [--root DIR] [--full] [--no-record] [PATH...]",
+	.summary = "compare files with a baseline",
+	.details =
+		"NAME is a baseline, \"host\" when left out; with PATHs only these and what is below them is "
+		"compared.\n"
+		"Metadata of everything is read; content only where metadata says that it may differ, or with --full.\n"
+		"New differences are recorded in history, so that `holdfast accept` can refer to them.\n"
+		"\n"
+		"exit status: 0 no differences, else the sum of 1 added, 2 removed, 4 changed; 64 and above: "
+		"sysexits(3)\n"
+		"(66 no such baseline, 74 the store cannot be read or trusted, 77 permission, 78 configuration).\n",
+	.options = check_rows,
+	.n_options = ARRAY_SIZE(check_rows),
+	.options_size = sizeof(struct check_options),
+	.run = check,
+};

@@ -1,0 +1,481 @@
+/*
+ * holdfast init: takes a baseline. The thread of the command is the database writer; fim_init has the walker and the
+ * workers.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/command.h"
+#include "cmd/progress.h"
+#include "cmd/report.h"
+#include "db/history.h"
+#include "event/json.h"
+#include "fim/baseline.h"
+#include "lib/clock.h"
+#include "lib/text.h"
+
+struct init_options {
+	const char *root, *digest;
+	bool replace;
+	uint64_t threads;
+};
+
+#define AT(member) offsetof(struct init_options, member)
+static const struct cmd_option init_rows[] = {
+	{ "root", 0, OPTION_STRING, "DIR", "the folder that stands for /; all below it, unless PATHs say what",
+	  AT(root) },
+	{ "digest", 0, OPTION_STRING, "ALGO", "sha256, sha512, sha3-256 or blake2b512 (default: store.digest)",
+	  AT(digest) },
+	{ "replace", 0, OPTION_FLAG, NULL, "replace an existing baseline of that name", AT(replace) },
+	{ "threads", 'j', OPTION_NUMBER, "N", "threads that read (default: limits.hash_threads)", AT(threads) },
+};
+
+struct init {
+	struct cmd *c;
+	const struct init_options *o;
+	const char *name;
+	enum baseline_kind kind;
+	char *root;
+	struct arena arena;
+	struct scope scope;
+	enum digest_algo algo;
+	struct gap_list gaps;
+	struct baseline_info info; /* of what was taken */
+	uint64_t folders, took;
+	/* Files without a digest: why, and the first of them. */
+	struct unread {
+		unsigned reason;
+		uint64_t n;
+	} unread[64];
+	size_t n_unread;
+	struct table unread_names;
+};
+
+static void init_free(struct init *k)
+{
+	free(k->root);
+	arena_free(&k->arena);
+	gap_list_free(&k->gaps);
+	table_free(&k->unread_names);
+}
+#define _cleanup_init_ __attribute__((cleanup(init_free)))
+
+/* --- arguments */
+
+static int init_scope_paths(struct init *k, int from)
+{
+	struct cmd *c = k->c;
+	attr_mask all = 0;
+
+	attr_apply("all", &all);
+	if (from == c->n_args)
+		return scope_add_path(&k->arena, &k->scope, "/", all);
+	for (int i = from; i < c->n_args; i++) {
+		_cleanup_free_ char *path = cmd_absolute(c->args[i], k->o->root);
+		int r = path ? scope_add_path(&k->arena, &k->scope, path, all) : -ENOMEM;
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int init_scope_conf(struct init *k)
+{
+	const struct conf *conf = k->c->conf;
+
+	if (!conf->scope.n_paths) {
+		log_error("no paths are configured: give -c FILE with `paths:`, or a name and paths "
+			  "(holdfast init mytree /srv/tree)%s%s",
+			  k->c->conf_is_default ? "; there is no " : "",
+			  k->c->conf_is_default ? CONF_DEFAULT_PATH : "");
+		return EX_CONFIG;
+	}
+	k->scope = conf->scope;
+	return 0;
+}
+
+static int init_arguments(struct init *k)
+{
+	struct cmd *c = k->c;
+	bool named = c->n_args && cmd_is_name(c->args[0]);
+	bool own_scope = k->o->root || c->n_args > named;
+	int r;
+
+	k->name = named ? c->args[0] : "host";
+	if (own_scope && !named)
+		return cmd_usage(c, "a baseline of other paths than the configuration's wants a NAME first");
+	if (!cmd_name_valid(k->name))
+		return cmd_usage(c, "'%s' is no name for a baseline: letters, digits and ._:@+- (64 at most)", k->name);
+	k->algo = c->conf->store.digest;
+	if (k->o->digest && digest_by_name(k->o->digest, &k->algo))
+		return cmd_usage(c, "--digest %s: want sha256, sha512, sha3-256 or blake2b512", k->o->digest);
+	k->kind = own_scope ? BASELINE_TREE : BASELINE_HOST;
+	k->root = realpath(k->o->root ? k->o->root : "/", NULL);
+	if (!k->root)
+		return cmd_fail(-errno, NULL, "--root %s", k->o->root);
+	if (!own_scope)
+		return init_scope_conf(k);
+	r = init_scope_paths(k, named);
+	return r ? cmd_fail(r, NULL, "paths") : 0;
+}
+
+/* --- what could not be read: asked of the store afterwards, and only when there is any */
+
+struct unread_walk {
+	struct init *k;
+	struct baseline_reader *reader;
+	struct digest *blake;
+	struct buf scratch;
+	struct chunk *chunk;
+	bool entries; /* look into them, or count folders only */
+};
+
+static void unread_count(struct init *k, const char *dir, const struct entry *e)
+{
+	struct unread *u = k->unread, *end = k->unread + k->n_unread;
+	_cleanup_buf_ struct buf path = BUF_INIT;
+
+	if (!e->rec.unread || e->rec.unread == RECORD_NOT_ASKED)
+		return;
+	while (u < end && u->reason != e->rec.unread)
+		u++;
+	if (u == end) {
+		if (k->n_unread == ARRAY_SIZE(k->unread))
+			return;
+		*u = (struct unread){ .reason = e->rec.unread };
+		k->n_unread++;
+	}
+	u->n++;
+	if (k->unread_names.n >= (size_t)GAPS_SHOWN * 2)
+		return;
+	buf_printf(&path, "%s%s%s", dir, streq(dir, "/") ? "" : "/", e->name);
+	table_cell(&k->unread_names, path.data);
+	table_cell(&k->unread_names, record_unread_text(e->rec.unread));
+}
+
+static int unread_folder(int64_t id, const char *path, void *data)
+{
+	struct unread_walk *w = data;
+	int r = 0;
+
+	w->k->folders++;
+	for (uint32_t seq = 0; w->entries && !r; seq++) {
+		r = baseline_load_chunk(w->reader, id, path, seq, w->chunk, w->blake, &w->scratch);
+		for (uint32_t i = 0; !r && i < w->chunk->n; i++)
+			unread_count(w->k, path, &w->chunk->entries[i]);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static int init_look(struct init *k, struct db *d, int64_t id, bool entries)
+{
+	struct unread_walk w = { .k = k, .entries = entries, .chunk = chunk_new() };
+	int r = w.chunk ? baseline_find_id(d, id, &k->arena, &k->info) : -ENOMEM;
+
+	if (!r)
+		r = baseline_reader_new(d, id, &w.reader);
+	if (!r)
+		r = digest_new(DIGEST_BLAKE2B512, &w.blake);
+	if (!r)
+		r = baseline_each_dir(w.reader, "/", unread_folder, &w);
+	chunk_free_p(&w.chunk);
+	buf_free(&w.scratch);
+	baseline_reader_free_p(&w.reader);
+	digest_free_p(&w.blake);
+	return r;
+}
+
+/* --- history: that it was taken, and what it does not cover */
+
+static int init_record_gap(struct init *k, struct db *d, const struct gap_item *item, uint64_t key, uint64_t from)
+{
+	_cleanup_event_ struct event *e = event_new(EVENT_GAP);
+	_cleanup_buf_ struct buf detail = BUF_INIT;
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	buf_printf(&detail, "not in baseline %s", k->name);
+	if (item->detail)
+		buf_printf(&detail, ": %s", item->detail);
+	e->time = from;
+	e->boot_time = clock_boot_ns();
+	e->baseline = k->info.name;
+	e->baseline_id = k->info.id;
+	e->path = item->path;
+	e->gap_reason = item->reason;
+	e->gap_scope = item->path;
+	e->gap_detail = detail.data;
+	e->gap_from = from;
+	e->gap_key = key;
+	r = history_add(d, e);
+	if (r)
+		return r;
+	/* The interval of this gap is the run; whether the path is watched later is for the monitor to say. */
+	e->id = 0;
+	e->time = clock_real_ns();
+	e->gap_to = e->time;
+	e->gap_healed = "end of init";
+	return history_add(d, e);
+}
+
+static int init_record_note(struct init *k, struct db *d)
+{
+	_cleanup_event_ struct event *e = event_new(EVENT_NOTE);
+	_cleanup_buf_ struct buf text = BUF_INIT, user = BUF_INIT;
+
+	if (!e)
+		return -ENOMEM;
+	cmd_user(&user);
+	buf_printf(&text, "baseline %s taken%s: %llu entries, signed by %s", k->name,
+		   k->o->replace ? " (replaces an older one)" : "", (unsigned long long)k->info.files,
+		   k->info.signed_by);
+	if (k->gaps.total)
+		buf_printf(&text, ", %llu paths not covered", (unsigned long long)k->gaps.total);
+	if (text.failed || user.failed)
+		return -ENOMEM;
+	e->time = clock_real_ns();
+	e->boot_time = clock_boot_ns();
+	e->baseline = k->info.name;
+	e->baseline_id = k->info.id;
+	e->text = text.data;
+	e->user = user.data;
+	return history_add(d, e);
+}
+
+static int init_record(struct init *k, struct db *d, uint64_t from)
+{
+	int r = db_begin(d);
+
+	if (r)
+		return r;
+	r = init_record_note(k, d);
+	for (size_t i = 0; i < k->gaps.n && !r; i++)
+		r = init_record_gap(k, d, &k->gaps.items[i], from + i, from);
+	if (!r)
+		r = db_commit(d);
+	if (r)
+		db_rollback(d);
+	return r;
+}
+
+/* --- the summary */
+
+static void init_unread_text(const struct init *k, struct buf *b)
+{
+	cmd_number(b, k->info.unread);
+	for (size_t i = 0; i < k->n_unread; i++) {
+		buf_str(b, i ? ", " : ": ");
+		cmd_number(b, k->unread[i].n);
+		buf_printf(b, " %s", record_unread_text(k->unread[i].reason));
+	}
+}
+
+static void init_row(struct table *t, const char *key, struct buf *value)
+{
+	table_cell(t, key);
+	table_cell_colour(t, value->data, COLOUR_NONE);
+	buf_reset(value);
+}
+
+static void init_summary(struct init *k)
+{
+	struct out *o = &k->c->out;
+	_cleanup_table_ struct table t = TABLE_INIT;
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	if (k->unread_names.n) {
+		out_str(o, "Without a digest\n");
+		table_print(&k->unread_names, o, "  ");
+		out_str(o, "\n");
+	}
+	gap_list_print(&k->gaps, o);
+	out_printf(o, "Baseline %s taken\n", k->name);
+	table_init(&t, NULL, 2, 0);
+	cmd_number(&b, k->info.files);
+	init_row(&t, "entries", &b);
+	cmd_number(&b, k->folders);
+	init_row(&t, "folders", &b);
+	text_size(&b, k->info.bytes);
+	buf_printf(&b, ", %s", digest_table[k->info.algo].name);
+	init_row(&t, "content", &b);
+	init_unread_text(k, &b);
+	init_row(&t, "unread", &b);
+	if (k->gaps.total)
+		gap_list_counts(&k->gaps, &b);
+	else
+		buf_str(&b, "nothing");
+	init_row(&t, "left out", &b);
+	buf_str(&b, k->info.signed_by);
+	init_row(&t, "signed by", &b);
+	text_duration(&b, k->took);
+	init_row(&t, "took", &b);
+	text_sanitize(&b, k->c->db.path, strlen(k->c->db.path));
+	init_row(&t, "store", &b);
+	table_print(&t, o, "  ");
+}
+
+static void init_summary_json(struct init *k)
+{
+	json_t *j = json_object(), *unread = json_object();
+	char time[TEXT_TIME_MAX];
+
+	text_time(time, k->info.created, 3);
+	json_object_set_new(j, "time", json_string(time));
+	json_object_set_new(j, "kind", json_string("baseline"));
+	json_object_set_new(j, "baseline", json_string(k->name));
+	json_object_set_new(j, "id", json_integer(k->info.id));
+	json_put_string(j, "root", k->root);
+	json_object_set_new(j, "entries", json_integer((json_int_t)k->info.files));
+	json_object_set_new(j, "folders", json_integer((json_int_t)k->folders));
+	json_object_set_new(j, "bytes", json_integer((json_int_t)k->info.bytes));
+	json_object_set_new(j, "algorithm", json_string(digest_table[k->info.algo].name));
+	json_object_set_new(j, "unread", json_integer((json_int_t)k->info.unread));
+	for (size_t i = 0; i < k->n_unread; i++)
+		json_object_set_new(unread, record_unread_text(k->unread[i].reason),
+				    json_integer((json_int_t)k->unread[i].n));
+	json_object_set_new(j, "unread_reasons", unread);
+	json_object_set_new(j, "not_covered", json_integer((json_int_t)k->gaps.total));
+	json_object_set_new(j, "gaps", gap_list_json(&k->gaps));
+	json_object_set_new(j, "signed_by", json_string(k->info.signed_by));
+	json_object_set_new(j, "seconds", json_real((double)k->took / NSEC_PER_SEC));
+	out_json(&k->c->out, j);
+}
+
+/* --- the run */
+
+static int init_gap(void *data, enum gap_reason reason, const char *path, const char *detail)
+{
+	struct init *k = data;
+
+	gap_list_add(&k->gaps, reason, path, detail);
+	return 0;
+}
+
+static int init_run(struct init *k, struct db *d, const struct sign_key *key, int rootfd, int64_t *ret_id)
+{
+	struct cmd *c = k->c;
+	struct scan_progress scan = { 0 };
+	struct progress_options line = { .scan = &scan, .verb = "reading", .quiet = c->quiet };
+	_cleanup_progress_ struct progress *p = NULL;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct fim_init_options options = {
+		.common = { .rootfd = rootfd,
+			    .threads = (unsigned)(k->o->threads ? k->o->threads : c->conf->limits.hash_threads),
+			    .hash_size = c->conf->limits.hash_size,
+			    .progress = &scan,
+			    .gap = init_gap,
+			    .data = k },
+		.name = k->name,
+		.kind = k->kind,
+		.root = k->root,
+		.scope = &k->scope,
+		.algo = k->algo,
+		.replace = k->o->replace,
+		.key = key,
+	};
+	int r = progress_start(&line, &p);
+
+	if (r)
+		return cmd_fail(r, NULL, "init");
+	r = fim_init(d, &options, ret_id, &err);
+	progress_stop(TAKE_PTR(p));
+	if (r == 0)
+		return 0;
+	if (r == -ECANCELED)
+		return cmd_fail(r, NULL, "ended by a signal: no baseline was stored");
+	r = cmd_fail(r, &err, "baseline %s", k->name);
+	return r == EX_USAGE || r == EX_NOINPUT ? EX_IOERR : r;
+}
+
+/* A store that cannot be trusted gets no new baseline on top: that would seal over what gives it away. */
+static int init_may(struct init *k, struct db *d, const struct sign_key *key)
+{
+	_cleanup_arena_ struct arena arena = ARENA_INIT;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct baseline_info info;
+	int r = history_check_head(d, key, &err);
+
+	if (r) {
+		cmd_fail(r, &err, "HISTORY IS NOT TO BE TRUSTED");
+		log_error("nothing was changed; move %s, its head file and its key away to begin anew", k->c->db.path);
+		return EX_IOERR;
+	}
+	if (k->o->replace || baseline_find(d, k->name, &arena, &info) || !streq(info.state, "signed"))
+		return 0;
+	log_error(
+		"there is a baseline '%s' already: `holdfast check %s` compares with it, `holdfast init %s --replace` "
+		"gives it up for a new one",
+		k->name, k->name, k->name);
+	return EX_CANTCREAT;
+}
+
+static int init_take(struct init *k, struct db *d, const struct sign_key *key)
+{
+	_cleanup_close_ int rootfd = open(k->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t from = clock_real_ns(), started = clock_mono_ns();
+	int64_t id = 0;
+	int status, r;
+
+	if (rootfd < 0)
+		return cmd_fail(-errno, NULL, "%s", k->root);
+	status = init_run(k, d, key, rootfd, &id);
+	if (status)
+		return status;
+	k->took = clock_mono_ns() - started;
+	r = init_look(k, d, id, false);
+	if (!r && k->info.unread) {
+		k->folders = 0;
+		r = init_look(k, d, id, true);
+	}
+	if (!r)
+		r = init_record(k, d, from);
+	if (r)
+		return cmd_fail_db(r, d, "the baseline was taken, but not noted in history");
+	if (k->c->json && !k->c->quiet)
+		init_summary_json(k);
+	else if (!k->c->quiet)
+		init_summary(k);
+	return 0;
+}
+
+static int init(struct cmd *c)
+{
+	_cleanup_db_ struct db *d = NULL;
+	_cleanup_sign_key_ struct sign_key *key = NULL;
+	_cleanup_init_ struct init k = { .c = c, .o = c->options };
+	int status = cmd_load(c);
+
+	table_init(&k.unread_names, NULL, 2, 0);
+	if (!status)
+		status = init_arguments(&k);
+	if (!status)
+		status = cmd_open(c, DB_CREATE, &d);
+	if (!status)
+		status = cmd_sign(c, d, true, &key);
+	if (!status)
+		status = init_may(&k, d, key);
+	return status ? status : init_take(&k, d, key);
+}
+
+const struct command command_init = {
+	.name = "init",
+	.usage = "[NAME] [--root DIR] [--digest ALGO] [--replace] [PATH...]",
+	.summary = "take a baseline",
+	.details = "Without arguments: the baseline \"host\" of the paths in the configuration, the one that `holdfast "
+		   "watch` guards.\n"
+		   "With PATHs or --root: a baseline of that tree, under the NAME that must be given. With --root, "
+		   "PATHs are\n"
+		   "names inside that folder. Every attribute of every file is recorded; the result is signed.\n"
+		   "\n"
+		   "exit status: 0 taken, else sysexits(3): 73 exists already, 74 the store failed, 77 permission, 78 "
+		   "configuration.\n",
+	.options = init_rows,
+	.n_options = ARRAY_SIZE(init_rows),
+	.options_size = sizeof(struct init_options),
+	.run = init,
+};

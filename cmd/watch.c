@@ -1,0 +1,60 @@
+/* holdfast watch: the monitor in the foreground. Everything it does is daemon/daemon.h. */
+#include "cmd/command.h"
+#include "daemon/daemon.h"
+
+struct watch_command_options {
+	uint64_t seconds;
+	const char *sensor, *control;
+};
+
+#define AT(member) offsetof(struct watch_command_options, member)
+static const struct cmd_option watch_rows[] = {
+	{ "for", 0, OPTION_DURATION, "TIME", "end after so long (90, 5m, 2h)", AT(seconds) },
+	{ "sensor", 0, OPTION_STRING, "NAME", "fanotify or inotify (default: the best that works here)", AT(sensor) },
+	{ "control", 0, OPTION_STRING, "FILE", "the control socket (default: control in the configuration)",
+	  AT(control) },
+};
+
+static int watch(struct cmd *c)
+{
+	const struct watch_command_options *o = c->options;
+	struct daemon_options options = { 0 };
+	int status;
+
+	if (c->n_args > 1)
+		return cmd_usage(c, "just one NAME");
+	if (o->sensor && !streq(o->sensor, "fanotify") && !streq(o->sensor, "inotify"))
+		return cmd_usage(c, "--sensor %s: want fanotify or inotify", o->sensor);
+	status = cmd_load(c);
+	if (status)
+		return status;
+	options = (struct daemon_options){
+		.conf = c->conf,
+		.conf_file = c->conf_is_default ? NULL : c->conf->file,
+		.baseline = c->n_args ? c->args[0] : "host",
+		.sensor = o->sensor,
+		.seconds = (o->seconds + NSEC_PER_SEC - 1) / NSEC_PER_SEC,
+		.json = c->json,
+		.colour = c->out.colour,
+		.quiet = c->quiet,
+		.control = o->control,
+	};
+	return daemon_run(&options);
+}
+
+const struct command command_watch = {
+	.name = "watch",
+	.usage = "[NAME] [--for TIME] [--sensor NAME] [--control FILE]",
+	.summary = "run the monitor in the foreground",
+	.details = "Guards the files of baseline NAME (\"host\" when left out) and prints each change with who made "
+		   "it. SIGHUP reloads the\n"
+		   "configuration; SIGTERM and SIGINT end it with everything stored.\n"
+		   "\n"
+		   "exit status: 0 ended as asked, else sysexits(3): 66 no such baseline, 74 the store cannot be read "
+		   "or trusted,\n"
+		   "77 permission, 78 configuration.\n",
+	.options = watch_rows,
+	.n_options = ARRAY_SIZE(watch_rows),
+	.options_size = sizeof(struct watch_command_options),
+	.run = watch,
+};

@@ -1,0 +1,437 @@
+/*
+ * The one writer of the daemon: thread "db" takes events from a bounded queue, adds them to a transaction at once (so
+ * that outputs can name their id) and commits by time and size. It owns its connection. It must not block anybody: what
+ * cannot be stored is kept up to a bound, then dropped and counted, and the loss becomes a gap as soon as writing works
+ * again.
+ */
+#include "db/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "db/sign.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/queue.h"
+
+#define PENDING_MAX 8192
+#define COMMIT_ROWS 4096
+/* After a commit the lock is free for this long, so that a command that accepts gets its turn under full load. */
+#define WINDOW	  (5 * NSEC_PER_MSEC)
+#define RETRY	  NSEC_PER_SEC
+#define HEARTBEAT (10 * NSEC_PER_SEC)
+#define PRUNE	  (60 * NSEC_PER_SEC)
+
+struct writer {
+	struct db *d;
+	struct sign_key *key;
+	struct conf *conf;
+	struct queue *queue;
+	pthread_t thread;
+	void (*stored)(struct event *e, void *data);
+	void *data;
+
+	/* any thread */
+	atomic_uint_fast64_t n_stored, n_dropped, n_commits, n_failures, db_size;
+	atomic_uint_fast64_t overflow, overflow_since; /* dropped by writer_put since the last gap about it */
+	atomic_bool failing;
+	struct event token; /* in the queue: flush */
+	pthread_mutex_t lock;
+	pthread_cond_t flushed;
+	uint64_t flush_wanted, flush_done;
+
+	/* the writer's thread */
+	struct event *pending[PENDING_MAX];
+	size_t n;	  /* pending */
+	size_t added;	  /* of these, in the open transaction */
+	size_t announced; /* of these, handed to stored() */
+	bool open;
+	uint64_t commit_at, begin_at, retry_at, heartbeat_at, prune_at; /* monotonic */
+	uint64_t failing_since;						/* real */
+	uint64_t lost;							/* while failing */
+	char why[160];
+};
+
+/* --- announcing */
+
+static void announce(struct writer *w, struct event *e)
+{
+	if (w->stored)
+		w->stored(e, w->data);
+}
+
+static void announce_pending(struct writer *w, size_t up_to)
+{
+	while (w->announced < up_to)
+		announce(w, w->pending[w->announced++]);
+}
+
+/* --- storing */
+
+static void drop_pending(struct writer *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		event_unref(w->pending[i]);
+	w->n = w->added = w->announced = 0;
+}
+
+/* Nothing that is pending is in the database now. Outputs get what they have not seen, without an id. */
+static void fail(struct writer *w, int r)
+{
+	if (!w->failing_since) {
+		w->failing_since = clock_real_ns();
+		snprintf(w->why, sizeof(w->why), "%s", db_error(w->d)[0] ? db_error(w->d) : strerror(-r));
+		log_error("history cannot be written: %s", w->why);
+	}
+	db_rollback(w->d);
+	w->open = false;
+	w->added = 0;
+	for (size_t i = w->announced; i < w->n; i++)
+		w->pending[i]->id = 0;
+	announce_pending(w, w->n);
+	w->retry_at = clock_mono_ns() + RETRY;
+	atomic_store(&w->failing, true);
+	atomic_fetch_add(&w->n_failures, 1);
+}
+
+static int add_pending(struct writer *w)
+{
+	int r = 0;
+
+	if (!w->open && w->added < w->n) {
+		r = db_begin(w->d);
+		if (r < 0)
+			return r;
+		w->open = true;
+		w->commit_at = clock_mono_ns() + w->conf->store.commit_interval;
+	}
+	while (w->added < w->n && r == 0) {
+		r = history_add(w->d, w->pending[w->added]);
+		if (r < 0)
+			break;
+		w->added++;
+		announce_pending(w, w->added);
+	}
+	return r;
+}
+
+static int commit(struct writer *w)
+{
+	int r = 0;
+
+	if (w->open) {
+		w->open = false;
+		r = db_commit(w->d);
+	}
+	w->begin_at = clock_mono_ns() + WINDOW;
+	if (r < 0)
+		return r;
+	if (w->added > 0)
+		atomic_fetch_add(&w->n_commits, 1);
+	atomic_fetch_add(&w->n_stored, w->added);
+	drop_pending(w);
+	atomic_store(&w->db_size, db_size(w->d));
+	return 0;
+}
+
+/* --- gaps of its own */
+
+static struct event *gap(uint64_t from, uint64_t lost, const char *detail)
+{
+	struct event *e = event_new(EVENT_GAP);
+
+	if (!e)
+		return NULL;
+	e->time = clock_real_ns();
+	e->boot_time = clock_boot_ns();
+	e->gap_reason = GAP_STORE;
+	e->gap_scope = "history";
+	e->gap_detail = arena_strdup(&e->arena, detail);
+	e->gap_from = from;
+	e->gap_to = e->time;
+	e->gap_lost = lost;
+	e->gap_healed =
+		lost ? "writing works again; what was lost is not in history" : "writing works again; nothing was lost";
+	return e;
+}
+
+static void push(struct writer *w, struct event *e)
+{
+	if (e && w->n < PENDING_MAX)
+		w->pending[w->n++] = e;
+	else if (e)
+		event_unref(e);
+}
+
+static void report_overflow(struct writer *w)
+{
+	uint64_t n = w->n < PENDING_MAX ? atomic_exchange(&w->overflow, 0) : 0;
+	char text[96];
+
+	if (n == 0)
+		return;
+	snprintf(text, sizeof(text), "the queue to history was full (limits.queue): %llu events dropped",
+		 (unsigned long long)n);
+	push(w, gap(atomic_load(&w->overflow_since), n, text));
+}
+
+/* Tries everything again in one transaction, with the gap behind it. */
+static void retry(struct writer *w)
+{
+	size_t kept = w->n;
+	int r;
+
+	if (w->n == PENDING_MAX)
+		w->n--; /* room for the gap: the newest goes, and is counted below */
+	if (w->n < kept) {
+		event_unref(w->pending[w->n]);
+		w->lost++;
+		atomic_fetch_add(&w->n_dropped, 1);
+		w->announced = MIN(w->announced, w->n);
+	}
+	push(w, gap(w->failing_since, w->lost, w->why));
+	r = add_pending(w);
+	if (r == 0)
+		r = commit(w);
+	if (r < 0) {
+		event_unref(w->pending[--w->n]);
+		w->announced = MIN(w->announced, w->n);
+		fail(w, r);
+		return;
+	}
+	log_info("history is written again; %llu events were lost", (unsigned long long)w->lost);
+	w->failing_since = w->lost = 0;
+	atomic_store(&w->failing, false);
+}
+
+/* --- the thread */
+
+static bool is_failing(struct writer *w)
+{
+	return w->failing_since != 0;
+}
+
+static void take(struct writer *w, struct event *e)
+{
+	if (w->n < PENDING_MAX) {
+		w->pending[w->n++] = e;
+		if (is_failing(w))
+			announce_pending(w, w->n);
+		return;
+	}
+	announce(w, e);
+	event_unref(e);
+	w->lost++;
+	atomic_fetch_add(&w->n_dropped, 1);
+}
+
+static void flush_done(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->flush_done++;
+	pthread_cond_broadcast(&w->flushed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void work(struct writer *w, bool commit_now)
+{
+	uint64_t now = clock_mono_ns();
+	int r = 0;
+
+	if (is_failing(w)) {
+		if (commit_now || now >= w->retry_at)
+			retry(w);
+		return;
+	}
+	report_overflow(w);
+	if (w->open || commit_now || now >= w->begin_at)
+		r = add_pending(w);
+	if (r == 0 && w->open && (commit_now || now >= w->commit_at || w->added >= COMMIT_ROWS))
+		r = commit(w);
+	if (r < 0)
+		fail(w, r);
+}
+
+static void heartbeat(struct writer *w, bool clean)
+{
+	int r = history_alive(w->d, clock_real_ns(), clean);
+
+	if (r < 0 && r != -EBUSY)
+		fail(w, r);
+}
+
+static void prune(struct writer *w)
+{
+	bool more = true;
+	int r = 0;
+
+	/* A few pieces at a time: events go on arriving. */
+	for (int i = 0; i < 8 && more && r == 0; i++)
+		r = history_prune(w->d, w->conf->store.max_size, w->conf->store.max_age, clock_real_ns(), &more);
+	if (r < 0 && r != -EBUSY)
+		log_warn("history could not be pruned: %s", db_error(w->d));
+	w->prune_at = clock_mono_ns() + (more && r == 0 ? NSEC_PER_SEC : PRUNE);
+	atomic_store(&w->db_size, db_size(w->d));
+}
+
+static void keep_house(struct writer *w)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (w->open || is_failing(w))
+		return;
+	if (now >= w->heartbeat_at) {
+		w->heartbeat_at = now + HEARTBEAT;
+		heartbeat(w, false);
+	}
+	if (now >= w->prune_at && !is_failing(w))
+		prune(w);
+}
+
+static uint64_t wake_at(const struct writer *w)
+{
+	if (w->failing_since)
+		return w->retry_at;
+	if (w->open)
+		return w->commit_at;
+	if (w->n > 0)
+		return w->begin_at;
+	return MIN(w->heartbeat_at, w->prune_at);
+}
+
+static void *writer_main(void *data)
+{
+	struct writer *w = data;
+
+	pthread_setname_np(pthread_self(), "db");
+	for (;;) {
+		int timed_out = 0;
+		struct event *e = queue_pop_until(w->queue, wake_at(w), &timed_out);
+		bool flush = e == &w->token;
+
+		if (!e && !timed_out)
+			break;
+		if (e && !flush)
+			take(w, e);
+		work(w, flush);
+		if (flush)
+			flush_done(w);
+		keep_house(w);
+	}
+	work(w, true);
+	if (!is_failing(w))
+		heartbeat(w, true);
+	if (w->n > 0)
+		log_error("history: %zu events could not be written", w->n);
+	atomic_fetch_add(&w->n_dropped, w->n);
+	drop_pending(w);
+	return NULL;
+}
+
+/* --- outside */
+
+static void writer_free(struct writer *w)
+{
+	if (w->d)
+		db_close(w->d);
+	if (w->key)
+		sign_key_free(w->key);
+	if (w->queue)
+		queue_free(w->queue);
+	if (w->conf)
+		conf_unref(w->conf);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->flushed);
+	free(w);
+}
+
+static int set_up(struct writer *w, const struct db_options *o, const struct conf *conf, struct buf *err)
+{
+	_cleanup_buf_ struct buf key_path = BUF_INIT;
+	int r = db_key_path(o, &key_path);
+
+	w->conf = conf_ref((struct conf *)conf);
+	if (r == 0)
+		r = sign_key_load(key_path.data, 0, &w->key, err);
+	if (r == 0)
+		r = db_open(o, DB_WRITE, &w->d, err);
+	if (r == 0)
+		r = queue_new(MAX(conf->limits.queue, 64u), &w->queue);
+	if (r < 0)
+		return r;
+	history_set_key(w->d, w->key);
+	atomic_store(&w->db_size, db_size(w->d));
+	w->prune_at = clock_mono_ns() + NSEC_PER_SEC;
+	return 0;
+}
+
+int writer_start(const struct db_options *o, const struct conf *conf, void (*stored)(struct event *e, void *data),
+		 void *data, struct writer **ret, struct buf *err)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->flushed, NULL);
+	w->stored = stored;
+	w->data = data;
+	r = set_up(w, o, conf, err);
+	if (r == 0)
+		r = -pthread_create(&w->thread, NULL, writer_main, w);
+	if (r < 0) {
+		writer_free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void writer_put(struct writer *w, struct event *e)
+{
+	if (queue_try_push(w->queue, e) == 0)
+		return;
+	event_unref(e);
+	atomic_fetch_add(&w->n_dropped, 1);
+	if (atomic_fetch_add(&w->overflow, 1) == 0)
+		atomic_store(&w->overflow_since, clock_real_ns());
+}
+
+void writer_flush(struct writer *w)
+{
+	uint64_t mine;
+
+	pthread_mutex_lock(&w->lock);
+	mine = ++w->flush_wanted;
+	/* Under the lock, so that tokens and numbers are in the same order. */
+	if (queue_push(w->queue, &w->token) < 0)
+		w->flush_wanted--;
+	else
+		while (w->flush_done < mine)
+			pthread_cond_wait(&w->flushed, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void writer_stop(struct writer *w)
+{
+	queue_close(w->queue);
+	pthread_join(w->thread, NULL);
+	writer_free(w);
+}
+
+void writer_get_stats(struct writer *w, struct writer_stats *ret)
+{
+	*ret = (struct writer_stats){
+		.stored = atomic_load(&w->n_stored),
+		.dropped = atomic_load(&w->n_dropped),
+		.commits = atomic_load(&w->n_commits),
+		.failures = atomic_load(&w->n_failures),
+		.depth = queue_depth(w->queue),
+		.db_size = atomic_load(&w->db_size),
+		.failing = atomic_load(&w->failing),
+	};
+}

@@ -1,0 +1,211 @@
+/*
+ * An exec told by the connector, on its thread. The life of a short program is a race: between the message and its exit
+ * its file and arguments must be read. So that alone is read at the message; the rest, which stays until the process
+ * was waited for, is read when no message waits (proc_table_read_rest), through the descriptor opened at the message,
+ * or when somebody asks for the process before. Nothing on this path may wait, log or allocate without bound.
+ */
+#include "proc/table.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "proc/entries.h"
+
+/* The process a message is about, live, or ended a moment ago: when another thread than the leader execs, the leader's
+ * exit is told first. Lock held. */
+static struct entry *entry_of(struct proc_table *t, int32_t pid)
+{
+	struct entry *e = entry_live(t, pid);
+
+	return e ? e : entry_ended(t, pid);
+}
+
+static struct process *held(struct proc_table *t, int32_t pid)
+{
+	TABLE_LOCKED(t);
+	struct entry *e = entry_of(t, pid);
+
+	return e ? process_ref(e->p) : NULL;
+}
+
+/* Name, file and arguments of an image are not those of the next; all else is kept by exec. */
+static void forget_image(struct process *p)
+{
+	p->known &= ~(uint32_t)(PROCESS_EXE | PROCESS_CMDLINE | PROCESS_COMM);
+	p->exe = NULL;
+	p->cmdline = NULL;
+	p->cmdline_len = 0;
+	p->cmdline_cut = false;
+	memset(p->comm, 0, sizeof(p->comm));
+}
+
+/* Lock held. The file event may have told already what /proc could not. */
+static void take_opened(struct proc_table *t, struct entry *e, struct process *values)
+{
+	e->exe_wanted = !(values->known & PROCESS_EXE);
+	if (!e->exe_wanted)
+		return;
+	t->stats.missed++;
+	if (!e->opened)
+		return;
+	values->exe = e->opened;
+	values->known |= PROCESS_EXE;
+	e->exe_wanted = false;
+}
+
+/* What marks the exec whose rest is to be read; 0 when there is nothing to read it from. */
+static uint64_t exec_apply(struct proc_table *t, struct process *values, bool readable)
+{
+	TABLE_LOCKED(t);
+	struct entry *e = entry_of(t, values->pid);
+	struct process *p;
+
+	if (!e || (e->ended_ns && !entry_revive(t, e)))
+		return 0;
+	values->start_ns = e->p->start_ns;
+	take_opened(t, e, values);
+	p = snapshot_child(t, values, e->p->parent);
+	if (p)
+		entry_set(t, e, p);
+	entry_touch(t, e);
+	free(TAKE_PTR(e->opened));
+	e->unread = readable ? ++t->serial : 0;
+	return e->unread;
+}
+
+/* --- the rest */
+
+struct rest {
+	const struct unread *u;
+	struct process now;
+};
+
+/* Lock held. NULL when it was read by others, or there was another exec since. */
+static struct entry *unread_entry(struct proc_table *t, const struct unread *u)
+{
+	struct entry *e = entry_live(t, u->pid);
+
+	if (!e || e->unread != u->serial)
+		e = entry_ended(t, u->pid);
+	return e && e->unread == u->serial ? e : NULL;
+}
+
+void entry_take_back(struct proc_table *t, struct entry *e)
+{
+	struct process v, *p;
+
+	if (!e->unread)
+		return;
+	snapshot_values(e->p, &v);
+	forget_image(&v);
+	e->unread = 0;
+	e->exe_wanted = true;
+	t->stats.missed++;
+	p = snapshot_child(t, &v, e->p->parent);
+	if (p)
+		entry_set(t, e, p);
+}
+
+/* True when the process held under the pid is an earlier one, whose end and whose successor's fork were lost. */
+static bool rest_apply(struct proc_table *t, const struct rest *r)
+{
+	TABLE_LOCKED(t);
+	struct entry *e = unread_entry(t, r->u);
+	struct process v, *p;
+
+	if (!e)
+		return false;
+	if (r->now.known & PROCESS_START && !snapshot_started(e->p, e->exact, r->now.start_ns)) {
+		entry_take_back(t, e);
+		if (r->now.start_ns > r->u->boot_ns)
+			return false;
+		if (!e->ended_ns)
+			entry_end(t, e);
+		return true;
+	}
+	e->unread = 0;
+	snapshot_values(e->p, &v);
+	snapshot_take(&v, &r->now, PROC_PART_REST | PROC_PART_IDS);
+	if (r->now.known & PROCESS_START && !e->exact) {
+		v.start_ns = r->now.start_ns;
+		e->exact = true;
+	}
+	if (r->now.known & (PROCESS_LOGINUID | PROCESS_NO_LOGINUID))
+		e->login_stale = false;
+	p = snapshot_same(e->p, &v) ? NULL : snapshot_child(t, &v, e->p->parent);
+	if (p)
+		entry_set(t, e, p);
+	return false;
+}
+
+static void read_rest(struct proc_table *t, const struct unread *u)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct rest r = { .u = u };
+	unsigned int parts = PROC_PART_REST;
+
+	table_lock(t);
+	struct entry *e = unread_entry(t, u);
+	/* The kernel tells of each change of ids, also by a set-user-id program. */
+	if (e && !(e->p->known & PROCESS_IDS))
+		parts |= PROC_PART_IDS;
+	table_unlock(&t);
+	if (!e)
+		return;
+	proc_read_fd(u->dirfd, parts, &a, &r.now);
+	if (rest_apply(t, &r))
+		process_unref(table_learn(t, u->pid));
+}
+
+bool proc_table_read_rest(struct proc_table *t)
+{
+	struct unread *u;
+
+	if (t->unread_first == t->unread_end)
+		return false;
+	u = &t->unread[t->unread_first++ % UNREAD_MAX];
+	read_rest(t, u);
+	close(u->dirfd);
+	return true;
+}
+
+static void unread_put(struct proc_table *t, const struct unread *u)
+{
+	if (t->unread_end - t->unread_first == UNREAD_MAX)
+		proc_table_read_rest(t);
+	t->unread[t->unread_end++ % UNREAD_MAX] = *u;
+}
+
+void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	_cleanup_process_ struct process *old = NULL;
+	struct unread u = { .pid = tgid, .boot_ns = boot_ns };
+	_cleanup_(proc_fds_close) struct proc_fds fds;
+	struct process now = { 0 }, v;
+
+	prepared_take(t, tgid, &fds);
+	if (fds.dir < 0)
+		fds.dir = proc_open(t->procfd, tgid);
+	if (fds.dir >= 0)
+		proc_read_image(&fds, &a, &now);
+	/* What has left its image reads so too; a program without any argument has been rare, and is none since
+	 * Linux 5.18. */
+	if (!now.cmdline_len)
+		now.known &= ~(uint32_t)PROCESS_CMDLINE;
+	old = held(t, tgid);
+	if (!old) {
+		old = table_learn(t, tgid);
+		return;
+	}
+	snapshot_values(old, &v);
+	v.exec_count++;
+	forget_image(&v);
+	snapshot_take(&v, &now, PROC_PART_IMAGE);
+	u.serial = exec_apply(t, &v, fds.dir >= 0);
+	if (!u.serial)
+		return;
+	u.dirfd = TAKE_FD(fds.dir);
+	unread_put(t, &u);
+}

@@ -1,0 +1,424 @@
+/*
+ * The proc connector: owns the netlink socket and the thread "proc", which alone reads it and alone applies messages to
+ * the table. On that thread, between a message and the reading of /proc, lies the life of a short program: it must not
+ * log, wait or touch any file but those of /proc.
+ *
+ * Loss. The kernel drops messages when the receive buffer is full (recv then fails with ENOBUFS once, and nothing more
+ * is queued until all has been read) or when it has no memory for one (nothing is said). Both leave holes in the
+ * sequence that each CPU counts for itself. The socket's drop counter tells at once how many went; holes are found when
+ * that CPU speaks next, maybe much later. So holes are first set off against drops already told, and only what is left
+ * is a loss of its own. No socket filter is used: what it dropped would be holes too.
+ */
+#include "watch/connector.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <linux/cn_proc.h>
+
+#include "lib/clock.h"
+#include "lib/util.h"
+#include "watch/proc_socket.h"
+
+/* That an event waits for its author at most. */
+#define SYNC_NS (5 * NSEC_PER_MSEC)
+/* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
+#define RESCAN_NS NSEC_PER_SEC
+
+struct cpu_seq {
+	uint32_t next;
+	bool seen;
+};
+
+struct connector {
+	struct proc_table *table;
+	void (*lost)(uint64_t n, void *data);
+	void *data;
+	int fd, stop_fd;
+	pthread_t thread;
+
+	/* The thread's own. */
+	struct cpu_seq *seq; /* CONNECTOR_CPU_MAX */
+	uint64_t boot_offset;
+	uint32_t drops_told; /* of the socket's counter, at the last overflow */
+	uint64_t credit;     /* drops told whose holes in the sequences are still to be met */
+	uint64_t holes;	     /* met and not set off */
+	bool overflow, scan_due;
+	uint64_t scan_after; /* monotonic */
+
+	/* Shared. */
+	_Atomic bool busy; /* messages were or may have been taken and are not applied */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	unsigned int waiters;
+	_Atomic uint64_t applied_ns; /* time of the newest message applied */
+	struct connector_stats stats;
+};
+
+/* --- applying (the thread) */
+
+static void apply_fork(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
+{
+	proc_table_fork(c->table, m->parent_tgid, m->tgid, boot_ns);
+}
+
+static void apply_exec(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
+{
+	proc_table_exec(c->table, m->tgid, boot_ns);
+}
+
+static void apply_ids(struct connector *c, const struct connector_msg *m, uint64_t boot_ns _unused_)
+{
+	proc_table_ids(c->table, m->tgid, m->what == PROC_EVENT_GID, m->real, m->effective);
+}
+
+static void apply_sid(struct connector *c, const struct connector_msg *m, uint64_t boot_ns _unused_)
+{
+	proc_table_sid(c->table, m->tgid);
+}
+
+static void apply_exit(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
+{
+	proc_table_exit(c->table, m->tgid, boot_ns);
+}
+
+/* What is not here (ptrace, comm, coredump) changes nothing that is kept. */
+static const struct handler {
+	uint32_t what;
+	bool threads; /* also when another thread than the leader did it */
+	void (*apply)(struct connector *c, const struct connector_msg *m, uint64_t boot_ns);
+} handlers[] = {
+	{ PROC_EVENT_FORK, false, apply_fork }, { PROC_EVENT_EXEC, true, apply_exec },
+	{ PROC_EVENT_UID, false, apply_ids },	{ PROC_EVENT_GID, false, apply_ids },
+	{ PROC_EVENT_SID, true, apply_sid },	{ PROC_EVENT_EXIT, false, apply_exit },
+};
+
+static void check_sequence(struct connector *c, const struct connector_msg *m)
+{
+	struct cpu_seq *s = &c->seq[m->cpu];
+	uint32_t hole = m->seq - s->next;
+
+	/* Half the circle and more is not a hole but a sequence begun anew. */
+	if (s->seen && hole && hole < UINT32_MAX / 2) {
+		uint64_t told = MIN((uint64_t)hole, c->credit);
+
+		c->credit -= told;
+		c->holes += hole - told;
+	}
+	s->seen = true;
+	s->next = m->seq + 1;
+}
+
+static void apply(struct connector *c, const struct connector_msg *m)
+{
+	if (m->sequenced)
+		check_sequence(c, m);
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		const struct handler *h = &handlers[i];
+
+		if (h->what != m->what)
+			continue;
+		if (h->threads || m->tid == m->tgid)
+			h->apply(c, m, m->mono_ns + c->boot_offset);
+		return;
+	}
+}
+
+/* --- receiving */
+
+/*
+ * From the clock of the messages to that of /proc: the time spent suspended. Kept as it is unless it changed by more
+ * than what lies between two readings, so that times stay in order; a pair of readings that was interrupted is no
+ * measure.
+ */
+static void update_offset(struct connector *c)
+{
+	uint64_t before = clock_mono_ns(), offset = clock_boot_ns() - before, took = clock_mono_ns() - before;
+
+	if (took < 10000 && offset - c->boot_offset + NSEC_PER_MSEC > 2 * NSEC_PER_MSEC)
+		c->boot_offset = offset;
+}
+
+static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
+{
+	uint64_t messages = 0, newest = 0;
+
+	update_offset(c);
+	for (int i = 0; i < n; i++) {
+		struct connector_msg m;
+		size_t pos = 0;
+
+		if (!proc_batch_from_kernel(b, i))
+			continue;
+		while (connector_decode(b->data[i], b->hdr[i].msg_len, &pos, &m)) {
+			apply(c, &m);
+			newest = MAX(newest, m.mono_ns);
+			messages++;
+		}
+	}
+	pthread_mutex_lock(&c->lock);
+	c->stats.messages += messages;
+	if (newest > atomic_load(&c->applied_ns))
+		atomic_store(&c->applied_ns, newest);
+	if (c->waiters)
+		pthread_cond_broadcast(&c->idle);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* --- loss */
+
+/* Called when all that was queued is applied: only then the kernel queues again, so that the scan comes after all that
+ * was lost. */
+static void tell_loss(struct connector *c)
+{
+	uint32_t drops = c->overflow ? proc_socket_drops(c->fd) : c->drops_told;
+	uint64_t dropped = (uint32_t)(drops - c->drops_told), n = dropped + c->holes;
+
+	if (!c->overflow && !c->holes)
+		return;
+	c->credit += dropped;
+	c->drops_told = drops;
+	c->overflow = false;
+	c->holes = 0;
+	c->scan_due = true;
+	pthread_mutex_lock(&c->lock);
+	c->stats.lost += n;
+	c->stats.overflows++;
+	pthread_mutex_unlock(&c->lock);
+	if (c->lost)
+		c->lost(n, c->data);
+}
+
+static void heal(struct connector *c)
+{
+	if (!c->scan_due || clock_mono_ns() < c->scan_after)
+		return;
+	c->scan_due = false;
+	proc_table_scan(c->table);
+	c->scan_after = clock_mono_ns() + RESCAN_NS;
+	pthread_mutex_lock(&c->lock);
+	c->stats.scans++;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* --- the thread */
+
+static void raise_priority(void)
+{
+	struct sched_param rr = { .sched_priority = 1 };
+
+	if (pthread_setschedparam(pthread_self(), SCHED_RR, &rr))
+		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
+}
+
+static void say_idle(struct connector *c)
+{
+	pthread_mutex_lock(&c->lock);
+	atomic_store(&c->busy, false);
+	pthread_cond_broadcast(&c->idle);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Batches at one go, so that a storm without an end does not keep the thread from being stopped. */
+#define ROUND 256
+
+/* Applies what is queued; true when nothing is left. */
+static bool drain(struct connector *c, struct proc_batch *b)
+{
+	for (int i = 0; i < ROUND; i++) {
+		int n = proc_batch_receive(b, c->fd);
+
+		if (n > 0)
+			batch_apply(c, b, n);
+		else if (n == -ENOBUFS)
+			c->overflow = true;
+		else if (n != -EINTR)
+			return true;
+	}
+	return false;
+}
+
+static int wait_ms(const struct connector *c)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (!c->scan_due)
+		return -1;
+	return c->scan_after <= now ? 0 : (int)((c->scan_after - now) / NSEC_PER_MSEC) + 1;
+}
+
+static void *connector_thread(void *data)
+{
+	struct connector *c = data;
+	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN } };
+	struct proc_batch b;
+	bool empty;
+
+	pthread_setname_np(pthread_self(), "proc");
+	raise_priority();
+	proc_batch_init(&b);
+	for (;;) {
+		atomic_store(&c->busy, true);
+		/* Between messages what the next exec will need, and the rest of those that were, one process at a
+		 * time. */
+		do
+			empty = drain(c, &b);
+		while (empty && (proc_table_prepare(c->table) || proc_table_read_rest(c->table)));
+		if (empty) {
+			tell_loss(c);
+			heal(c);
+			say_idle(c);
+		}
+		poll(fds, ARRAY_SIZE(fds), wait_ms(c));
+		if (fds[1].revents)
+			return NULL;
+	}
+}
+
+/* --- others wait for it */
+
+/*
+ * Messages of different processors may be queued in another order than that of their times, which are taken just
+ * before; by no more than this.
+ */
+#define SKEW_NS 200000ULL
+
+/* All that was told before `since` is applied. Queue before hand: the thread says busy before it takes. */
+static bool caught_up(struct connector *c, uint64_t since)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	return (poll(&p, 1, 0) == 0 && !atomic_load(&c->busy)) || atomic_load(&c->applied_ns) > since + SKEW_NS;
+}
+
+int connector_sync(struct connector *c, uint64_t timeout_ns)
+{
+	uint64_t now = clock_mono_ns(), until = now + timeout_ns;
+	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC) };
+	int r = 0;
+
+	if (pthread_equal(pthread_self(), c->thread) || caught_up(c, now))
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	c->waiters++;
+	while (r == 0 && !caught_up(c, now))
+		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
+	c->waiters--;
+	pthread_mutex_unlock(&c->lock);
+	return -r;
+}
+
+static void sync_table(void *data)
+{
+	connector_sync(data, SYNC_NS);
+}
+
+/* --- start and stop */
+
+static void connector_free(struct connector *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	if (c->stop_fd >= 0)
+		close(c->stop_fd);
+	pthread_cond_destroy(&c->idle);
+	pthread_mutex_destroy(&c->lock);
+	free(c->seq);
+	free(c);
+}
+DEFINE_CLEANUP(struct connector *, connector_free)
+
+static struct connector *connector_new(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data)
+{
+	struct connector *c = calloc(1, sizeof(*c));
+	pthread_condattr_t attr;
+
+	if (!c)
+		return NULL;
+	*c = (struct connector){ .table = t, .lost = lost, .data = data, .fd = -1, .stop_fd = -1, .busy = true };
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->idle, &attr);
+	pthread_condattr_destroy(&attr);
+	return c;
+}
+
+/* The thread takes no signals: they are for the main loop. */
+static int start_thread(struct connector *c)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = -pthread_create(&c->thread, NULL, connector_thread, c);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data, struct connector **ret,
+		    struct buf *err)
+{
+	_cleanup_(connector_free_p) struct connector *c = connector_new(t, lost, data);
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->seq = calloc(CONNECTOR_CPU_MAX, sizeof(*c->seq));
+	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!c->seq || c->stop_fd < 0)
+		return c->seq ? -errno : -ENOMEM;
+	r = proc_socket_open(CONNECTOR_BUFFER, &c->fd, err);
+	if (r < 0)
+		return r;
+	r = proc_table_scan(t);
+	if (r < 0) {
+		buf_printf(err, "cannot read /proc: %s", strerror(-r));
+		return r;
+	}
+	proc_table_set_fed(t, true);
+	r = start_thread(c);
+	if (r < 0) {
+		proc_table_set_fed(t, false);
+		buf_printf(err, "proc connector: thread: %s", strerror(-r));
+		return r;
+	}
+	proc_table_set_sync(t, sync_table, c);
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+void connector_stop(struct connector *c)
+{
+	uint64_t one = 1;
+
+	if (!c)
+		return;
+	proc_table_set_sync(c->table, NULL, NULL);
+	if (write(c->stop_fd, &one, sizeof(one)) < 0)
+		return; /* cannot be: a fresh eventfd */
+	pthread_join(c->thread, NULL);
+	proc_table_set_fed(c->table, false);
+	proc_socket_ignore(c->fd);
+	connector_free(c);
+}
+
+void connector_get_stats(struct connector *c, struct connector_stats *ret)
+{
+	pthread_mutex_lock(&c->lock);
+	*ret = c->stats;
+	pthread_mutex_unlock(&c->lock);
+}
+
+int connector_set_buffer(struct connector *c, int bytes)
+{
+	return proc_socket_set_buffer(c->fd, bytes);
+}

@@ -1,0 +1,59 @@
+/*
+ * fanotify: the group, the file systems it has marks on, and how a folder's handle becomes paths of this host. Shared
+ * by watch/fanotify.c (events), watch/marks.c (marks) and watch/resolve.c (paths). Notify thread.
+ */
+#ifndef WATCH_MARKS_H
+#define WATCH_MARKS_H
+
+#include "watch/decode.h"
+#include "watch/handles.h"
+#include "watch/internal.h"
+#include "watch/sensitive.h"
+
+/* A superblock. */
+struct fan_fs {
+	struct fan_fs *next;
+	uint64_t dev; /* as in mountinfo */
+	uint8_t fsid[DECODE_FSID_LEN];
+	uint64_t rdev[2]; /* block devices that hold it: of dev itself and of the mount's source; 0 none */
+	bool seen, marked, stand_in, is_dev;
+	uint32_t generation; /* of cached paths */
+	int fd;		     /* open on `point` while events are being decoded, else -1: it would hold up an unmount */
+	int mount_id;
+	char *point, *root, *fstype, *source;
+	char why[160];
+};
+
+struct fan {
+	struct watch *w;
+	int fd;
+	uint64_t mask;	/* of file system marks, FAN_OPEN aside */
+	uint64_t opens; /* FAN_OPEN when the configuration watches all of them */
+	struct fan_fs *filesystems;
+	struct handles *handles;
+	struct buf path, path2, spare; /* scratch */
+	uint64_t block_cache[256];     /* hashes of names in /dev that are no block device of ours */
+	size_t sensitive_marks;
+	uint8_t *buffer;
+};
+
+/* Next file system after `after` (NULL: first) that reports this fsid; clones of one image share it. */
+struct fan_fs *marks_find(struct fan *f, const struct fan_fs *after, const uint8_t *fsid);
+/* Frees the list; marks go with the group. */
+void marks_free(struct fan *f);
+/* A folder was moved, or mounts changed: no cached path of the file system counts any more. */
+static inline void marks_forget_paths(struct fan_fs *fs)
+{
+	fs->generation++;
+}
+
+/* Folder of the handle; NULL when it is gone and was never seen. Borrowed until the next resolve. */
+struct handles_dir *resolve_dir(struct fan *f, struct fan_fs *fs, const struct decode_fid *fid);
+/* The folder `fid` was just made as dir/name: known without asking the kernel. */
+void resolve_learn(struct fan *f, struct fan_fs *fs, const struct decode_fid *fid, const char *path, size_t len);
+/* Closes what resolving opened. */
+void resolve_done(struct fan *f);
+/* A descriptor on the file system through its mount point, checked to be that mount; negative errno. */
+int resolve_open_mount(const char *point, int mount_id);
+
+#endif

@@ -1,0 +1,369 @@
+/*
+ * The front of the sensors: owns struct watch and the thread "notify", which waits for events, changes of the mount
+ * table and requests of other threads, and has the sensors do the work. Other threads only leave requests and read
+ * counters.
+ */
+#include "watch/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/statfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "watch/decode.h"
+#include "watch/internal.h"
+#include "watch/rounds.h"
+
+#define LINKED_MAX 65536
+/*
+ * Reads are this far apart under load. Events that come one by one are read at once; a flood is read in large pieces:
+ * fewer wake-ups for the writers, and the kernel merges more.
+ */
+#define PACE_NS	      (2 * NSEC_PER_MSEC)
+#define RETRY_MS      20 /* while events are being lost */
+#define MOUNTS_GAP_NS (20 * NSEC_PER_MSEC)
+
+enum { POLL_FAN, POLL_INO, POLL_MOUNTS, POLL_WAKE, POLL_COUNT };
+
+/* --- the thread */
+
+static void pause_until(uint64_t mono_ns)
+{
+	struct timespec ts = { (time_t)(mono_ns / NSEC_PER_SEC), (long)(mono_ns % NSEC_PER_SEC) };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		;
+}
+
+static int wait_for(struct watch *w, struct pollfd *fds)
+{
+	int timeout = -1;
+
+	fds[POLL_FAN] = (struct pollfd){ .fd = w->fan ? fan_fd(w->fan) : -1, .events = POLLIN };
+	fds[POLL_INO] = (struct pollfd){ .fd = w->ino ? ino_fd(w->ino) : -1, .events = POLLIN };
+	fds[POLL_MOUNTS] = (struct pollfd){ .fd = w->mountinfo, .events = POLLPRI };
+	fds[POLL_WAKE] = (struct pollfd){ .fd = w->wake, .events = POLLIN };
+	if (w->emit.losing)
+		timeout = RETRY_MS;
+	if (w->mounts_due) {
+		uint64_t now = clock_mono_ns();
+		uint64_t left = w->mounts_due > now ? w->mounts_due - now : 0;
+
+		timeout = (int)((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+	}
+	return poll(fds, POLL_COUNT, timeout);
+}
+
+static void serve_requests(struct watch *w)
+{
+	struct buf sensitive = BUF_INIT;
+	struct conf *conf;
+	uint64_t count;
+
+	while (read(w->wake, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
+	pthread_mutex_lock(&w->inbox.lock);
+	conf = TAKE_PTR(w->inbox.conf);
+	sensitive = w->inbox.sensitive;
+	w->inbox.sensitive = (struct buf)BUF_INIT;
+	pthread_mutex_unlock(&w->inbox.lock);
+	for (size_t at = 0; w->fan && at < sensitive.len; at += strlen(sensitive.data + at) + 1)
+		fan_mark_sensitive(w->fan, sensitive.data + at);
+	buf_free(&sensitive);
+	if (!conf)
+		return;
+	conf_unref(w->conf);
+	w->conf = conf;
+	rounds_conf(w);
+	pthread_mutex_lock(&w->inbox.lock);
+	w->inbox.reloads++;
+	pthread_cond_broadcast(&w->inbox.done);
+	pthread_mutex_unlock(&w->inbox.lock);
+}
+
+/* Container starts change the mount table often: looked at at once, but not again and again. */
+static void mounts_poll(struct watch *w, bool changed)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (changed && !w->mounts_due)
+		w->mounts_due = MAX(now, w->mounts_read + MOUNTS_GAP_NS);
+	if (!w->mounts_due || now < w->mounts_due)
+		return;
+	w->mounts_due = 0;
+	w->mounts_read = now;
+	rounds_mounts(w);
+}
+
+static void *notify_main(void *arg)
+{
+	struct watch *w = arg;
+	struct pollfd fds[POLL_COUNT];
+	uint64_t last = 0, now;
+
+	pthread_setname_np(pthread_self(), "notify");
+	while (!atomic_load(&w->stop)) {
+		int n = wait_for(w, fds);
+
+		if (n < 0 && errno != EINTR)
+			emit_lost(&w->emit, 0, "the sensor cannot wait for events");
+		if (n < 0)
+			continue;
+		if (fds[POLL_WAKE].revents)
+			serve_requests(w);
+		mounts_poll(w, fds[POLL_MOUNTS].revents);
+		if (fds[POLL_FAN].revents || fds[POLL_INO].revents) {
+			now = clock_mono_ns();
+			if (now < last + PACE_NS)
+				pause_until(last + PACE_NS);
+			if (w->fan)
+				fan_read(w->fan);
+			if (w->ino)
+				ino_read(w->ino);
+			last = clock_mono_ns();
+		}
+		emit_retry(&w->emit);
+	}
+	return NULL;
+}
+
+/* --- start and stop */
+
+static int new_parts(struct watch *w)
+{
+	int r;
+
+	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->wake < 0)
+		return -errno;
+	r = linked_new(LINKED_MAX, clock_real_ns(), &w->linked);
+	if (r < 0)
+		return r;
+	r = mounts_read(WATCH_MOUNTINFO, &w->mounts, NULL);
+	if (r < 0)
+		return r;
+	w->mountinfo = open(WATCH_MOUNTINFO, O_RDONLY | O_CLOEXEC);
+	return w->mountinfo < 0 ? -errno : 0;
+}
+
+/* fanotify when it can mark something of what is wanted, else inotify for everything. */
+static int new_sensor(struct watch *w, const char *sensor, struct buf *err)
+{
+	bool only_fan = sensor && streq(sensor, "fanotify");
+	int r = -ENOTSUP;
+
+	if (!sensor || only_fan) {
+		r = fan_new(w, &w->fan, err);
+		if (!r) {
+			rounds_start(w);
+			if (only_fan || atomic_load(&w->marks))
+				return 0;
+			buf_str(err, "fanotify: no file system could be marked");
+			fan_free(TAKE_PTR(w->fan));
+			ino_free(TAKE_PTR(w->ino));
+		}
+		if (only_fan)
+			return r;
+	} else if (!streq(sensor, "inotify")) {
+		buf_printf(err, "no such sensor: %s", sensor);
+		return -EINVAL;
+	}
+	w->weak_why = err->data && err->len ? strdup(err->data) : NULL;
+	r = ino_new(w, true, &w->ino, err);
+	if (r < 0)
+		return r;
+	w->weak = !sensor;
+	rounds_start(w);
+	buf_reset(err);
+	return 0;
+}
+
+static int start_thread(struct watch *w)
+{
+	sigset_t all, before;
+	int r;
+
+	/* Signals are the main thread's business. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&w->thread, NULL, notify_main, w);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	w->running = !r;
+	return -r;
+}
+
+static struct watch *watch_new(const struct watch_options *o)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->o = *o;
+	w->o.conf = NULL;
+	w->conf = conf_ref((struct conf *)(uintptr_t)o->conf);
+	w->mountinfo = -1;
+	w->wake = -1;
+	w->pid = getpid();
+	pthread_mutex_init(&w->inbox.lock, NULL);
+	pthread_cond_init(&w->inbox.done, NULL);
+	pthread_mutex_init(&w->published.lock, NULL);
+	emit_init(&w->emit, o, &w->stop);
+	w->gaps.emit = &w->emit;
+	return w;
+}
+
+int watch_start(const struct watch_options *o, const char *sensor, struct watch **ret, struct buf *err)
+{
+	struct watch *w = watch_new(o);
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	r = new_parts(w);
+	if (r < 0)
+		buf_printf(err, "sensor: %s", strerror(-r));
+	else
+		r = new_sensor(w, sensor, err);
+	if (!r)
+		r = start_thread(w);
+	if (r < 0) {
+		watch_stop(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+static void wake(struct watch *w)
+{
+	uint64_t one = 1;
+
+	while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void watch_stop(struct watch *w)
+{
+	if (!w)
+		return;
+	if (w->running) {
+		atomic_store(&w->stop, true);
+		wake(w);
+		pthread_join(w->thread, NULL);
+	}
+	fan_free(w->fan);
+	ino_free(w->ino);
+	emit_free(&w->emit);
+	gaps_free(&w->gaps);
+	mounts_free(&w->mounts);
+	linked_free(w->linked);
+	buf_free(&w->unmounted);
+	buf_free(&w->inbox.sensitive);
+	if (w->inbox.conf)
+		conf_unref(w->inbox.conf);
+	arena_free(&w->published.arena);
+	pthread_mutex_destroy(&w->published.lock);
+	pthread_cond_destroy(&w->inbox.done);
+	pthread_mutex_destroy(&w->inbox.lock);
+	if (w->mountinfo >= 0)
+		close(w->mountinfo);
+	if (w->wake >= 0)
+		close(w->wake);
+	free(w->weak_why);
+	conf_unref(w->conf);
+	free(w);
+}
+
+/* --- requests of other threads */
+
+int watch_reload(struct watch *w, const struct conf *conf)
+{
+	struct conf *old;
+	uint64_t before;
+
+	pthread_mutex_lock(&w->inbox.lock);
+	before = w->inbox.reloads;
+	old = w->inbox.conf;
+	w->inbox.conf = conf_ref((struct conf *)(uintptr_t)conf);
+	wake(w);
+	while (w->inbox.reloads == before)
+		pthread_cond_wait(&w->inbox.done, &w->inbox.lock);
+	pthread_mutex_unlock(&w->inbox.lock);
+	if (old)
+		conf_unref(old);
+	return 0;
+}
+
+void watch_mark_sensitive(struct watch *w, const char *path)
+{
+	pthread_mutex_lock(&w->inbox.lock);
+	/* Full means that the sensor is far behind; it marks what it sees created by itself anyway. */
+	if (w->inbox.sensitive.len < MIB)
+		buf_add(&w->inbox.sensitive, path, strlen(path) + 1);
+	pthread_mutex_unlock(&w->inbox.lock);
+	wake(w);
+}
+
+void watch_add_linked(struct watch *w, const char *path)
+{
+	_Alignas(struct file_handle) uint8_t key[DECODE_KEY_MAX];
+	struct file_handle *handle = (struct file_handle *)(key + DECODE_FSID_LEN);
+	struct statfs st;
+	int mount_id;
+
+	if (!w->fan)
+		return;
+	handle->handle_bytes = DECODE_HANDLE_MAX;
+	if (name_to_handle_at(AT_FDCWD, path, handle, &mount_id, 0) < 0 || statfs(path, &st) < 0)
+		return;
+	memcpy(key, &st.f_fsid, DECODE_FSID_LEN);
+	if (linked_add(w->linked, key, DECODE_FSID_LEN + 8 + handle->handle_bytes, path) == -ENOSPC &&
+	    !atomic_exchange(&w->linked_full, true))
+		w->o.gap(&(struct watch_gap){ GAP_LIMIT, path, "too many guarded files with several links", 0,
+					      WATCH_KEY_LINKED, false },
+			 w->o.data);
+}
+
+/* --- for status */
+
+const char *watch_sensor(const struct watch *w)
+{
+	return w->fan ? "fanotify" : "inotify";
+}
+
+void watch_get_stats(struct watch *w, struct watch_stats *ret)
+{
+	*ret = (struct watch_stats){
+		.events = atomic_load(&w->events),
+		.kept = atomic_load(&w->emit.kept),
+		.dropped = atomic_load(&w->dropped),
+		.merged = atomic_load(&w->emit.merged),
+		.stale = atomic_load(&w->stale),
+		.overflows = atomic_load(&w->emit.overflows),
+		.marks = atomic_load(&w->marks),
+		.wanted = atomic_load(&w->wanted),
+		.watches = atomic_load(&w->watches),
+		.linked = linked_count(w->linked),
+		.handle_hits = atomic_load(&w->handle_hits),
+		.handle_misses = atomic_load(&w->handle_misses),
+		.depth = queue_depth(w->o.out),
+	};
+}
+
+int watch_each_mark(struct watch *w, int (*fn)(const struct watch_mark *m, void *data), void *data)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&w->published.lock);
+	for (size_t i = 0; i < w->published.n && !r; i++)
+		r = fn(&w->published.marks[i], data);
+	pthread_mutex_unlock(&w->published.lock);
+	return r;
+}
