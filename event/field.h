@@ -163,7 +163,7 @@ struct field_ref {
 struct field_view {
 	const struct event *event;
 	enum face face;
-	uint64_t number; /* evt.num: counts events */
+	uint64_t number;					     /* evt.num: counts events */
 	void (*fetch)(struct field_view *v, enum field_group group); /* NULL: nothing can be read */
 	void *fetch_data;
 	struct field_extra extra;

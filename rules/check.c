@@ -10,7 +10,7 @@
 #include "lib/text.h"
 #include "rules/compile.h"
 
-static const char *const type_names[FIELD_TYPE_COUNT] = { "a text",    "a number",  "true or false", "flags",
+static const char *const type_names[FIELD_TYPE_COUNT] = { "a text",	"a number",  "true or false", "flags",
 							  "an address", "a network", "bytes" };
 
 /* Operators by type: which kinds, and which single ones. */
@@ -24,8 +24,8 @@ static const char *const type_names[FIELD_TYPE_COUNT] = { "a text",    "a number
 static const uint32_t type_ops[FIELD_TYPE_COUNT] = {
 	[FIELD_STRING] = TEXTS,
 	[FIELD_FLAGS] = TEXTS,
-	[FIELD_BYTES] = EQUALS | OP_BIT(OP_CONTAINS) | OP_BIT(OP_BCONTAINS) | OP_BIT(OP_STARTSWITH) |
-			OP_BIT(OP_BSTARTSWITH),
+	[FIELD_BYTES] =
+		EQUALS | OP_BIT(OP_CONTAINS) | OP_BIT(OP_BCONTAINS) | OP_BIT(OP_STARTSWITH) | OP_BIT(OP_BSTARTSWITH),
 	[FIELD_NUMBER] = EQUALS | LISTS | OP_BIT(OP_LT) | OP_BIT(OP_LE) | OP_BIT(OP_GT) | OP_BIT(OP_GE),
 	[FIELD_BOOL] = EQUALS | LISTS,
 	[FIELD_IP] = EQUALS | LISTS,
@@ -153,8 +153,8 @@ static int say_list(const struct list_def *l, const char *text)
 {
 	char shown[SHOWN_MAX];
 
-	file_say(l->place.file, SEVERITY_ERROR, l->place.node, "list '%s' %s", source_show(shown, l->name, strlen(l->name)),
-		 text);
+	file_say(l->place.file, SEVERITY_ERROR, l->place.node, "list '%s' %s",
+		 source_show(shown, l->name, strlen(l->name)), text);
 	return -EINVAL;
 }
 
@@ -283,7 +283,10 @@ static int read_net(const struct checking *k, const struct literal *l, struct co
 
 static int hex_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 static int read_hex(const struct checking *k, const struct literal *l, struct constant *ret)

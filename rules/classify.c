@@ -53,7 +53,8 @@ static bool has_stand_in(enum sensor missing, sensor_mask sensors)
 	return missing == SENSOR_EXEC_BPF && sensors & SENSOR_BIT(SENSOR_EXEC);
 }
 
-static enum quality by_needs(struct classify *k, const char *name, enum quality best, sensor_mask needs, const char *why)
+static enum quality by_needs(struct classify *k, const char *name, enum quality best, sensor_mask needs,
+			     const char *why)
 {
 	enum sensor missing = first_missing(needs, k->sensors);
 

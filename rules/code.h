@@ -11,9 +11,9 @@
 #include "rules/regex.h"
 #include "rules/rules.h"
 
-#define REFS_MAX	 1024
-#define RULE_CHECKS_MAX	 20000 /* of one rule, macros expanded */
-#define NO_REF		 UINT32_MAX
+#define REFS_MAX	1024
+#define RULE_CHECKS_MAX 20000 /* of one rule, macros expanded */
+#define NO_REF		UINT32_MAX
 
 /* A field, its argument, what is done to its value: each distinct one once in a rule set. */
 struct ref {
@@ -43,7 +43,7 @@ struct predicate {
 	/* Constants by hash, open addressing, numbers from 1; NULL when there are few. */
 	const uint32_t *table;
 	uint32_t mask;
-	bool never;  /* cannot be true */
+	bool never;   /* cannot be true */
 	bool dynamic; /* a constant is another field */
 	unsigned cost;
 	const struct expr *expr;
@@ -73,7 +73,7 @@ struct program {
 struct output_part {
 	const char *text; /* before the field */
 	uint32_t len;
-	uint32_t ref; /* NO_REF at the end */
+	uint32_t ref;	  /* NO_REF at the end */
 	const char *name; /* as written: key of output_fields */
 };
 

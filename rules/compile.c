@@ -62,7 +62,7 @@ static struct tree *build_check(struct build *b, struct expr *e, bool negate)
 static struct tree *build_children(struct build *b, struct expr *e, bool negate)
 {
 	bool and = (e->kind == EXPR_AND) != negate, ok = true;
-	struct tree *t = new_tree(b->c, and ? TREE_AND : TREE_OR), **tail = t ? &t->children : NULL;
+	struct tree *t = new_tree(b->c, and? TREE_AND : TREE_OR), **tail = t ? &t->children : NULL;
 
 	for (struct expr *i = e->children; t && i; i = i->next) {
 		struct tree *child = build(b, i, negate);
@@ -256,8 +256,8 @@ static struct tree *fold(struct fold *f, const struct tree *t)
 		return fold_children(f, t);
 	if (t->kind == TREE_LEAF && decided(f, t->predicate)) {
 		f->state.generation++;
-		return new_tree(f->c, predicate_test(&f->state, f->view, t->predicate) != t->negate ? TREE_TRUE
-												   : TREE_FALSE);
+		return new_tree(f->c,
+				predicate_test(&f->state, f->view, t->predicate) != t->negate ? TREE_TRUE : TREE_FALSE);
 	}
 	ret = new_tree(f->c, t->kind);
 	if (ret) {

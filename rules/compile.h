@@ -10,13 +10,13 @@
 #define TREE_TOTAL_MAX 2000000 /* checks of all rules together, macros expanded */
 
 struct compiler {
-	struct arena *a;	/* the rule set's */
+	struct arena *a; /* the rule set's */
 	struct definitions *d;
-	struct ref *refs;	/* malloc; becomes the rule set's */
+	struct ref *refs; /* malloc; becomes the rule set's */
 	uint32_t n_refs;
-	struct arena scratch;	/* trees of the rule at hand */
-	size_t checks, total;	/* of the rule; of all */
-	int error;		/* -ENOMEM */
+	struct arena scratch; /* trees of the rule at hand */
+	size_t checks, total; /* of the rule; of all */
+	int error;	      /* -ENOMEM */
 };
 
 /* Looks up the field, says what is wrong. The index, or NO_REF. missing: set when the field is unknown. */

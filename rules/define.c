@@ -44,7 +44,9 @@ const struct node *map_text(struct rules_file *f, const struct node *map, const 
 
 int map_bool(struct rules_file *f, const struct node *map, const char *key, bool *ret)
 {
-	static const char *const words[] = { "false", "true", "False", "True", "FALSE", "TRUE", "no", "yes", "off", "on" };
+	static const char *const words[] = {
+		"false", "true", "False", "True", "FALSE", "TRUE", "no", "yes", "off", "on"
+	};
 	const struct node *n = map_get(map, key);
 
 	if (!n)
@@ -120,8 +122,8 @@ static enum action action_of(struct rules_file *f, const struct node *map, const
 		return ACTION_ERROR;
 	}
 	if (append) {
-		file_say(f, SEVERITY_WARNING, map_get(map, "append"), "'append' is deprecated: use override: {%s: append}",
-			 key);
+		file_say(f, SEVERITY_WARNING, map_get(map, "append"),
+			 "'append' is deprecated: use override: {%s: append}", key);
 		action = ACTION_APPEND;
 	}
 	if (override)
@@ -335,7 +337,8 @@ static const struct {
 static int define_item(struct definitions *d, struct rules_file *f, const struct node *n)
 {
 	if (n->kind != NODE_MAPPING) {
-		file_say(f, SEVERITY_ERROR, n, "want a mapping with 'rule', 'macro' or 'list', not %s", node_kind_text(n));
+		file_say(f, SEVERITY_ERROR, n, "want a mapping with 'rule', 'macro' or 'list', not %s",
+			 node_kind_text(n));
 		return 0;
 	}
 	d->counter++;

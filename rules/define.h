@@ -10,8 +10,8 @@
 #include "rules/expr.h"
 #include "rules/rules.h"
 
-#define LIST_ITEMS_MAX	100000 /* of one list, with the lists in it */
-#define DEFINE_DEPTH_MAX 100   /* lists in lists, macros in macros */
+#define LIST_ITEMS_MAX	 100000 /* of one list, with the lists in it */
+#define DEFINE_DEPTH_MAX 100	/* lists in lists, macros in macros */
 
 struct place {
 	struct rules_file *file;

@@ -6,7 +6,7 @@
 #include "lib/text.h"
 #include "rules/define.h"
 
-const char *const priority_names[PRIORITY_COUNT] = { "Emergency", "Alert",	"Critical",	 "Error",
+const char *const priority_names[PRIORITY_COUNT] = { "Emergency", "Alert",  "Critical",	     "Error",
 						     "Warning",	  "Notice", "Informational", "Debug" };
 
 int priority_by_name(const char *name, enum priority *ret)
@@ -351,7 +351,8 @@ static bool update_rule(struct update *u, const struct node *override, bool appe
 	} else if (override) {
 		override_all(u, override);
 	} else {
-		file_say(u->f, SEVERITY_WARNING, u->map, "rule and enabled alone are deprecated: use override: {enabled: replace}");
+		file_say(u->f, SEVERITY_WARNING, u->map,
+			 "rule and enabled alone are deprecated: use override: {enabled: replace}");
 		set_enabled(u, NULL);
 	}
 	return true;

@@ -12,7 +12,7 @@ struct exception {
 	struct compiler *c;
 	struct rule_def *rule;
 	const struct exception_def *def;
-	bool tuple; /* fields is a list */
+	bool tuple;			/* fields is a list */
 	struct expr checks[FIELDS_MAX]; /* without values */
 	size_t n;
 	struct expr **tail; /* of the tuples */
@@ -22,7 +22,8 @@ static int say(struct exception *x, struct rules_file *f, const struct node *n, 
 {
 	char shown[SHOWN_MAX];
 
-	file_say(f, SEVERITY_ERROR, n, "exception '%s': %s", source_show(shown, x->def->name, strlen(x->def->name)), text);
+	file_say(f, SEVERITY_ERROR, n, "exception '%s': %s", source_show(shown, x->def->name, strlen(x->def->name)),
+		 text);
 	x->rule->bad = true;
 	return -EINVAL;
 }
@@ -130,7 +131,8 @@ static int fill_check(struct exception *x, struct rules_file *f, const struct no
 	bool list = op_table[e->check.op].kind == OP_LIST || e->check.modifier != MODIFIER_NONE;
 
 	e->check.list = list;
-	e->source = scalar_source(x, f, value->kind == NODE_SCALAR ? value : x->def->fields);
+	if (value->kind == NODE_SCALAR) /* else errors stand at the field */
+		e->source = scalar_source(x, f, value);
 	if (!e->source)
 		return -ENOMEM;
 	e->check.left.at = e->check.op_at = 0;
@@ -238,24 +240,24 @@ static int add_values(struct exception *x)
 struct expr *compile_exceptions(struct compiler *c, struct rule_def *rule, struct expr *condition)
 {
 	struct exception x = { .c = c, .rule = rule };
-	struct expr *or, *not, *and;
+	struct expr * or, *not, *and;
 
 	or = new_expr(&x, EXPR_OR, condition->source);
 	not = new_expr(&x, EXPR_NOT, condition->source);
 	and = new_expr(&x, EXPR_AND, condition->source);
-	if (!or || !not || !and)
+	if (! or || !not || !and)
 		return NULL;
-	x.tail = &or->children;
+	x.tail = & or->children;
 	for (const struct exception_def *def = rule->exceptions; def && !c->error; def = def->next) {
 		x.def = def;
 		x.n = 0;
 		if (read_fields(&x) == 0)
 			add_values(&x);
 	}
-	if (!or->children)
+	if (! or->children)
 		return condition;
-	not->children = or;
+	not ->children = or ;
 	and->children = condition;
-	condition->next = not;
+	condition->next = not ;
 	return and;
 }

@@ -17,7 +17,10 @@ static bool ends_word(char c)
 
 static int hex_digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
 }
 
 /* One escape at s (behind the backslash): bytes taken, 0 when it is none that is known. */
@@ -160,14 +163,18 @@ struct token lex_next(struct lexer *l, bool value)
 	mark = strchr(marks, text[l->at]);
 	if (mark) {
 		l->at++;
-		return (struct token){ .kind = kinds[mark - marks], .at = l->at - 1, .end = l->at, .s = mark, .len = 1 };
+		return (struct token){
+			.kind = kinds[mark - marks], .at = l->at - 1, .end = l->at, .s = mark, .len = 1
+		};
 	}
 	if (text[l->at] == '"' || text[l->at] == '\'')
 		return lex_string(l);
 	n = value && text[l->at] != '=' ? 0 : op_length(text + l->at);
 	if (n) {
 		l->at += n;
-		return (struct token){ .kind = TOKEN_OP, .at = l->at - n, .end = l->at, .s = text + l->at - n, .len = n };
+		return (struct token){
+			.kind = TOKEN_OP, .at = l->at - n, .end = l->at, .s = text + l->at - n, .len = n
+		};
 	}
 	return lex_word(l, value);
 }

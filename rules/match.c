@@ -20,7 +20,7 @@ static size_t glob_set(const char *p, const char *end, char c, bool fold, bool *
 	bool not = at < end && (*at == '!' || *at == '^'), in = false;
 	int want = fold_char(c, fold);
 
-	at += not;
+	at += not ;
 	for (const char *first = at; at < end && (*at != ']' || at == first); at++) {
 		int from = fold_char(*at, fold), to = from;
 
@@ -30,7 +30,7 @@ static size_t glob_set(const char *p, const char *end, char c, bool fold, bool *
 		}
 		in |= want >= from && want <= to;
 	}
-	*ret_in = in != not;
+	*ret_in = in != not ;
 	return at < end ? (size_t)(at + 1 - p) : 0;
 }
 

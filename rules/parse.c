@@ -306,7 +306,8 @@ static int unknown_operator(struct parser *p, const struct token *t)
 	memcpy(word, t->s, MIN(t->len, sizeof(word) - 1));
 	near = text_nearest(word, names, OP_COUNT);
 	source_say(p->lexer.source, t->at, SEVERITY_ERROR, "unknown operator '%s'%s%s%s",
-		   source_show(shown, t->s, t->len), near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+		   source_show(shown, t->s, t->len), near ? ": did you mean '" : "", near ? near : "",
+		   near ? "'?" : "");
 	return p->error = -EINVAL;
 }
 

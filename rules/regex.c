@@ -71,10 +71,10 @@ static int is_word(int c)
 	return isalnum(c) || c == '_';
 }
 
-static void set_class(uint8_t *set, int (*is)(int), bool not)
+static void set_class(uint8_t *set, int (*is)(int), bool not )
 {
 	for (int c = 0; c < 256; c++) {
-		if (!is(c) == not)
+		if (!is(c) == not )
 			set_add(set, (unsigned)c);
 	}
 }
@@ -109,8 +109,8 @@ static bool named_class(struct builder *b, uint8_t *set)
 	static const struct {
 		const char *name;
 		int (*is)(int);
-	} rows[] = { { "[:alpha:]", isalpha }, { "[:digit:]", isdigit }, { "[:alnum:]", isalnum },
-		     { "[:space:]", isspace }, { "[:upper:]", isupper }, { "[:lower:]", islower },
+	} rows[] = { { "[:alpha:]", isalpha }, { "[:digit:]", isdigit },   { "[:alnum:]", isalnum },
+		     { "[:space:]", isspace }, { "[:upper:]", isupper },   { "[:lower:]", islower },
 		     { "[:punct:]", ispunct }, { "[:xdigit:]", isxdigit }, { "[:print:]", isprint } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -129,7 +129,7 @@ static void bracket(struct builder *b, uint8_t *set)
 {
 	bool not = b->p < b->end && *b->p == '^', first = true;
 
-	b->p += not;
+	b->p += not ;
 	for (; b->p < b->end && (*b->p != ']' || first); first = false) {
 		unsigned from, to;
 

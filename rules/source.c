@@ -51,7 +51,14 @@ static void place_next(struct place *at)
 static struct place place_of(const struct rules_file *f, const struct node *n, size_t offset)
 {
 	struct place at = { f->text, f->text + f->len, 1, 1 };
-	size_t skip = 0;
+	size_t skip = 0, left = strlen(n->text);
+	bool behind;
+
+	while (left && isspace((unsigned char)n->text[left - 1]))
+		left--;
+	behind = left && offset >= left; /* the end is behind the last character */
+	if (behind)
+		offset = left - 1;
 
 	while (at.p < at.end && (at.line < n->line || (at.line == n->line && at.column < n->column)))
 		place_next(&at);
@@ -69,6 +76,7 @@ static struct place place_of(const struct rules_file *f, const struct node *n, s
 		if (!skip--)
 			break;
 	}
+	at.column += behind;
 	return at;
 }
 
