@@ -16,8 +16,8 @@ struct daemon_options {
 	uint64_t seconds;      /* end after; 0: never */
 	bool json;	       /* output format on stdout */
 	bool colour;
-	bool quiet;	       /* nothing on stdout */
-	const char *control;   /* socket path; NULL: conf->control */
+	bool quiet;	     /* nothing on stdout */
+	const char *control; /* socket path; NULL: conf->control */
 };
 
 /* sysexits value. Messages through log.h. */

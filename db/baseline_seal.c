@@ -225,9 +225,8 @@ static int bad(struct buf *err, const char *name, const char *what)
 	return -EBADMSG;
 }
 
-/* The row's own tree digest and signature, in *ret_tree and *ret_signature. */
-static int read_seal(struct db *d, int64_t id, struct arena *a, struct baseline_info *info, uint8_t tree[DB_HASH_SIZE],
-		     uint8_t signature[SIGN_SIZE])
+int baseline_seal_read(struct db *d, int64_t id, struct arena *a, struct baseline_info *info,
+		       uint8_t tree[DB_HASH_SIZE], uint8_t signature[SIGN_SIZE])
 {
 	sqlite3_stmt *st;
 	int r = db_stmt(d, STMT_BASELINE_BY_ID, &st);
@@ -255,7 +254,7 @@ int baseline_check_signature(struct db *d, int64_t id, const struct sign_key *pu
 	_cleanup_buf_ struct buf message = BUF_INIT;
 	uint8_t tree[DB_HASH_SIZE], now[DB_HASH_SIZE], signature[SIGN_SIZE];
 	struct baseline_info info;
-	int r = read_seal(d, id, &a, &info, tree, signature);
+	int r = baseline_seal_read(d, id, &a, &info, tree, signature);
 
 	if (r == -EMEDIUMTYPE)
 		return bad(err, "", "its row was changed");

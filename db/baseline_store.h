@@ -72,8 +72,19 @@ int tree_hash_leaf(struct digest *tree, struct buf *scratch, const void *path, s
 void baseline_message(struct buf *b, const struct baseline_info *info, const uint8_t tree[DB_HASH_SIZE]);
 /* Signs in the open transaction with what is in the tables and the counts in info. */
 int baseline_sign(struct db *d, struct baseline_info *info, const struct sign_key *key);
+/*
+ * An exported baseline: a first line, then blocks (u8 tag, u32 length, bytes): H the signed head, K the public key, S
+ * the signature, L one for each leaf in order, C one for each chunk in the same order, E the end.
+ */
+#define EXPORT_MAGIC	 "holdfast-export 1\n"
+#define EXPORT_BLOCK_MAX (64 * MIB)
+int export_error(struct buf *err, int r, const char *text);
+
 /* Names are shown everywhere: no controls, valid UTF-8, 1 to 200 bytes. */
 bool baseline_name_valid(const char *name);
+/* The row of a baseline with what is signed: -EMEDIUMTYPE when it cannot be one. */
+int baseline_seal_read(struct db *d, int64_t id, struct arena *a, struct baseline_info *info,
+		       uint8_t tree[DB_HASH_SIZE], uint8_t signature[SIGN_SIZE]);
 int baseline_info_read(sqlite3_stmt *st, struct arena *a, struct baseline_info *ret);
 /* History rows: what happened to a baseline, and the end of all its open deviations. */
 int baseline_note(struct db *d, const struct baseline_info *info, const char *what);

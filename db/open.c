@@ -330,15 +330,16 @@ static int set_up(struct db *d, enum db_mode mode, struct buf *err)
 static int fill_paths(struct db *d, const struct db_options *o)
 {
 	_cleanup_buf_ struct buf path = BUF_INIT;
-	_cleanup_buf_ struct buf head = BUF_INIT;
+	_cleanup_buf_ struct buf head = BUF_INIT, key = BUF_INIT;
 
 	/* Never a name that SQLite takes for something else (":memory:", ""). */
 	buf_printf(&path, "%s%s", o->path[0] == '/' ? "" : "./", o->path);
-	if (db_head_path(o, &head) < 0 || path.failed)
+	if (db_head_path(o, &head) < 0 || db_key_path(o, &key) < 0 || path.failed)
 		return -ENOMEM;
 	d->path = strdup(path.data);
 	d->head_path = strdup(head.data);
-	return d->path && d->head_path ? 0 : -ENOMEM;
+	d->key_path = strdup(key.data);
+	return d->path && d->head_path && d->key_path ? 0 : -ENOMEM;
 }
 
 int db_open(const struct db_options *o, enum db_mode mode, struct db **ret, struct buf *err)
@@ -384,7 +385,9 @@ void db_close(struct db *d)
 	digest_free(d->chain.leaves);
 	buf_free(&d->error);
 	buf_free(&d->scratch);
+	free(d->fresh);
 	free(d->path);
 	free(d->head_path);
+	free(d->key_path);
 	free(d);
 }

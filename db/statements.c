@@ -49,6 +49,8 @@ const char *const statement_sql[STMT_COUNT] = {
 		"SELECT d.path, c.seq, c.n, c.first, c.digest FROM dir d CROSS JOIN chunk c ON c.dir = d.id "
 		"WHERE d.baseline = ?1 ORDER BY d.path, c.seq",
 	[STMT_CHUNK_OF_DIR] = "SELECT " CHUNK_COLUMNS " FROM chunk WHERE dir = ?1 ORDER BY seq",
+	[STMT_CHUNK_BASE] = "SELECT base FROM chunk WHERE dir = ?1 AND seq = ?2",
+	[STMT_CHUNK_MOVE_DIR] = "UPDATE chunk SET dir = ?2 WHERE dir = ?1",
 	[STMT_CHUNK_REMOVE] = "DELETE FROM chunk WHERE dir = ?1 AND seq = ?2",
 	[STMT_FILE_ADD] =
 		"INSERT INTO file (id, name, tm, uid, gid, size, mtime, ctime, ino, nlink, digest, flags, xset, "

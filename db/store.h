@@ -45,7 +45,7 @@ struct db {
 	sqlite3 *h;
 	sqlite3_stmt *stmts[STMT_COUNT];
 	char *path;
-	char *head_path;
+	char *head_path, *key_path;
 	enum db_mode mode;
 	bool sync_full;
 	uint64_t busy_ms, busy_since; /* mono */

@@ -1,7 +1,8 @@
 /*
- * Live integrity: takes file events, lets each path settle, reads what is there now, compares it with the last known state
- * (baseline, or the newest open deviation) and emits semantic changes. One thread ("live") owns all state; hash workers read
- * files; nothing else decides what a change is. A rescan only names paths that may differ: they go through the same door.
+ * Live integrity: takes file events, lets each path settle, reads what is there now, compares it with the last known
+ * state (baseline, or the newest open deviation) and emits semantic changes. One thread ("live") owns all state; hash
+ * workers read files; nothing else decides what a change is. A rescan or the periodic recheck only names paths that may
+ * differ: they go through the same door.
  */
 #ifndef FIM_LIVE_H
 #define FIM_LIVE_H
@@ -15,40 +16,61 @@
 struct live;
 
 struct live_stats {
-	uint64_t events, evaluated, changes, transient, opens, rescans, dropped;
+	uint64_t events, evaluated, changes, transient, opens, rescans;
+	uint64_t dropped;	 /* paths the full table had no room for; their folders were rescanned */
+	uint64_t errors;	 /* looks that failed: the store, memory, I/O */
 	uint64_t latency_max_ns; /* from the event's reading to the emitted change, since the last call */
 	size_t pending, pending_max;
-	uint64_t guarded; /* entries in the baseline */
-	uint64_t unread;  /* of them without a digest though one is due */
-	bool reconciled;  /* the start's check is through */
+	size_t merging;		 /* opens and transients that wait to be told together */
+	size_t rescans_waiting;	 /* with the one that runs */
+	uint64_t guarded;	 /* entries in the baseline */
+	uint64_t unread;	 /* of them without a digest though one is due */
+	uint64_t rechecked;	 /* entries the periodic recheck has looked at */
+	uint64_t recheck_rounds; /* it has been through all of them so often */
+	int64_t baseline;	 /* its id */
 };
 
 struct live_options {
-	const struct conf *conf;
-	const struct db_options *db; /* live opens its own read connections */
-	int64_t baseline;	     /* the host baseline that is guarded */
-	const char *baseline_name;
-	struct queue *in; /* of struct fs_batch, from the sensor */
-	struct proc_table *procs;
-	/* Takes a reference of its own when it keeps e. Called on the live thread. */
+	const struct conf *conf;     /* its scope: what the sensor reports; reference taken */
+	const struct db_options *db; /* live opens its own read connections; strings outlive it */
+	const char *baseline;	     /* name of the host baseline that is guarded */
+	struct queue *in;	     /* of struct fs_batch, from the sensor. Closing it is not needed to stop. */
+	/* The callbacks run on the live thread. */
+	/* Takes a reference of its own when it keeps e. */
 	void (*emit)(struct event *e, void *data);
-	/* Guarded file with several links, sensitive path (re)appeared: told to the sensor (watch_add_linked, watch_mark_sensitive). */
+	/* True: emitting more now would lose events. Judging waits, paths stay in their bounded table. May be NULL. */
+	bool (*busy)(void *data);
+	/* Guarded file with several links, sensitive path that (re)appeared: for the sensor. Also called by live_start.
+	 * May be NULL. */
 	void (*noticed)(const char *path, bool linked, bool sensitive, void *data);
+	/* Something below path is not covered (closed, key and lost unused). Also called on a rescan's threads. May be
+	 * NULL. */
+	void (*gap)(const struct watch_gap *g, void *data);
+	/* A file with a canary's name: true when it is the daemon's own, which is not judged. May be NULL. */
+	bool (*canary)(const struct fs_event *e, void *data);
+	/* Somebody wrote to the device node of a watched file system. May be NULL. */
+	void (*device)(const struct fs_event *e, void *data);
+	/* The sensor asks for a rescan (FS_RESCAN): whoever takes it calls live_rescan. NULL: live does that itself. */
+	void (*lost)(const struct fs_event *e, void *data);
 	void *data;
 };
 
+/* Loads what the baseline knows and starts the threads. -ENOENT, -EBADMSG ... with text in err. */
 int live_start(const struct live_options *o, struct live **ret, struct buf *err);
-/* Judges what is pending, then ends. */
+/* Judges what is pending for at most half a second, then ends. What was not judged is found by the next start's
+ * reconciling. */
 void live_stop(struct live *l);
 /*
- * Looks at everything below path again (quick: metadata, reading where it may differ; full: all content). Any thread, returns at once. cause is put on changes
- * that have no author of their own. done (may be NULL) is called on the live thread when every difference has been judged: found
- * is the number of changes emitted.
+ * Looks at everything below path again (quick: metadata, reading where it may differ; full: all content). Any thread,
+ * returns at once. cause is put on changes that have no author of their own. done (may be NULL) is called on the live
+ * thread when every difference has been judged: found is the number of changes emitted; err is 0 or why the scan failed
+ * (-ECANCELED at stop).
  */
-void live_rescan(struct live *l, const char *path, bool full, const char *cause, void (*done)(uint64_t found, void *data),
-		 void *data);
+void live_rescan(struct live *l, const char *path, bool full, const char *cause,
+		 void (*done)(int err, uint64_t found, void *data), void *data);
 int live_reload(struct live *l, const struct conf *conf);
-/* The baseline was changed by accept: forget cached states of these paths (NULL: all). Any thread. */
+/* The baseline was changed by accept: forget cached states of this path (NULL: all, and look the baseline up again by
+ * name). Any thread. */
 void live_forget(struct live *l, const char *path);
 void live_get_stats(struct live *l, struct live_stats *ret);
 

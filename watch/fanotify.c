@@ -26,7 +26,6 @@
 #define FAN_READS   64 /* of FAN_BUFFER in one go: then mounts and requests have their turn */
 #define FAN_MASK                                                                                                       \
 	(FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ATTRIB | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_OPEN_EXEC | FAN_ONDIR)
-#define SENSITIVE_MARKS_MAX 65536
 
 /* From the best to what kernels before 5.17 have. */
 static const unsigned init_flags[] = {
@@ -42,9 +41,6 @@ static const struct {
 	{ FAN_CREATE, FS_CREATE },	{ FAN_DELETE, FS_DELETE }, { FAN_MOVED_FROM, FS_RENAME_FROM },
 	{ FAN_MOVED_TO, FS_RENAME_TO }, { FAN_ATTRIB, FS_ATTRIB }, { FAN_OPEN_EXEC, FS_EXEC },
 };
-
-#define NAME_OPS  (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO)
-#define WRITE_OPS (FS_MODIFY | FS_CLOSE_WRITE)
 
 static uint32_t ops_of(uint64_t mask)
 {
@@ -79,22 +75,17 @@ static void mark_opens(const char *path, bool is_dir, void *data)
 	struct fan *f = data;
 	uint64_t mask = FAN_OPEN | (is_dir ? FAN_EVENT_ON_CHILD : 0);
 
-	if (f->sensitive_marks >= SENSITIVE_MARKS_MAX)
-		return;
 	/* A failure is no news here: gone again, or on a file system whose own mark failed and was told. */
-	if (fanotify_mark(f->fd, FAN_MARK_ADD | FAN_MARK_DONT_FOLLOW, mask, AT_FDCWD, path) == 0)
-		f->sensitive_marks++;
+	fanotify_mark(f->fd, FAN_MARK_ADD | FAN_MARK_DONT_FOLLOW, mask, AT_FDCWD, path);
 }
 
 void fan_mark_sensitive(struct fan *f, const char *path)
 {
 	const struct conf *conf = f->w->conf;
-	int r;
 
 	if (conf->opens != CONF_OPENS_SENSITIVE)
 		return;
-	r = sensitive_each(conf, &f->w->mounts, path, mark_opens, f);
-	if (r < 0 || f->sensitive_marks >= SENSITIVE_MARKS_MAX)
+	if (sensitive_each(conf, &f->w->mounts, path, mark_opens, f) < 0)
 		gaps_hold(&f->w->gaps, GAP_LIMIT, "sensitive",
 			  "too many sensitive files and folders: opens of the rest are not seen", 0);
 }
@@ -106,7 +97,7 @@ static void name_came(struct fan *f, const struct place *place, const char *path
 		return;
 	if (is_dir)
 		fan_mark_sensitive(f, path);
-	else if (conf_is_sensitive(f->w->conf, path))
+	else if (!place->covered && conf_is_sensitive(f->w->conf, path))
 		mark_opens(path, false, f);
 }
 
@@ -126,24 +117,13 @@ static bool keeps_open(const struct fan *f, const struct place *place, const cha
 	}
 }
 
-struct named {
-	const struct place *place;
-	const char *name; /* NULL: the folder itself */
-	const char *path;
-	size_t len;
-	const char *path2;
-	uint32_t ops;
-	int32_t pid;
-	bool is_dir;
-};
-
 static void drop(struct fan *f)
 {
 	watch_count(&f->w->dropped, 1);
 }
 
 /* Scope decides what is left of the ops. */
-static uint32_t wanted_ops(struct fan *f, const struct named *n, enum scope_answer answer)
+static uint32_t wanted_ops(struct fan *f, const struct fan_name *n, enum scope_answer answer)
 {
 	uint32_t ops = answer == SCOPE_IN ? n->ops & ~(uint32_t)FS_OPEN : 0;
 
@@ -156,17 +136,20 @@ static uint32_t wanted_ops(struct fan *f, const struct named *n, enum scope_answ
 	return ops;
 }
 
-static void name_event(struct fan *f, const struct named *n)
+static void name_event(struct fan *f, const struct fan_name *n)
 {
 	enum scope_answer answer = place_answer(n->place, &f->w->conf->scope, n->name, n->path);
 	uint32_t ops = wanted_ops(f, n, answer);
 	struct emit_event ev = { ops, n->is_dir, n->pid, n->path, n->len, n->path2, NULL };
 
-	if (answer == SCOPE_ABOVE && (n->ops & NAME_OPS)) {
+	if (answer == SCOPE_ABOVE && (n->ops & FAN_NAME_OPS)) {
 		/* The way to something guarded changed under it. */
-		ev.ops = (n->ops & NAME_OPS) | FS_RESCAN;
+		ev.ops = (n->ops & FAN_NAME_OPS) | FS_RESCAN;
 		ev.text = "a folder above was made, removed or renamed";
 	}
+	/* Which inode got the name is for others to find out. */
+	if (n->link && answer != SCOPE_IN && !n->place->own)
+		ev.ops |= FS_LINK;
 	if (!ev.ops) {
 		drop(f);
 		return;
@@ -174,70 +157,10 @@ static void name_event(struct fan *f, const struct named *n)
 	emit_add(&f->w->emit, &ev);
 }
 
-/* --- device nodes */
-
-static bool is_our_device(struct fan *f, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0 || !S_ISBLK(st.st_mode))
-		return false;
-	for (const struct fan_fs *fs = f->filesystems; fs; fs = fs->next)
-		if (fs->marked && (fs->rdev[0] == st.st_rdev || fs->rdev[1] == st.st_rdev))
-			return true;
-	return false;
-}
-
-/* Everything writes to /dev/null: what is no block device of ours is remembered, until a node is made or renamed. */
-static void device_event(struct fan *f, const struct named *n)
-{
-	uint64_t hash = hash_bytes(1, n->path, n->len), *slot = &f->block_cache[hash % ARRAY_SIZE(f->block_cache)];
-	struct emit_event ev = { FS_DEVICE, false, n->pid, n->path, n->len, NULL, NULL };
-
-	if (n->ops & NAME_OPS)
-		memset(f->block_cache, 0, sizeof(f->block_cache));
-	if (!(n->ops & WRITE_OPS) || *slot == hash)
-		return;
-	if (is_our_device(f, n->path))
-		emit_add(&f->w->emit, &ev);
-	else
-		*slot = hash;
-}
-
-/* --- hard links */
-
-static void collect_path(const char *path, void *data)
-{
-	buf_add(data, path, strlen(path) + 1);
-}
-
-/* The same inode has guarded names: what happens to its content or attributes happens to them. */
-static void linked_event(struct fan *f, const struct decode_event *ev, uint32_t ops, const char *path)
-{
-	struct buf *paths = &f->spare;
-
-	ops &= WRITE_OPS | FS_ATTRIB | FS_OPEN;
-	if (!ops || !ev->target.key || !linked_count(f->w->linked))
-		return;
-	buf_reset(paths);
-	linked_each(f->w->linked, ev->target.key, ev->target.len, collect_path, paths);
-	for (size_t at = 0; !paths->failed && at < paths->len; at += strlen(paths->data + at) + 1) {
-		const char *guarded = paths->data + at;
-		struct emit_event out = { ops, false, ev->pid, guarded, strlen(guarded), NULL, NULL };
-
-		if (path && streq(path, guarded))
-			continue;
-		if ((ops & FS_OPEN) && !(f->w->conf->opens == CONF_OPENS_ALL || conf_is_sensitive(f->w->conf, guarded)))
-			out.ops &= ~(uint32_t)FS_OPEN;
-		if (out.ops)
-			emit_add(&f->w->emit, &out);
-	}
-}
-
 /* --- events */
 
 /* Ops that are about the name go to it; the path is left in f->path. */
-static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, uint32_t ops)
+static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, uint32_t ops, bool link)
 {
 	struct handles_dir *d = resolve_dir(f, fs, &ev->dir);
 	bool is_dir = ev->mask & FAN_ONDIR;
@@ -248,11 +171,11 @@ static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_even
 		return;
 	}
 	for (uint32_t i = d->n_places; i-- > 0;) {
-		struct named n = { &d->places[i], ev->name, NULL, 0, NULL, ops, ev->pid, is_dir };
+		struct fan_name n = { &d->places[i], ev->name, NULL, 0, NULL, ops, ev->pid, is_dir, link };
 
 		/* Out of scope for all its entries, as most events are: no path is made. */
 		if (n.place->self == SCOPE_OUT && !n.place->sensitive && !(ops & FS_EXEC) && !f->opens && !fs->is_dev &&
-		    !is_canary(ev->name) && !(is_dir && (ops & FS_CREATE)) && !linked_count(f->w->linked)) {
+		    !is_canary(ev->name) && !(is_dir && (ops & FS_CREATE)) && !link) {
 			drop(f);
 			continue;
 		}
@@ -267,7 +190,7 @@ static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_even
 			name_came(f, n.place, n.path, is_dir);
 		name_event(f, &n);
 		if (fs->is_dev)
-			device_event(f, &n);
+			side_device(f, &n);
 	}
 	/* f->path is that of the first place now. */
 	if ((ops & FS_EXEC) && f->w->o.procs && ev->name)
@@ -303,7 +226,7 @@ static void rename_half(struct fan *f, struct fan_fs *fs, const struct decode_ev
 	struct buf *mine = to ? new : old;
 	const char *name = to ? ev->new_name : ev->name;
 	struct handles_dir *d = rename_side(f, fs, to ? &ev->new_dir : &ev->dir, name, mine);
-	struct named n = { .name = name, .pid = ev->pid, .is_dir = ev->mask & FAN_ONDIR };
+	struct fan_name n = { .name = name, .pid = ev->pid, .is_dir = ev->mask & FAN_ONDIR };
 
 	if (!d) {
 		drop(f);
@@ -320,7 +243,7 @@ static void rename_half(struct fan *f, struct fan_fs *fs, const struct decode_ev
 			name_came(f, n.place, n.path, n.is_dir);
 		name_event(f, &n);
 		if (fs->is_dev)
-			device_event(f, &n);
+			side_device(f, &n);
 	}
 }
 
@@ -351,6 +274,7 @@ static bool is_own(struct fan *f, struct fan_fs *fs, const struct decode_event *
 static void fs_event_of(struct fan *f, struct fan_fs *fs, const struct decode_event *ev)
 {
 	uint32_t ops = ops_of(ev->mask);
+	bool link = side_is_link(f, ev);
 
 	if (is_own(f, fs, ev)) {
 		drop(f);
@@ -360,8 +284,8 @@ static void fs_event_of(struct fan *f, struct fan_fs *fs, const struct decode_ev
 	if (ev->mask & FAN_RENAME)
 		rename_event(f, fs, ev);
 	if (ops && ev->dir.key)
-		dir_event(f, fs, ev, ops);
-	linked_event(f, ev, ops, f->path.len ? f->path.data : NULL);
+		dir_event(f, fs, ev, ops, link);
+	side_linked(f, ev, ops, f->path.len ? f->path.data : NULL);
 	if ((ops & FS_DELETE) && ev->target.key && f->path.len)
 		linked_remove(f->w->linked, ev->target.key, ev->target.len, f->path.data);
 	if ((ev->mask & FAN_ONDIR) && (ops & (FS_RENAME_FROM | FS_RENAME_TO)))

@@ -36,36 +36,62 @@ static void fs_free(struct fan_fs *fs)
 	free(fs);
 }
 
-/* A configured or sensitive path lies in the mount, or a glob may find something in it. */
-static bool holds_path(const struct mount_table *t, const struct mount *m, const char *pattern)
-{
-	char prefix[PATH_MAX];
-	size_t len = place_literal_prefix(pattern);
+/* A configured or sensitive path, up to its first wildcard, and the mount it lies in. */
+struct need {
+	char *prefix;
+	const struct mount *holder;
+	bool is_glob;
+};
 
-	if (len >= sizeof(prefix))
-		return place_is_below(m->point, pattern);
-	memcpy(prefix, pattern, len);
-	prefix[len] = '\0';
-	if (!len)
-		snprintf(prefix, sizeof(prefix), "/");
-	return mounts_find(t, prefix) == m || place_is_below(prefix, m->point);
+static void need_free(struct need *needs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(needs[i].prefix);
+	free(needs);
 }
 
-static bool is_wanted(const struct watch *w, const struct mount *m)
+static bool need_add(struct need *need, const struct mount_table *t, const char *pattern)
 {
-	const struct scope *scope = &w->conf->scope;
+	size_t len = place_literal_prefix(pattern);
+
+	need->is_glob = pattern[len] != '\0';
+	need->prefix = len ? strndup(pattern, len) : strdup("/");
+	need->holder = need->prefix ? mounts_find(t, need->prefix) : NULL;
+	return need->prefix;
+}
+
+/* Looked up once for each round: hosts have thousands of mounts. */
+static int find_needs(const struct watch *w, struct need **ret, size_t *ret_n)
+{
+	const struct conf *conf = w->conf;
+	size_t n_sensitive = conf->opens == CONF_OPENS_SENSITIVE ? conf->n_sensitive : 0, n = 0;
+	struct need *needs = calloc(conf->scope.n_paths + n_sensitive + 1, sizeof(*needs));
+	bool good = needs;
+
+	for (size_t i = 0; good && i < conf->scope.n_paths; i++)
+		good = need_add(&needs[n++], &w->mounts, conf->scope.paths[i].path);
+	for (size_t i = 0; good && i < n_sensitive; i++)
+		good = need_add(&needs[n++], &w->mounts, conf->sensitive[i]);
+	if (!good) {
+		need_free(needs, n);
+		return -ENOMEM;
+	}
+	*ret = needs;
+	*ret_n = n;
+	return 0;
+}
+
+/* The mount holds a configured or sensitive path, is guarded as a whole, or a glob may find something in it. */
+static bool is_wanted(const struct watch *w, const struct mount *m, const struct need *needs, size_t n)
+{
 	attr_mask mask;
 
 	if (streq(m->fstype, "devtmpfs") && streq(m->point, "/dev"))
 		return true;
-	if (scope_match(scope, m->point, &mask) == SCOPE_IN)
+	if (scope_match(&w->conf->scope, m->point, &mask) == SCOPE_IN)
 		return true;
-	for (size_t i = 0; i < scope->n_paths; i++)
-		if (holds_path(&w->mounts, m, scope->paths[i].path) &&
-		    (scope->paths[i].is_glob || mounts_find(&w->mounts, scope->paths[i].path) == m))
-			return true;
-	for (size_t i = 0; i < w->conf->n_sensitive && w->conf->opens != CONF_OPENS_OFF; i++)
-		if (holds_path(&w->mounts, m, w->conf->sensitive[i]))
+	for (size_t i = 0; i < n; i++)
+		if (needs[i].holder == m || (needs[i].is_glob && place_is_below(needs[i].prefix, m->point)))
 			return true;
 	return false;
 }
@@ -293,18 +319,21 @@ static void count_marks(struct fan *f)
 	atomic_store(&f->w->wanted, wanted);
 }
 
-void fan_update(struct fan *f)
+static void want_mounts(struct fan *f)
 {
 	const struct mount_table *t = &f->w->mounts;
+	struct need *needs;
+	size_t n;
 
-	f->opens = f->w->conf->opens == CONF_OPENS_ALL ? OPEN_BITS : 0;
-	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next)
-		fs->seen = false;
+	if (find_needs(f->w, &needs, &n) < 0) {
+		gaps_hold(&f->w->gaps, GAP_MARK_FAILED, "/", "out of memory", 0);
+		return;
+	}
 	for (size_t i = 0; i < t->n; i++) {
 		const struct mount *m = &t->mounts[i];
 		const char *why;
 
-		if (mounts_find(t, m->point) != m || !is_wanted(f->w, m))
+		if (!is_wanted(f->w, m, needs, n) || mounts_find(t, m->point) != m)
 			continue;
 		why = mounts_why_skip(m);
 		if (why)
@@ -312,6 +341,15 @@ void fan_update(struct fan *f)
 		else
 			want(f, m);
 	}
+	need_free(needs, n);
+}
+
+void fan_update(struct fan *f)
+{
+	f->opens = f->w->conf->opens == CONF_OPENS_ALL ? OPEN_BITS : 0;
+	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next)
+		fs->seen = false;
+	want_mounts(f);
 	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next)
 		if (fs->seen)
 			mark_and_tell(f, fs);

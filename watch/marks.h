@@ -33,7 +33,7 @@ struct fan {
 	struct handles *handles;
 	struct buf path, path2, spare; /* scratch */
 	uint64_t block_cache[256];     /* hashes of names in /dev that are no block device of ours */
-	size_t sensitive_marks;
+	uint64_t links[256];	       /* hashes of inodes whose number of links changed, by whom */
 	uint8_t *buffer;
 };
 
@@ -55,5 +55,27 @@ void resolve_learn(struct fan *f, struct fan_fs *fs, const struct decode_fid *fi
 void resolve_done(struct fan *f);
 /* A descriptor on the file system through its mount point, checked to be that mount; negative errno. */
 int resolve_open_mount(const char *point, int mount_id);
+
+/* An event about one name of one folder. */
+struct fan_name {
+	const struct place *place;
+	const char *name; /* NULL: the folder itself */
+	const char *path;
+	size_t len;
+	const char *path2;
+	uint32_t ops;
+	int32_t pid;
+	bool is_dir;
+	bool link; /* the name was made by link(2) */
+};
+
+#define FAN_NAME_OPS (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO)
+
+/* n is about a name on a devtmpfs: told when it is a block device under a marked file system and was written to. */
+void side_device(struct fan *f, const struct fan_name *n);
+/* Guarded names of the same inode are told; path is the name that the event itself told (NULL: none). */
+void side_linked(struct fan *f, const struct decode_event *ev, uint32_t ops, const char *path);
+/* The event is a name made by link(2). To be asked for each event in the kernel's order. */
+bool side_is_link(struct fan *f, const struct decode_event *ev);
 
 #endif

@@ -56,6 +56,7 @@ void place_init(struct place *p, const struct conf *conf, const char *state_dir,
 	p->self = (uint8_t)scope_match(&conf->scope, path, &p->mask);
 	p->ask = p->self == SCOPE_ABOVE;
 	p->sensitive = conf->opens != CONF_OPENS_OFF && may_be_sensitive(conf, path, len);
+	p->covered = p->sensitive && conf_is_sensitive(conf, path);
 	p->own = state_dir && place_is_below(state_dir, path);
 }
 

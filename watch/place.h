@@ -17,6 +17,7 @@ struct place {
 	uint8_t self;	/* enum scope_answer of the folder itself */
 	bool ask;	/* not guarded, but something in it may be: each entry is to be asked for */
 	bool sensitive; /* an entry of it may be sensitive */
+	bool covered;	/* all entries are sensitive: the folder's own mark sees their opens */
 	bool own;	/* the daemon's own state folder, or in it */
 	attr_mask mask;
 };

@@ -12,32 +12,45 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "watch/marks.h"
 
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef OPEN_TREE_CLOEXEC
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+
 #define DELETED_SUFFIX " (deleted)"
 #define DEEP_MAX       4096 /* levels climbed for a path that is longer than the kernel can tell */
 
+/*
+ * Through a clone of the mount that nobody else sees: a descriptor on the mount itself would make an umount fail now
+ * and then. The clone ends with the last descriptor on it.
+ */
 int resolve_open_mount(const char *point, int mount_id)
 {
+	_cleanup_close_ int clone = -1;
 	struct statx stx;
-	_cleanup_close_ int fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	char proc[64];
+	int fd;
 
-	if (fd < 0 && errno == ENOTDIR) {
-		struct stat st;
-
-		/* A mount over a file. Only a regular one is opened: others may block or act. */
-		if (stat(point, &st) < 0 || !S_ISREG(st.st_mode))
-			return -ENOTDIR;
-		fd = open(point, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	}
-	if (fd < 0)
+	if (statx(AT_FDCWD, point, AT_NO_AUTOMOUNT, STATX_TYPE | STATX_MNT_ID, &stx) < 0)
 		return -errno;
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) == 0 && (stx.stx_mask & STATX_MNT_ID) &&
-	    stx.stx_mnt_id != (uint64_t)mount_id)
+	if ((stx.stx_mask & STATX_MNT_ID) && stx.stx_mnt_id != (uint64_t)mount_id)
 		return -ESTALE;
-	return TAKE_FD(fd);
+	/* A file may be mounted on: only a regular one is opened, others may block or act. */
+	if (!S_ISDIR(stx.stx_mode) && !S_ISREG(stx.stx_mode))
+		return -ENOTDIR;
+	clone = (int)syscall(SYS_open_tree, AT_FDCWD, point, AT_NO_AUTOMOUNT | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (clone < 0)
+		return -errno;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", clone);
+	fd = open(proc, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
 }
 
 static int mount_fd(struct fan_fs *fs)
@@ -127,7 +140,7 @@ static int read_deep_link(int fd, struct buf *ret)
 	return ret->failed || tail.failed || next.failed ? -ENOMEM : 0;
 }
 
-/* Path as seen through the mount; a removed folder (held open by somebody) under the path it had. */
+/* Path from the root of the mount; a removed folder (held open by somebody) under the path it had. */
 static int path_of(int fd, struct buf *ret)
 {
 	size_t suffix = strlen(DELETED_SUFFIX);
@@ -146,32 +159,26 @@ static int path_of(int fd, struct buf *ret)
 	return 0;
 }
 
-static bool is_same_object(int fd, const char *path)
+/* path, from the root of the mount that mount_fd is the top of, is the folder fd. */
+static bool is_same_object(int fd, int mount_fd, const char *path)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return fstat(fd, &a) == 0 && fstatat(mount_fd, path[1] ? path + 1 : ".", &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 /*
- * Makes the path relative to the root of the file system. A folder that lies outside of what the mount shows (a bind
- * mount, a subvolume) has its path told from that root already.
+ * Makes the path, told from the root of the mount, relative to the root of the file system. A folder that lies outside
+ * of what the mount shows (a bind mount, a subvolume) has its path told from that root already.
  */
 static void make_relative(const struct fan_fs *fs, int fd, struct buf *path, struct buf *ret)
 {
-	bool whole = streq(fs->root, "/");
-
 	buf_reset(ret);
-	if (place_is_below(fs->point, path->data) && (whole || is_same_object(fd, path->data))) {
-		size_t skip = streq(fs->point, "/") ? 0 : strlen(fs->point);
-
-		if (!whole)
-			buf_str(ret, fs->root);
-		if (!streq(path->data + skip, "/"))
-			buf_str(ret, path->data + skip);
-	} else if (path->len > 1) {
+	if (!streq(fs->root, "/") && is_same_object(fd, fs->fd, path->data))
+		buf_str(ret, fs->root);
+	if (path->len > 1)
 		buf_add(ret, path->data, path->len);
-	}
 	if (!ret->len)
 		buf_char(ret, '/');
 }

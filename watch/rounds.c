@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -90,12 +91,25 @@ static void round_all(struct watch *w)
 	publish(w);
 }
 
+/* A file mounted over a guarded file: its events carry the name it has in its own folder. */
+static void link_file_mount(struct watch *w, const struct mount *m)
+{
+	attr_mask mask;
+	struct stat st;
+
+	if (w->fan && scope_match(&w->conf->scope, m->point, &mask) == SCOPE_IN && !mounts_why_skip(m) &&
+	    lstat(m->point, &st) == 0 && S_ISREG(st.st_mode))
+		watch_add_linked(w, m->point);
+}
+
 void rounds_start(struct watch *w)
 {
 	emit_begin(&w->emit, clock_boot_ns());
 	round_all(w);
 	if (w->fan)
 		fan_mark_sensitive(w->fan, "/");
+	for (size_t i = 0; i < w->mounts.n; i++)
+		link_file_mount(w, &w->mounts.mounts[i]);
 	emit_flush(&w->emit);
 }
 
@@ -156,6 +170,7 @@ static void mounted(struct watch *w, const struct mount *m)
 
 	if (w->fan)
 		fan_mark_sensitive(w->fan, m->point);
+	link_file_mount(w, m);
 	if (!concerns(w, m))
 		return;
 	buf_printf(&text, "mount over %s (%s)", m->point, m->fstype);

@@ -26,6 +26,8 @@ enum fs_op {
 	FS_ATTRIB = 1 << 7,
 	FS_EXEC = 1 << 8,
 	FS_RESCAN = 1 << 9,  /* not an event: everything below path is to be looked at again (why in text) */
+	FS_LINK = 1 << 11,   /* path, outside of the scope, is a new name made by link(2): its inode may be that of a
+				guarded file */
 	FS_DEVICE = 1 << 10, /* path is the device node of a watched file system, and somebody wrote to it */
 };
 

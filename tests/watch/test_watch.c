@@ -237,6 +237,22 @@ static void test_linked(_unused_ void **state)
 	sensor_stop(&s);
 }
 
+/* Made while the sensor runs: it cannot know which inode that is, but tells that there is such a name. */
+static void test_link_outside(_unused_ void **state)
+{
+	struct sensor s;
+
+	sh("mkdir -p %s %s; echo x > %s", at("new/in"), at("new/out"), at("new/in/f"));
+	sensor_start(&s, "fanotify", 64, false, "paths: [%s]\n", at("new/in"));
+	sh("echo x > %s; ln %s %s; ln %s %s", at("new/out/fresh"), at("new/in/f"), at("new/out/g"), at("new/in/f"),
+	   at("new/in/h"));
+	expect(&s, at("new/out/g"), FS_LINK);
+	expect(&s, at("new/in/h"), FS_CREATE);
+	assert_int_equal(sensor_ops(&s, at("new/in/h"), -1) & FS_LINK, 0);
+	expect_none(&s, at("new/out/fresh"));
+	sensor_stop(&s);
+}
+
 /* --- opens */
 
 static void test_sensitive(_unused_ void **state)
@@ -322,6 +338,20 @@ static void test_mounts(_unused_ void **state)
 	sensor_stop(&s);
 }
 
+/* Nobody's umount fails because the sensor is just looking. */
+static void test_umount(_unused_ void **state)
+{
+	struct sensor s;
+
+	sh("mkdir -p %s", at("busy/m"));
+	sensor_start(&s, "fanotify", 4096, false, "paths: [%s]\n", at("busy"));
+	sh("cd %s && for i in $(seq 40); do mount -t tmpfs none m && mkdir -p m/a/b/c m/d/e && touch m/a/b/c/f m/d/e/f "
+	   "&& "
+	   "mv m/a m/z && touch m/z/b/g && umount m || exit 1; done",
+	   at("busy"));
+	sensor_stop(&s);
+}
+
 static void test_bind(_unused_ void **state)
 {
 	struct sensor s;
@@ -336,6 +366,9 @@ static void test_bind(_unused_ void **state)
 	expect(&s, at("bind/in/d/sub/f"), FS_CREATE | WRITTEN);
 	sh("mount --bind %s %s", at("bind/src/g"), at("bind/in/file"));
 	expect(&s, at("bind/in/file"), FS_RESCAN);
+	sensor_settle(&s);
+	sh("echo x > %s", at("bind/in/file"));
+	expect(&s, at("bind/in/file"), WRITTEN);
 	sensor_settle(&s);
 	sh("umount %s; umount %s", at("bind/in/file"), at("bind/in/d"));
 	expect(&s, at("bind/in/d"), FS_RESCAN);
@@ -560,9 +593,11 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_linked),
+		cmocka_unit_test(test_link_outside),
 		cmocka_unit_test(test_sensitive),
 		cmocka_unit_test(test_opens_all),
 		cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_umount),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_partial),
 		cmocka_unit_test(test_other_namespace),

@@ -1,0 +1,372 @@
+/*
+ * The monitor: its parts in the order in which they start, and the main thread's loop (signals, timers, control
+ * socket). Each part that started is stopped, in reverse order, whatever ends the run.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "daemon/monitor.h"
+#include "lib/clock.h"
+
+#define DAEMON_ARENAS  2 /* malloc arenas: threads are few and memory counts */
+#define DAEMON_TRIM_NS (60 * NSEC_PER_SEC)
+
+/* --- parts */
+
+static int start_output(struct monitor *m)
+{
+	const struct output_options o = { .fd = STDOUT_FILENO,
+					  .json = m->o->json,
+					  .colour = m->o->colour,
+					  .blocked = pipeline_output_blocked,
+					  .data = m };
+
+	if (m->o->quiet)
+		return 0;
+	return output_start(&o, &m->output) < 0 ? EX_OSERR : 0;
+}
+
+static void stop_output(struct monitor *m)
+{
+	if (m->output)
+		output_stop(m->output);
+	m->output = NULL;
+}
+
+static int start_gaps(struct monitor *m)
+{
+	return gapbook_new(pipeline_emit, m, &m->gaps) < 0 ? EX_OSERR : 0;
+}
+
+static void stop_gaps(struct monitor *m)
+{
+	gapbook_free(TAKE_PTR(m->gaps));
+}
+
+static int start_writer(struct monitor *m)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	int r = writer_start(&m->db, m->conf, pipeline_stored, m, &m->writer, &err);
+
+	if (r == 0)
+		return 0;
+	log_error("history cannot be written: %s", err.len ? err.data : strerror(-r));
+	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_IOERR;
+}
+
+static void stop_writer(struct monitor *m)
+{
+	writer_stop(TAKE_PTR(m->writer));
+}
+
+static int start_procs(struct monitor *m)
+{
+	return proc_table_new("/proc", m->conf->limits.processes, &m->procs) < 0 ? EX_OSERR : 0;
+}
+
+static void stop_procs(struct monitor *m)
+{
+	proc_table_free(TAKE_PTR(m->procs));
+}
+
+/* Without the connector /proc alone is asked: who is then unknown for short-lived processes, and that is a gap. */
+static int start_connector(struct monitor *m)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	int r = connector_start(m->procs, pipeline_proc_lost, m, &m->connector, &err);
+
+	if (r < 0) {
+		m->no_connector = strdup(err.len ? err.data : strerror(-r));
+		gapbook_note(m->gaps, GAP_WEAK_SENSOR, "proc connector",
+			     m->no_connector ? m->no_connector : "not available");
+	}
+	proc_table_scan(m->procs);
+	return 0;
+}
+
+static void stop_connector(struct monitor *m)
+{
+	if (m->connector)
+		connector_stop(m->connector);
+	m->connector = NULL;
+	free(TAKE_PTR(m->no_connector));
+}
+
+static int start_inbox(struct monitor *m)
+{
+	int r = guard_conf(m->conf, &m->scope, &m->guard);
+
+	if (r == 0)
+		r = queue_new(m->conf->limits.queue, &m->inbox);
+	return r < 0 ? EX_OSERR : 0;
+}
+
+static void stop_inbox(struct monitor *m)
+{
+	struct fs_batch *b;
+
+	queue_close(m->inbox);
+	while ((b = queue_pop(m->inbox)))
+		fs_batch_free(b);
+	queue_free(TAKE_PTR(m->inbox));
+	conf_unref(TAKE_PTR(m->guard));
+}
+
+static int start_watch(struct monitor *m)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	const struct watch_options o = {
+		.conf = m->guard,
+		.procs = m->procs,
+		.out = m->inbox,
+		.gap = pipeline_sensor_gap,
+		.data = m,
+		.state_dir = m->state_dir,
+	};
+	int r = watch_start(&o, m->o->sensor, &m->watch, &err);
+
+	if (r == 0)
+		return 0;
+	log_error("the files cannot be watched: %s", err.len ? err.data : strerror(-r));
+	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
+}
+
+static void stop_watch(struct monitor *m)
+{
+	watch_stop(TAKE_PTR(m->watch));
+}
+
+static int start_live(struct monitor *m)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	const struct live_options o = {
+		.conf = m->conf,
+		.db = &m->db,
+		.baseline = m->baseline,
+		.in = m->inbox,
+		.emit = pipeline_live,
+		.busy = pipeline_busy,
+		.noticed = pipeline_noticed,
+		.gap = pipeline_scan_gap,
+		.canary = pipeline_canary,
+		.device = pipeline_device,
+		.lost = pipeline_rescan,
+		.data = m,
+	};
+	int r = live_start(&o, &m->live, &err);
+
+	if (r < 0) {
+		log_error("%s", err.len ? err.data : strerror(-r));
+		return r == -ENOENT ? EX_NOINPUT : EX_IOERR;
+	}
+	pipeline_reconcile(m);
+	return 0;
+}
+
+static void stop_live(struct monitor *m)
+{
+	live_stop(TAKE_PTR(m->live));
+}
+
+static int start_canary(struct monitor *m)
+{
+	const struct canary_options o = {
+		.watch = m->watch,
+		.gaps = m->gaps,
+		.state_dir = m->state_dir,
+		.interval = m->conf->limits.canary,
+		.deadline = m->conf->limits.canary_deadline,
+	};
+
+	return o.interval && canary_start(&o, &m->canary) < 0 ? EX_OSERR : 0;
+}
+
+static void stop_canary(struct monitor *m)
+{
+	if (m->canary)
+		canary_stop(m->canary);
+	m->canary = NULL;
+}
+
+/* The monitor runs without it: nobody can ask, and that is said. */
+static int start_control(struct monitor *m)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	const char *path = m->o->control ? m->o->control : m->conf->control;
+	int r = path && *path ? control_listen(m->loop, path, requests_answer, m, &m->control, &err) : 0;
+
+	if (r < 0)
+		log_warn("%s; holdfast status will not find this monitor", err.len ? err.data : strerror(-r));
+	return 0;
+}
+
+static void stop_control(struct monitor *m)
+{
+	if (m->control)
+		control_close(m->control);
+	m->control = NULL;
+}
+
+/* Standard output and history before anything that tells; who before what; what before the check of what it missed. */
+static const struct part parts[] = {
+	{ "store", store_check, store_release },    { "output", start_output, stop_output },
+	{ "gaps", start_gaps, stop_gaps },	    { "writer", start_writer, stop_writer },
+	{ "processes", start_procs, stop_procs },   { "connector", start_connector, stop_connector },
+	{ "inbox", start_inbox, stop_inbox },	    { "watch", start_watch, stop_watch },
+	{ "live", start_live, stop_live },	    { "canary", start_canary, stop_canary },
+	{ "control", start_control, stop_control },
+};
+
+/* --- reload */
+
+static int reload_apply(struct monitor *m, struct conf *conf, struct buf *err)
+{
+	_cleanup_conf_ struct conf *guard = NULL;
+	int r = guard_conf(conf, &m->scope, &guard);
+
+	/* Marks first, so that nothing falls between the old scope and the new one. */
+	if (r == 0)
+		r = watch_reload(m->watch, guard);
+	if (r == 0)
+		r = live_reload(m->live, conf);
+	if (r < 0) {
+		buf_printf(err, "the new configuration could not be put in force: %s", strerror(-r));
+		return r;
+	}
+	conf_unref(m->guard);
+	m->guard = TAKE_PTR(guard);
+	return 0;
+}
+
+int monitor_reload(struct monitor *m, struct buf *err)
+{
+	_cleanup_conf_ struct conf *conf = NULL;
+	int r;
+
+	if (!m->o->conf_file) {
+		buf_str(err, "no configuration file was given");
+		return -EINVAL;
+	}
+	r = conf_load(m->o->conf_file, &conf, err);
+	if (r == 0)
+		r = reload_apply(m, conf, err);
+	if (r < 0)
+		return r;
+	if (m->canary && conf->limits.canary)
+		canary_set_interval(m->canary, conf->limits.canary, conf->limits.canary_deadline);
+	live_rescan(m->live, "/", false, "found after the configuration was read again", NULL, NULL);
+	log_info("configuration read again from %s", m->o->conf_file);
+	return 0;
+}
+
+/* --- the loop */
+
+static int on_end(struct loop_source *source, uint32_t events, void *data)
+{
+	struct monitor *m = data;
+
+	(void)source;
+	(void)events;
+	loop_stop(m->loop);
+	return 0;
+}
+
+static int on_hangup(struct loop_source *source, uint32_t events, void *data)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+
+	(void)source;
+	(void)events;
+	if (monitor_reload(data, &err) < 0)
+		log_error("configuration not read again, the old one stays in force:\n%s", err.len ? err.data : "");
+	return 0;
+}
+
+static int on_wake(struct loop_source *source, uint32_t events, void *data)
+{
+	struct monitor *m = data;
+
+	(void)source;
+	(void)events;
+	if (m->procs_lost) {
+		m->procs_lost = false;
+		pipeline_scan_procs(m);
+	}
+	if (m->reconciled)
+		malloc_trim(0);
+	return 0;
+}
+
+static int on_trim(struct loop_source *source, uint32_t events, void *data)
+{
+	(void)source;
+	(void)events;
+	(void)data;
+	malloc_trim(0);
+	return 0;
+}
+
+static int daemon_sources(struct monitor *m)
+{
+	struct loop_source *source;
+	int r = loop_add_signal(m->loop, SIGTERM, on_end, m, &source);
+
+	if (r == 0)
+		r = loop_add_signal(m->loop, SIGINT, on_end, m, &source);
+	if (r == 0)
+		r = loop_add_signal(m->loop, SIGHUP, on_hangup, m, &source);
+	if (r == 0)
+		r = loop_add_wake(m->loop, on_wake, m, &m->wake);
+	if (r == 0)
+		r = loop_add_timer(m->loop, DAEMON_TRIM_NS, DAEMON_TRIM_NS, on_trim, m, &m->trim);
+	if (r == 0 && m->o->seconds)
+		r = loop_add_timer(m->loop, m->o->seconds * NSEC_PER_SEC, 0, on_end, m, &m->end);
+	return r;
+}
+
+static int daemon_parts(struct monitor *m)
+{
+	size_t n = 0;
+	int status = 0, r;
+
+	while (n < ARRAY_SIZE(parts) && !status) {
+		status = parts[n].start(m);
+		n += !status;
+	}
+	if (!status) {
+		r = loop_run(m->loop);
+		if (r < 0) {
+			log_error("%s", strerror(-r));
+			status = EX_OSERR;
+		}
+	}
+	while (n > 0)
+		parts[--n].stop(m);
+	return status;
+}
+
+int daemon_run(const struct daemon_options *o)
+{
+	struct monitor m = { .o = o, .conf = conf_ref(o->conf), .lock = -1, .started = clock_real_ns() };
+	int status = EX_OSERR;
+
+	m.baseline = o->baseline ? o->baseline : "host";
+	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
+	signal(SIGPIPE, SIG_IGN);
+	/* Signals are blocked before any thread exists, so that all of them go to the loop. */
+	if (loop_new(&m.loop) == 0) {
+		if (daemon_sources(&m) == 0)
+			status = daemon_parts(&m);
+		loop_free(m.loop);
+	}
+	conf_unref(m.conf);
+	return status;
+}

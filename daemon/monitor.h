@@ -1,0 +1,106 @@
+/* What the files of daemon/ share: the monitor and its parts. Nothing outside daemon/ includes this. */
+#ifndef DAEMON_MONITOR_H
+#define DAEMON_MONITOR_H
+
+#include <stdatomic.h>
+
+#include "conf/conf.h"
+#include "daemon/canary.h"
+#include "daemon/control.h"
+#include "daemon/daemon.h"
+#include "daemon/gapbook.h"
+#include "daemon/output.h"
+#include "db/writer.h"
+#include "fim/live.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/queue.h"
+#include "proc/table.h"
+#include "watch/connector.h"
+#include "watch/watch.h"
+
+#define MONITOR_OLD_GAPS_MAX 10000
+
+struct monitor {
+	const struct daemon_options *o;
+	struct conf *conf;  /* as loaded */
+	struct conf *guard; /* conf, its scope widened to all that the baseline holds */
+	struct loop *loop;
+	struct loop_source *wake, *end, *trim;
+
+	struct db_options db;
+	char *state_dir;
+	const char *baseline; /* name */
+	struct arena scope_arena;
+	struct scope scope; /* the baseline's */
+	int lock;	    /* descriptor of the lock file */
+	uint64_t last_alive;
+	bool last_clean;
+	struct event **old_gaps; /* left open by an earlier run */
+	size_t n_old_gaps;
+
+	struct output *output;
+	struct gapbook *gaps;
+	struct writer *writer;
+	struct proc_table *procs;
+	struct connector *connector;
+	char *no_connector; /* why there is none */
+	struct queue *inbox;
+	struct watch *watch;
+	struct live *live;
+	struct canary *canary;
+	struct control *control;
+
+	uint64_t started;  /* real ns */
+	uint64_t down_key; /* gap of the time before, until the start's check is through */
+	atomic_bool reconciled, reconcile_failed;
+	_Atomic uint64_t reconcile_found;
+	atomic_bool procs_lost; /* the process table has to be read anew */
+	_Atomic uint64_t proc_lost;
+	_Atomic uint64_t store_dropped_told;
+};
+
+/* One row of the table of parts. start: 0 or a sysexits value, having said why. stop is called when start gave 0. */
+struct part {
+	const char *name;
+	int (*start)(struct monitor *m);
+	void (*stop)(struct monitor *m);
+};
+
+/* --- store.c: the lock, and what has to hold before anything is watched */
+int store_check(struct monitor *m);
+void store_release(struct monitor *m);
+
+/* --- guard.c */
+/* Configuration for the sensor: conf, or a copy whose scope holds all of the baseline's paths too. */
+int guard_conf(struct conf *conf, const struct scope *baseline, struct conf **ret);
+/* Configured paths that the baseline does not hold become gaps: nothing is known of what they were. */
+void guard_uncovered(const struct conf *conf, const struct scope *baseline, struct gapbook *gaps);
+
+/* --- pipeline.c: what parts tell each other */
+void pipeline_emit(struct event *e, void *data);   /* takes over e: gap book */
+void pipeline_live(struct event *e, void *data);   /* borrows e: live */
+void pipeline_stored(struct event *e, void *data); /* writer */
+bool pipeline_busy(void *data);
+void pipeline_noticed(const char *path, bool linked, bool sensitive, void *data);
+void pipeline_scan_gap(const struct watch_gap *g, void *data);
+bool pipeline_canary(const struct fs_event *e, void *data);
+void pipeline_device(const struct fs_event *e, void *data);
+void pipeline_rescan(const struct fs_event *e, void *data);
+void pipeline_sensor_gap(const struct watch_gap *g, void *data);
+void pipeline_proc_lost(uint64_t n, void *data);
+void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data);
+/* Scans the process table again; on the main thread. */
+void pipeline_scan_procs(struct monitor *m);
+/* The check after the start. */
+void pipeline_reconcile(struct monitor *m);
+
+/* --- status.c */
+json_t *status_answer(struct monitor *m);
+
+/* --- requests.c: what the control socket can be asked */
+json_t *requests_answer(const char *request, json_t *body, void *data);
+/* Reads the configuration again. 0, or -EINVAL with the errors in err; the old one stays. */
+int monitor_reload(struct monitor *m, struct buf *err);
+
+#endif

@@ -1,0 +1,72 @@
+/* What the control socket can be asked: the table of requests. Runs on the main thread. */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/monitor.h"
+
+static json_t *request_status(struct monitor *m, json_t *body)
+{
+	(void)body;
+	return status_answer(m);
+}
+
+static json_t *request_reload(struct monitor *m, json_t *body)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+
+	(void)body;
+	if (monitor_reload(m, &err) < 0)
+		return control_error("%s", err.len ? err.data : "the configuration could not be read");
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *request_rescan(struct monitor *m, json_t *body)
+{
+	const char *path = json_string_value(json_object_get(body, "path"));
+	bool full = json_is_true(json_object_get(body, "full"));
+
+	if (path && *path != '/')
+		return control_error("path is not absolute");
+	live_rescan(m->live, path ? path : "/", full, "found by a rescan that was asked for", NULL, NULL);
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *request_forget(struct monitor *m, json_t *body)
+{
+	const char *path = json_string_value(json_object_get(body, "path"));
+
+	live_forget(m->live, path);
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *request_flush(struct monitor *m, json_t *body)
+{
+	(void)body;
+	writer_flush(m->writer);
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *request_stop(struct monitor *m, json_t *body)
+{
+	(void)body;
+	log_info("stopped through the control socket");
+	loop_stop(m->loop);
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static const struct {
+	const char *name;
+	json_t *(*answer)(struct monitor *m, json_t *body);
+} requests[] = {
+	{ "status", request_status }, { "reload", request_reload }, { "rescan", request_rescan },
+	{ "forget", request_forget }, { "flush", request_flush },   { "stop", request_stop },
+};
+
+json_t *requests_answer(const char *request, json_t *body, void *data)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
+		if (streq(requests[i].name, request))
+			return requests[i].answer(data, body);
+	}
+	return control_error("unknown request");
+}

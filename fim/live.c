@@ -1,0 +1,465 @@
+/*
+ * The live thread: owns the table of pending paths, the last states and everything else of struct live; takes batches
+ * of the sensor and mail of other threads, and decides when a path is looked at. It reads no guarded file itself (hash
+ * workers do), never writes to the store, and never waits for another thread.
+ */
+#include "fim/live-internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/util.h"
+
+#define LIVE_STOP_NS   (500 * NSEC_PER_MSEC)
+#define LIVE_JOIN_NS   (200 * NSEC_PER_MSEC)
+#define LIVE_BUSY_NS   (10 * NSEC_PER_MSEC)
+#define LIVE_FILE_OPS  (FS_MODIFY | FS_CLOSE_WRITE | FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO | FS_ATTRIB)
+#define LIVE_APPEARING (FS_CREATE | FS_RENAME_TO)
+
+/* --- intake */
+
+static bool live_is_canary(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && strncmp(name + 1, WATCH_CANARY_PREFIX, strlen(WATCH_CANARY_PREFIX)) == 0;
+}
+
+static void live_event(struct live *l, const struct fs_event *event)
+{
+	struct fs_event e = *event;
+	attr_mask mask;
+
+	l->counters.events++;
+	if (e.ops & FS_RESCAN) {
+		if (l->o.lost)
+			l->o.lost(&e, l->o.data);
+		else
+			rescan_request(l, e.path, false, e.text ? e.text : "the sensor lost events", NULL);
+		return;
+	}
+	if (live_is_canary(e.path) && l->o.canary && l->o.canary(&e, l->o.data))
+		return;
+	if (e.ops & FS_DEVICE) {
+		if (l->o.device)
+			l->o.device(&e, l->o.data);
+		return;
+	}
+	if (e.ops & FS_OPEN && e.pid != l->self && l->conf->opens != CONF_OPENS_OFF &&
+	    (l->conf->opens == CONF_OPENS_ALL || conf_is_sensitive(l->conf, e.path)))
+		merge_open(l, &e);
+	e.ops &= LIVE_FILE_OPS;
+	if (!e.ops)
+		return;
+	if (e.ops & LIVE_APPEARING && l->o.noticed && conf_is_sensitive(l->conf, e.path))
+		l->o.noticed(e.path, false, true, l->o.data);
+	if (e.ops & FS_RENAME_TO && e.is_dir && e.path2)
+		evaluate_note_move(l, &e);
+	if (live_mask(l, e.path, &mask) && settle_event(&l->settle, &e) < 0)
+		live_overflow(l, e.path);
+}
+
+static void live_batch(struct live *l, struct fs_batch *b)
+{
+	for (uint32_t i = 0; i < b->n; i++)
+		live_event(l, &b->events[i]);
+	fs_batch_free(b);
+}
+
+static void live_candidate(struct live *l, const struct message *m)
+{
+	bool scan = m->thing != NULL;
+	struct pending *p;
+
+	/* The caller left room for it; only memory can be short. */
+	if (settle_candidate(&l->settle, m->path, NULL, clock_boot_ns(), &p) < 0) {
+		l->counters.errors++;
+		return;
+	}
+	if (!p->facts.cause)
+		p->facts.cause = scan && l->scan ? l->scan->cause : "periodic recheck";
+	if (!scan || p->facts.scan)
+		return;
+	p->facts.scan = true;
+	l->scan_outstanding++;
+	if (!p->facts.process && l->scan && l->scan->process)
+		p->facts.process = process_ref(l->scan->process);
+}
+
+static bool live_take_candidate(struct live *l)
+{
+	struct message *m;
+
+	if (l->settle.map.n >= l->settle.limit)
+		return false;
+	pthread_mutex_lock(&l->lock);
+	m = l->candidates.head;
+	if (m) {
+		l->candidates.head = m->next;
+		if (!m->next)
+			l->candidates.tail = &l->candidates.head;
+		if (l->n_candidates-- == LIVE_CANDIDATES)
+			pthread_cond_broadcast(&l->room);
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (!m)
+		return false;
+	live_candidate(l, m);
+	free(m);
+	return true;
+}
+
+static int live_load_scope(struct live *l)
+{
+	json_t *json = json_loads(states_baseline(l->states)->scope, 0, NULL);
+	struct arena arena = ARENA_INIT;
+	struct scope scope = { 0 };
+	int r = json ? scope_from_json(&arena, json, &scope) : -EBADMSG;
+
+	json_decref(json);
+	if (r < 0) {
+		arena_free(&arena);
+		return r;
+	}
+	arena_free(&l->scope_arena);
+	l->scope_arena = arena;
+	l->scope = scope;
+	l->read.algo = states_baseline(l->states)->algo;
+	l->counters.guarded = states_counts(l->states)->entries;
+	l->counters.unread = states_counts(l->states)->unread;
+	l->counters.baseline = states_baseline(l->states)->id;
+	return 0;
+}
+
+static void live_do_forget(struct live *l, const char *path)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	int r;
+
+	if (*path) {
+		states_forget(l->states, path);
+		return;
+	}
+	r = states_reload(l->states, &err);
+	if (r == 0)
+		r = live_load_scope(l);
+	if (r < 0)
+		log_error("the baseline could not be read again: %s", err.len ? err.data : strerror(-r));
+}
+
+static void live_do_reload(struct live *l, struct conf *conf)
+{
+	struct conf *old = l->conf;
+
+	pthread_mutex_lock(&l->lock);
+	l->conf = conf;
+	pthread_mutex_unlock(&l->lock);
+	conf_unref(old);
+	l->settle.limit = conf->limits.pending;
+	l->settle.settle = conf->limits.settle;
+	l->settle.settle_max = MAX(conf->limits.settle_max, conf->limits.settle);
+}
+
+static void live_message(struct live *l, struct message *m)
+{
+	switch (m->kind) {
+	case MESSAGE_RESULT:
+		l->in_flight--;
+		evaluate_finish(l, (struct job *)m);
+		return; /* freed with the job */
+	case MESSAGE_RESCAN:
+		rescan_add(l, m->thing);
+		break;
+	case MESSAGE_SCANNED:
+		rescan_scanned(l, (int)(intptr_t)m->thing);
+		break;
+	case MESSAGE_RELOAD:
+		live_do_reload(l, m->thing);
+		break;
+	case MESSAGE_FORGET:
+		live_do_forget(l, m->path);
+		break;
+	case MESSAGE_CANDIDATE:
+		break;
+	}
+	free(m);
+}
+
+static void live_read_mail(struct live *l)
+{
+	struct message *m, *next;
+
+	pthread_mutex_lock(&l->lock);
+	m = mail_take(&l->mail);
+	pthread_mutex_unlock(&l->lock);
+	for (; m; m = next) {
+		next = m->next;
+		live_message(l, m);
+	}
+	while (live_take_candidate(l))
+		;
+}
+
+/* --- the thread */
+
+/* Starts looks at what is due; UINT64_MAX for now: at everything. Returns when to come back. */
+static uint64_t live_dispatch(struct live *l, uint64_t now)
+{
+	struct pending *p;
+
+	if (l->o.busy && l->o.busy(l->o.data))
+		return clock_boot_ns() + LIVE_BUSY_NS;
+	while (l->in_flight < LIVE_JOBS_MAX && (p = settle_take(&l->settle, now)))
+		evaluate_start(l, p);
+	/* With all workers busy the next result wakes this thread. */
+	return l->in_flight < LIVE_JOBS_MAX ? settle_next(&l->settle) : UINT64_MAX;
+}
+
+static uint64_t live_deadline(uint64_t boot)
+{
+	uint64_t now = clock_boot_ns(), mono = clock_mono_ns();
+
+	if (boot == UINT64_MAX)
+		return mono + NSEC_PER_SEC;
+	return boot > now ? mono + MIN(boot - now, NSEC_PER_SEC) : mono;
+}
+
+/* One batch or the time `boot`, whichever is first. False: the inbox is closed. */
+static bool live_wait(struct live *l, uint64_t boot)
+{
+	int timed_out = 0;
+	struct fs_batch *b = queue_pop_until(l->o.in, live_deadline(boot), &timed_out);
+
+	if (b == &l->wake)
+		atomic_store(&l->woken, false);
+	else if (b)
+		live_batch(l, b);
+	return b || timed_out;
+}
+
+static void live_count(struct live *l)
+{
+	l->counters.pending = settle_count(&l->settle);
+	l->counters.merging = l->merged.n;
+	l->counters.pending_max = l->settle.high_water;
+	l->counters.rescans_waiting = l->n_rescans + (l->scan != NULL);
+}
+
+/* What is left is judged as it is now, as far as time allows. */
+static void live_finish(struct live *l)
+{
+	uint64_t deadline = clock_boot_ns() + LIVE_STOP_NS;
+
+	while (clock_boot_ns() < deadline) {
+		live_read_mail(l);
+		live_dispatch(l, UINT64_MAX);
+		if (!l->in_flight && !settle_count(&l->settle) && !queue_depth(l->o.in))
+			break;
+		if (!live_wait(l, clock_boot_ns() + LIVE_BUSY_NS))
+			usleep(1000); /* the inbox is closed: only results are to come */
+	}
+	merge_flush(l, 0, true);
+}
+
+static void *live_main(void *data)
+{
+	struct live *l = data;
+
+	pthread_setname_np(pthread_self(), "live");
+	while (!l->stopping) {
+		uint64_t next, merged;
+
+		live_read_mail(l);
+		rescan_step(l);
+		next = live_dispatch(l, clock_boot_ns());
+		merged = merge_flush(l, clock_boot_ns(), false);
+		live_count(l);
+		if (!live_wait(l, MIN(next, merged)))
+			usleep(1000); /* the inbox was closed: mail still comes */
+	}
+	live_finish(l);
+	return NULL;
+}
+
+/* --- workers */
+
+static int live_step(void *data, uint64_t bytes)
+{
+	const struct live *l = data;
+
+	(void)bytes;
+	return l->abort;
+}
+
+static void *live_worker(void *data)
+{
+	struct live *l = data;
+	_cleanup_close_ int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(file_reader_free_p) struct file_reader *reader = NULL;
+	struct job *j;
+	int r = file_reader_new(&l->read, &reader);
+
+	pthread_setname_np(pthread_self(), "hash");
+	while ((j = queue_pop(l->jobs))) {
+		if (r == 0 && rootfd >= 0)
+			evaluate_read(reader, rootfd, j);
+		else
+			j->error = r < 0 ? r : -EIO;
+		live_post(l, &j->message);
+	}
+	return NULL;
+}
+
+static int live_start_workers(struct live *l)
+{
+	unsigned n = l->conf->limits.hash_threads ? (unsigned)MIN(l->conf->limits.hash_threads, LIVE_WORKERS_MAX)
+						  : (unsigned)MIN(sysconf(_SC_NPROCESSORS_ONLN), LIVE_WORKERS_MAX);
+	int r = queue_new(LIVE_JOBS_MAX, &l->jobs);
+
+	for (unsigned i = 0; r == 0 && i < MAX(n, 1); i++) {
+		r = -pthread_create(&l->workers[i], NULL, live_worker, l);
+		l->n_workers += r == 0;
+	}
+	return r;
+}
+
+/* --- start and stop */
+
+static void live_linked(const char *path, void *data)
+{
+	struct live *l = data;
+
+	if (l->o.noticed)
+		l->o.noticed(path, true, false, l->o.data);
+}
+
+static void live_free(struct live *l)
+{
+	struct message *m, *next;
+
+	for (m = mail_take(&l->mail); m; m = next) {
+		next = m->next;
+		if (m->kind == MESSAGE_RESULT)
+			evaluate_free((struct job *)m);
+		else
+			free(m);
+	}
+	for (m = mail_take(&l->candidates); m; m = next) {
+		next = m->next;
+		free(m);
+	}
+	for (size_t i = 0; i < LIVE_MOVES_MAX; i++) {
+		free(l->moves[i].from);
+		free(l->moves[i].to);
+		if (l->moves[i].process)
+			process_unref(l->moves[i].process);
+	}
+	settle_free(&l->settle);
+	if (l->states)
+		states_close(l->states);
+	if (l->jobs)
+		queue_free(l->jobs);
+	pathmap_free(&l->merged);
+	arena_free(&l->scope_arena);
+	if (l->conf)
+		conf_unref(l->conf);
+	pthread_mutex_destroy(&l->lock);
+	pthread_cond_destroy(&l->room);
+	pthread_cond_destroy(&l->recheck_wake);
+	free(l);
+}
+
+bool live_join(pthread_t thread)
+{
+	uint64_t at = clock_real_ns() + LIVE_JOIN_NS;
+	struct timespec until = { (time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC) };
+
+	return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
+static void live_join_workers(struct live *l, bool *ret_stuck)
+{
+	if (l->jobs)
+		queue_close(l->jobs);
+	for (unsigned i = 0; i < l->n_workers; i++)
+		*ret_stuck |= !live_join(l->workers[i]);
+}
+
+static int live_init(struct live *l, const struct live_options *o, struct buf *err)
+{
+	int r;
+
+	l->o = *o;
+	l->conf = conf_ref((struct conf *)o->conf);
+	l->self = getpid();
+	l->mail.tail = &l->mail.head;
+	l->candidates.tail = &l->candidates.head;
+	l->merge_tail = &l->merge_first;
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->room, NULL);
+	pthread_cond_init(&l->recheck_wake, NULL);
+	r = settle_init(&l->settle, o->conf->limits.pending, o->conf->limits.settle, o->conf->limits.settle_max);
+	if (r == 0)
+		r = pathmap_init(&l->merged);
+	if (r == 0)
+		r = states_open(o->db, o->baseline, live_linked, l, &l->stopping, &l->states, err);
+	if (r < 0)
+		return r;
+	l->read = (struct read_options){ .hash_size = o->conf->limits.hash_size, .step = live_step, .step_data = l };
+	r = live_load_scope(l);
+	if (r < 0)
+		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);
+	return r;
+}
+
+int live_start(const struct live_options *o, struct live **ret, struct buf *err)
+{
+	struct live *l = calloc(1, sizeof(*l));
+	bool stuck = false;
+	int r = l ? live_init(l, o, err) : -ENOMEM;
+
+	if (r == 0)
+		r = live_start_workers(l);
+	if (r == 0)
+		r = -pthread_create(&l->thread, NULL, live_main, l);
+	if (r == 0) {
+		recheck_start(l);
+		*ret = l;
+		return 0;
+	}
+	if (!err->len)
+		buf_printf(err, "live integrity: %s", strerror(-r));
+	if (l) {
+		live_join_workers(l, &stuck);
+		live_free(l);
+	}
+	return r;
+}
+
+void live_stop(struct live *l)
+{
+	bool stuck = false;
+
+	pthread_mutex_lock(&l->lock);
+	l->stopping = 1;
+	l->progress.stop = 1;
+	pthread_cond_broadcast(&l->room);
+	pthread_cond_broadcast(&l->recheck_wake);
+	pthread_mutex_unlock(&l->lock);
+	live_wake(l);
+	recheck_stop(l);
+	pthread_join(l->thread, NULL);
+	l->abort = 1;
+	rescan_stop(l, &stuck);
+	live_join_workers(l, &stuck);
+	/* A read that hangs (a dead disk) cannot be interrupted: its thread ends with the process and keeps what it
+	 * uses. */
+	if (!stuck)
+		live_free(l);
+	else
+		log_warn("a read hangs; leaving it behind");
+}

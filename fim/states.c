@@ -1,0 +1,382 @@
+/*
+ * Last known states. Owns a read connection to the store, the prepared reader of the baseline, the set of known names
+ * and a bounded cache of states that were told a moment ago (the writer stores them later). Used by the live thread
+ * alone. It must not write to the store.
+ */
+#include "fim/states.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fim/pathmap.h"
+#include "lib/clock.h"
+#include "lib/util.h"
+
+#define STATES_CACHE_MAX   16384
+#define STATES_CACHE_BYTES (12 * MIB)
+
+struct cached {
+	struct path_node node;
+	struct cached *older, *newer;
+	size_t size;
+	bool exists;
+	uint32_t len;
+	uint8_t data[]; /* record_encode; behind it the path */
+};
+
+/* Open addressing over 64-bit hashes; 0 is never stored. A hash that is there by accident costs one question to the
+ * store. */
+struct known {
+	uint64_t *slots;
+	size_t size, n;
+};
+
+struct states {
+	struct db_options options;
+	char *name;
+	struct db *db;
+	struct baseline_reader *reader;
+	struct arena arena; /* of info */
+	struct baseline_info info;
+	struct states_counts counts;
+	struct known known;
+	struct pathmap cache;
+	struct cached *oldest, *newest;
+	size_t cache_bytes;
+	struct buf scratch;
+	const _Atomic int *stop;
+	void (*linked)(const char *path, void *data);
+	void *linked_data;
+};
+
+static bool known_has(const struct known *k, uint64_t hash)
+{
+	size_t mask = k->size - 1;
+
+	hash += !hash;
+	for (size_t i = hash & mask; k->size && k->slots[i]; i = (i + 1) & mask) {
+		if (k->slots[i] == hash)
+			return true;
+	}
+	return false;
+}
+
+static int known_reserve(struct known *k, size_t n)
+{
+	struct known bigger = { NULL, 1024, 0 };
+
+	if (k->size && n * 3 < k->size * 2)
+		return 0;
+	while (bigger.size * 2 <= n * 3)
+		bigger.size *= 2;
+	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < k->size; i++) {
+		size_t at = k->slots[i] & (bigger.size - 1);
+
+		if (!k->slots[i])
+			continue;
+		while (bigger.slots[at])
+			at = (at + 1) & (bigger.size - 1);
+		bigger.slots[at] = k->slots[i];
+		bigger.n++;
+	}
+	free(k->slots);
+	*k = bigger;
+	return 0;
+}
+
+static int known_add(struct known *k, uint64_t hash)
+{
+	size_t at;
+	int r;
+
+	hash += !hash;
+	if (known_has(k, hash))
+		return 0;
+	r = known_reserve(k, k->n + 1);
+	if (r < 0)
+		return r;
+	at = hash & (k->size - 1);
+	while (k->slots[at])
+		at = (at + 1) & (k->size - 1);
+	k->slots[at] = hash;
+	k->n++;
+	return 0;
+}
+
+/* --- cache */
+
+static void cache_unlink(struct states *s, struct cached *c)
+{
+	*(c->older ? &c->older->newer : &s->oldest) = c->newer;
+	*(c->newer ? &c->newer->older : &s->newest) = c->older;
+	s->cache_bytes -= c->size;
+	pathmap_remove(&s->cache, &c->node);
+	free(c);
+}
+
+static void cache_clear(struct states *s)
+{
+	while (s->oldest)
+		cache_unlink(s, s->oldest);
+}
+
+void states_set(struct states *s, const char *path, const struct side *now)
+{
+	struct cached *c = (struct cached *)pathmap_find(&s->cache, path);
+	size_t path_size = strlen(path) + 1, size;
+
+	if (c)
+		cache_unlink(s, c);
+	known_add(&s->known, pathmap_hash(&s->cache, path));
+	buf_reset(&s->scratch);
+	if (now->exists)
+		record_encode(&s->scratch, &now->rec);
+	size = sizeof(*c) + s->scratch.len + path_size;
+	while (s->oldest && (s->cache.n >= STATES_CACHE_MAX || s->cache_bytes + size > STATES_CACHE_BYTES))
+		cache_unlink(s, s->oldest);
+	c = s->scratch.failed ? NULL : malloc(size);
+	if (!c)
+		return;
+	*c = (struct cached){
+		.exists = now->exists, .len = (uint32_t)s->scratch.len, .size = size, .older = s->newest
+	};
+	if (s->scratch.len)
+		memcpy(c->data, s->scratch.data, s->scratch.len);
+	memcpy(c->data + c->len, path, path_size);
+	c->node.path = (const char *)c->data + c->len;
+	pathmap_add(&s->cache, &c->node);
+	*(s->newest ? &s->newest->newer : &s->oldest) = c;
+	s->newest = c;
+	s->cache_bytes += size;
+}
+
+static int cache_get(struct states *s, struct arena *a, const char *path, struct side *ret)
+{
+	const struct cached *c = (const struct cached *)pathmap_find(&s->cache, path);
+	struct record rec;
+	int r;
+
+	if (!c)
+		return -ENOENT;
+	*ret = (struct side){ .exists = c->exists };
+	if (!c->exists)
+		return 0;
+	r = record_decode(c->data, c->len, &rec);
+	if (r < 0)
+		return r;
+	return record_dup(a, &rec, &ret->rec) ? 0 : -ENOMEM;
+}
+
+/* --- store */
+
+int states_base(struct states *s, struct arena *a, const char *path, struct side *ret)
+{
+	struct side side = { .exists = true };
+	int r;
+
+	if (!known_has(&s->known, pathmap_hash(&s->cache, path))) {
+		ret->exists = false;
+		return 0;
+	}
+	r = baseline_lookup(s->reader, path, a, &side.rec);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	side.exists = r == 0;
+	*ret = side;
+	return 0;
+}
+
+int states_last(struct states *s, struct arena *a, const char *path, struct side *ret)
+{
+	struct side side = { 0 };
+	int r;
+
+	if (!known_has(&s->known, pathmap_hash(&s->cache, path))) {
+		ret->exists = false;
+		return 0;
+	}
+	r = cache_get(s, a, path, ret);
+	if (r != -ENOENT)
+		return r;
+	r = history_last_state(s->db, s->info.id, path, a, &side.exists, &side.rec);
+	if (r == -ENOENT)
+		return states_base(s, a, path, ret);
+	if (r == 0)
+		*ret = side;
+	return r;
+}
+
+void states_forget(struct states *s, const char *path)
+{
+	struct cached *c = (struct cached *)pathmap_find(&s->cache, path);
+
+	if (c)
+		cache_unlink(s, c);
+	known_add(&s->known, pathmap_hash(&s->cache, path));
+}
+
+/* --- loading */
+
+struct loading {
+	struct states *s;
+	struct baseline_reader *reader;
+	struct known known;
+	struct states_counts counts;
+	struct digest *blake;
+	struct chunk chunk;
+	struct buf path, scratch;
+};
+
+static int load_entry(struct loading *l, const char *dir, const struct entry *e)
+{
+	struct states *s = l->s;
+
+	buf_reset(&l->path);
+	if (!streq(dir, "/") || !*e->name)
+		buf_str(&l->path, dir);
+	if (*e->name)
+		buf_printf(&l->path, "/%s", e->name);
+	if (l->path.failed)
+		return -ENOMEM;
+	l->counts.entries++;
+	l->counts.unread += e->rec.unread != RECORD_READ && e->rec.unread != RECORD_NOT_ASKED;
+	if (e->rec.type == 'f' && e->rec.nlink > 1 && s->linked)
+		s->linked(l->path.data, s->linked_data);
+	return known_add(&l->known, pathmap_hash(&s->cache, l->path.data));
+}
+
+static int load_dir(int64_t id, const char *path, void *data)
+{
+	struct loading *l = data;
+	int r = 0;
+
+	for (uint32_t seq = 0; r == 0; seq++) {
+		if (l->s->stop && *l->s->stop)
+			return -ECANCELED;
+		r = baseline_load_chunk(l->reader, id, path, seq, &l->chunk, l->blake, &l->scratch);
+		for (uint32_t i = 0; r == 0 && i < l->chunk.n; i++)
+			r = load_entry(l, path, &l->chunk.entries[i]);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Paths that history tells of but the baseline does not have: added, renamed. */
+static int load_event(struct event *e, void *data)
+{
+	struct loading *l = data;
+
+	if (e->path)
+		known_add(&l->known, pathmap_hash(&l->s->cache, e->path));
+	if (e->path2)
+		known_add(&l->known, pathmap_hash(&l->s->cache, e->path2));
+	return l->s->stop && *l->s->stop ? -ECANCELED : 0;
+}
+
+static int load_names(struct loading *l)
+{
+	const struct history_filter filter = { .kinds = 1u << EVENT_CHANGE, .baseline = l->s->name };
+	int r = digest_new(DIGEST_BLAKE2B512, &l->blake);
+
+	if (r == 0)
+		r = known_reserve(&l->known, 1);
+	if (r == 0)
+		r = baseline_each_dir(l->reader, "/", load_dir, l);
+	if (r == 0)
+		r = history_each(l->s->db, &filter, load_event, l);
+	if (l->blake)
+		digest_free(l->blake);
+	buf_free(&l->path);
+	buf_free(&l->scratch);
+	arena_free(&l->chunk.arena);
+	return r;
+}
+
+int states_reload(struct states *s, struct buf *err)
+{
+	struct loading l = { .s = s };
+	struct arena arena = ARENA_INIT;
+	struct baseline_info info;
+	int r = baseline_find(s->db, s->name, &arena, &info);
+
+	if (r == 0)
+		r = baseline_reader_new(s->db, info.id, &l.reader);
+	if (r == 0)
+		r = load_names(&l);
+	if (r < 0) {
+		if (r != -ECANCELED)
+			buf_printf(err, "baseline %s: %s", s->name,
+				   r == -ENOENT ? "there is none of that name" : db_error(s->db));
+		if (l.reader)
+			baseline_reader_free(l.reader);
+		free(l.known.slots);
+		arena_free(&arena);
+		return r;
+	}
+	cache_clear(s);
+	if (s->reader)
+		baseline_reader_free(s->reader);
+	free(s->known.slots);
+	arena_free(&s->arena);
+	s->reader = l.reader;
+	s->known = l.known;
+	s->counts = l.counts;
+	s->arena = arena;
+	s->info = info;
+	return 0;
+}
+
+int states_open(const struct db_options *db, const char *baseline, void (*linked)(const char *path, void *data),
+		void *data, const _Atomic int *stop, struct states **ret, struct buf *err)
+{
+	struct states *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->options = *db;
+	s->linked = linked;
+	s->linked_data = data;
+	s->stop = stop;
+	s->name = strdup(baseline);
+	r = s->name ? pathmap_init(&s->cache) : -ENOMEM;
+	if (r == 0)
+		r = db_open(db, DB_READ, &s->db, err);
+	if (r == 0)
+		r = states_reload(s, err);
+	if (r < 0) {
+		states_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void states_close(struct states *s)
+{
+	if (s->cache.slots)
+		cache_clear(s);
+	pathmap_free(&s->cache);
+	if (s->reader)
+		baseline_reader_free(s->reader);
+	if (s->db)
+		db_close(s->db);
+	free(s->known.slots);
+	free(s->name);
+	arena_free(&s->arena);
+	buf_free(&s->scratch);
+	free(s);
+}
+
+const struct baseline_info *states_baseline(const struct states *s)
+{
+	return &s->info;
+}
+
+const struct states_counts *states_counts(const struct states *s)
+{
+	return &s->counts;
+}

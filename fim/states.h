@@ -1,0 +1,37 @@
+/*
+ * What each path was when it was last looked at: the newest change in history, else the baseline, with a cache in front
+ * for what history has not stored yet. A set of path hashes answers for names nobody has ever heard of without asking
+ * the database. One thread.
+ */
+#ifndef FIM_STATES_H
+#define FIM_STATES_H
+
+#include "db/baseline.h"
+#include "db/history.h"
+#include "fim/judge.h"
+
+struct states;
+
+struct states_counts {
+	uint64_t entries, unread;
+};
+
+/* stop (may be NULL): set by anybody to end the loading early with -ECANCELED. linked: each regular file with several
+ * links. */
+int states_open(const struct db_options *db, const char *baseline, void (*linked)(const char *path, void *data),
+		void *data, const _Atomic int *stop, struct states **ret, struct buf *err);
+void states_close(struct states *s);
+/* Id, scope and the rest of the baseline; borrowed until states_reload. */
+const struct baseline_info *states_baseline(const struct states *s);
+const struct states_counts *states_counts(const struct states *s);
+/* Record in a. 0, also for a path that was not there; a negative errno of the store. */
+int states_last(struct states *s, struct arena *a, const char *path, struct side *ret);
+int states_base(struct states *s, struct arena *a, const char *path, struct side *ret);
+/* From now on this is the path's last state. */
+void states_set(struct states *s, const char *path, const struct side *now);
+/* The baseline has another record for it now. */
+void states_forget(struct states *s, const char *path);
+/* Another baseline may stand under the name: everything is read anew. On failure the old one stays. */
+int states_reload(struct states *s, struct buf *err);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * A whole live integrity over a small tree: folders `g` (guarded) and `out` (not), a real store with a real baseline, a
+ * real sensor, a real process table. What it emits is kept as lines to compare with.
+ */
+#ifndef TESTS_FIM_RIG_H
+#define TESTS_FIM_RIG_H
+
+#include "tests/test.h"
+
+#include "fim/live.h"
+#include "watch/connector.h"
+
+#define RIG_EVENTS_MAX 4096
+
+struct rig {
+	char dir[64]; /* holds g, out and state */
+	char db_path[96], state[96];
+	struct db_options db;
+	struct conf *conf;
+	struct sign_key *key;
+	struct proc_table *procs;
+	struct connector *connector;
+	struct queue *inbox;
+	struct watch *watch;
+	struct live *live;
+	pthread_mutex_t lock;
+	struct event *events[RIG_EVENTS_MAX];
+	size_t n;
+	unsigned fences;
+	uint64_t gaps;
+};
+
+/* Folders; nothing runs yet. yaml is appended to the configuration (paths: is given unless yaml has it). */
+void rig_make(struct rig *r);
+/* Takes the baseline of g as it is now. */
+void rig_baseline(struct rig *r, const char *yaml);
+/* sensor as for watch_start. */
+void rig_start(struct rig *r, const char *sensor);
+void rig_stop(struct rig *r);
+void rig_free(struct rig *r);
+/* Runs a shell script in `dir` (relative to the rig), with $OUT and $G. Fails the test when the script does. */
+void rig_shell(const struct rig *r, const char *dir, const char *script);
+/* Returns when everything that happened before has been judged. */
+void rig_settle(struct rig *r);
+/* Changes below dir (relative to the rig) so far, as sorted lines "changed f", "renamed a -> b", relative to dir. */
+char *rig_told(struct rig *r, const char *dir);
+void rig_forget(struct rig *r);
+/* The newest event about the path (relative to the rig), borrowed; NULL. */
+struct event *rig_find(struct rig *r, const char *path, enum change change);
+
+#endif

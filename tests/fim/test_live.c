@@ -1,0 +1,153 @@
+/*
+ * Live integrity end to end on real files: what people do to files, and the one change that each of it is. The same
+ * cases run with each sensor. Every case has a folder of its own.
+ */
+#include "tests/fim/rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct live_case {
+	const char *name;
+	const char *prepare; /* before the baseline */
+	const char *script;
+	const char *told;    /* sorted, "; " between */
+	const char *author;  /* of the first of them: command name; NULL not asked */
+	const char *inotify; /* what it tells instead; NULL the same */
+};
+
+#define SAME NULL
+static const struct live_case cases[] = {
+	{ "edit in place", "echo a >f", "echo b >>f", "changed f", "sh", SAME },
+	{ "temporary file and rename", "echo a >f", "cp f f.new; echo b >>f.new; mv f.new f", "replaced f", "mv",
+	  SAME },
+	{ "sed -i", "echo a >f", "sed -i s/a/b/ f", "replaced f", "sed", SAME },
+	{ "vim with backup", "echo a >f", "mv f f~; echo b >f; rm f~", "replaced f", NULL, SAME },
+	{ "dpkg", "echo a >f", "echo b >f.dpkg-new; ln f f.dpkg-tmp; mv f.dpkg-new f; rm f.dpkg-tmp", "replaced f",
+	  "mv", SAME },
+	{ "remove and create", "echo a >f", "rm f; echo b >f", "replaced f", NULL, SAME },
+	{ "folders that did not exist", "true", "mkdir -p a/b/c && echo x >a/b/c/f",
+	  "added a; added a/b; added a/b/c; added a/b/c/f", NULL, SAME },
+	{ "removed", "echo a >f", "rm f", "removed f", "rm", SAME },
+	{ "removed with all below", "mkdir -p d/e; echo a >d/e/f", "rm -r d", "removed d; removed d/e; removed d/e/f",
+	  NULL, SAME },
+	{ "moved in", "true", "echo x >$OUT/in1; mv $OUT/in1 f", "added f", "mv", SAME },
+	{ "moved out", "echo a >f", "mv f $OUT/out1", "removed f", "mv", SAME },
+	{ "moved within", "echo a >f; mkdir d", "mv f d/g", "renamed f -> d/g", "mv", SAME },
+	{ "moved on", "echo a >f", "mv f g; mv g h; mv h i", "renamed f -> i", "mv", SAME },
+	{ "moved over another", "echo a >f; echo b >g", "mv f g", "removed f; replaced g", NULL, SAME },
+	{ "swapped", "echo a >f; echo b >g", "mv f t; mv g f; mv t g", "replaced f; replaced g", NULL, SAME },
+	{ "log rotation", "echo a >log", "mv log log.1; echo b >log", "added log.1; replaced log", NULL, SAME },
+	{ "folder moved in", "true", "mkdir -p $OUT/in2/d; echo x >$OUT/in2/d/f; mv $OUT/in2 n",
+	  "added n; added n/d; added n/d/f", "mv", SAME },
+	{ "folder moved out", "mkdir -p d/e; echo a >d/e/f", "mv d $OUT/out2", "removed d; removed d/e; removed d/e/f",
+	  "mv", SAME },
+	{ "folder renamed", "mkdir -p d/e; echo a >d/e/f", "mv d n",
+	  "renamed d -> n; renamed d/e -> n/e; renamed d/e/f -> n/e/f", "mv", SAME },
+	{ "folder made, filled and renamed", "true", "mkdir t; echo x >t/f; mv t n", "added n; added n/f", NULL, SAME },
+	{ "permissions", "echo a >f", "chmod 600 f", "attributes f", "chmod", SAME },
+	{ "owner", "echo a >f", "chown 1234 f", "attributes f", "chown", SAME },
+	{ "time", "echo a >f", "touch -d '2001-01-01' f", "attributes f", "touch", SAME },
+	{ "truncate", "echo abc >f", "truncate -s 1 f", "changed f", "truncate", SAME },
+	{ "link target", "ln -s a l", "ln -sfn b l", "replaced l", "ln", SAME },
+	{ "file becomes folder", "echo a >f", "rm f; mkdir f", "replaced f", NULL, SAME },
+	{ "fifo", "true", "mkfifo p", "added p", "mkfifo", SAME },
+	{ "hard link", "echo a >f", "ln f g", "added g", "ln", SAME },
+	{ "empty file", "true", "touch f", "added f", "touch", SAME },
+	{ "opened for writing, not written", "echo a >f", "true >>f", "", NULL, SAME },
+	{ "came and went", "true", "echo a >t1; echo a >t2; rm t1 t2", "transient ", NULL, SAME },
+	{ "through a second link outside", "echo a >f; ln f $OUT/second", "echo b >>$OUT/second", "changed f", "sh",
+	  "" },
+	{ "line feed in the name", "true", "echo a >\"$(printf 'a\\nb')\"", "added a\nb", NULL, SAME },
+	{ "not UTF-8", "true", "echo a >\"$(printf 'a\\377b')\"", "added a\377b", NULL, SAME },
+	{ "longest name", "true", "touch $(printf 'n%.0s' $(seq 255))", NULL, NULL, SAME },
+	{ "held open", "echo a >f", "exec 3>>f; echo b >&3; echo c >&3; exec 3>&-", "changed f", NULL, SAME },
+	{ "many writes", "echo a >f", "for i in $(seq 200); do echo $i >>f; done; chmod 640 f", NULL, NULL, SAME },
+	{ "excluded", "true", "echo a >x.skip", "", NULL, SAME },
+};
+
+/* Scripts start programs between two steps of one change: they get more time than a program would need. */
+static const char yaml[] = "exclude: ['*.skip']\nlimits: {settle: 200ms}\n";
+
+static void case_dir(size_t i, char *ret, size_t size)
+{
+	snprintf(ret, size, "g/c%zu", i);
+}
+
+static void check_case(struct rig *r, size_t i, const char *sensor)
+{
+	_cleanup_free_ char *told = NULL;
+	const struct event *e = NULL;
+	const char *want = streq(sensor, "inotify") && cases[i].inotify ? cases[i].inotify : cases[i].told;
+	char dir[32], prefix[128];
+
+	case_dir(i, dir, sizeof(dir));
+	told = rig_told(r, dir);
+	if (want && !streq(told, want))
+		fail_msg("%s: %s:\n  told \"%s\"\n  want \"%s\"", sensor, cases[i].name, told, want);
+	if (!cases[i].author || streq(sensor, "inotify") || !r->connector)
+		return;
+	snprintf(prefix, sizeof(prefix), "%s/%s/", r->dir, dir);
+	for (size_t k = 0; k < r->n && !e; k++) {
+		if (r->events[k]->path && strncmp(r->events[k]->path, prefix, strlen(prefix)) == 0)
+			e = r->events[k];
+	}
+	assert_non_null(e);
+	if (!e->process || !strstr(process_name(e->process) ?: "", cases[i].author))
+		fail_msg("%s: %s: by %s (%s), not %s", sensor, cases[i].name,
+			 e->process ? process_name(e->process) : e->process_why, e->cause, cases[i].author);
+}
+
+static void run_cases(const char *sensor)
+{
+	struct rig r;
+	char dir[32];
+
+	rig_make(&r);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct buf make = BUF_INIT;
+
+		case_dir(i, dir, sizeof(dir));
+		buf_printf(&make, "mkdir %s; cd %s; %s", dir, dir, cases[i].prepare);
+		rig_shell(&r, ".", make.data);
+	}
+	rig_baseline(&r, yaml);
+	rig_start(&r, sensor);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		rig_forget(&r);
+		case_dir(i, dir, sizeof(dir));
+		rig_shell(&r, dir, cases[i].script);
+		rig_settle(&r);
+		check_case(&r, i, sensor);
+	}
+	rig_free(&r);
+}
+
+static void test_fanotify(void **state)
+{
+	(void)state;
+	run_cases("fanotify");
+}
+
+static void test_inotify(void **state)
+{
+	(void)state;
+	run_cases("inotify");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fanotify),
+		cmocka_unit_test(test_inotify),
+	};
+
+	if (geteuid() != 0) {
+		puts("skipped: needs root for fanotify");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
