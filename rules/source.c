@@ -8,11 +8,10 @@
 
 #include "lib/text.h"
 
-static void say(struct rules_file *f, enum severity severity, uint32_t line, uint32_t column, const char *fmt,
-		va_list ap)
+_printf_(5, 0) static void say(struct rules_file *f, enum severity severity, uint32_t line, uint32_t column,
+			       const char *fmt, va_list ap)
 {
 	static const char *const words[] = { "error", "warning" };
-	_cleanup_buf_ struct buf b = BUF_INIT;
 	char text[1024];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
