@@ -22,7 +22,7 @@
 #define SLOTS_DEFAULT	 4096
 #define SLOTS_MIN	 8
 #define FILES_WANTED	 65536
-#define FILES_KEPT	 64 /* for the rest of the process, when there are few */
+#define FILES_KEPT	 512 /* for the rest of the process */
 #define DEADLINE_DEFAULT (500 * NSEC_PER_MSEC)
 #define MAX_SIZE_DEFAULT (256 * MIB)
 

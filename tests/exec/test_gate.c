@@ -301,7 +301,7 @@ static void test_few_descriptors(void **state _unused_)
 	pid_t pids[100];
 	int failed = 0, status;
 
-	start(&(struct rig_options){ .enforce = true, .files = 64 });
+	start(&(struct rig_options){ .enforce = true, .files = 64, .no_connector = true });
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
