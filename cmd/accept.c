@@ -10,7 +10,6 @@
 #include <uthash.h>
 
 #include "cmd/command.h"
-#include "daemon/control.h"
 #include "db/history.h"
 #include "event/json.h"
 #include "fim/read.h"
@@ -21,7 +20,6 @@
 #define ACCEPT_MAX    100000 /* in one run: all of them are one transaction */
 #define WARNINGS_MAX  20
 #define FORGET_SINGLE 100 /* more paths than that: the monitor is told to forget all */
-#define CALL_TIMEOUT  (2 * NSEC_PER_SEC)
 
 struct accept_options {
 	bool all;
@@ -329,33 +327,27 @@ static int accept_store(struct accept *k, struct db *d, const struct sign_key *k
 	return r;
 }
 
-/* --- the running monitor */
+/* --- the running monitor: it keeps states in memory; without one there is nobody to tell */
 
-static int accept_tell(const char *socket, const char *path)
+static bool accept_tells_each(const struct accept *k)
 {
-	_cleanup_json_ json_t *request = json_object(), *reply = NULL;
-	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r;
-
-	json_object_set_new(request, "request", json_string("forget"));
-	json_put_string(request, "path", path);
-	r = control_call(socket, request, CALL_TIMEOUT, &reply, &err);
-	if (r && r != -ENOENT && r != -ECONNREFUSED)
-		log_warn("the running monitor was not told: %s", err.len ? err.data : strerror(-r));
-	return r;
+	for (const struct item *item = k->items; item && k->n <= FORGET_SINGLE; item = item->hh.next) {
+		if (!text_utf8_valid(item->path, strlen(item->path)))
+			return false; /* no such path can stand in JSON */
+	}
+	return k->n <= FORGET_SINGLE;
 }
 
-/* It keeps states in memory; without a monitor there is nobody to tell. */
 static void accept_notify(const struct accept *k)
 {
 	const char *socket = k->o->control ? k->o->control : k->c->conf->control;
 
-	if (k->n > FORGET_SINGLE) {
-		accept_tell(socket, NULL);
+	if (!accept_tells_each(k)) {
+		cmd_tell(socket, NULL);
 		return;
 	}
 	for (const struct item *item = k->items; item; item = item->hh.next) {
-		if (accept_tell(socket, item->path))
+		if (cmd_tell(socket, item->path))
 			return;
 	}
 }

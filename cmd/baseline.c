@@ -311,7 +311,7 @@ static int delete (struct cmd *c)
 	const char *name = cmd_argument(c, "NAME");
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
 	_cleanup_sign_key_ struct sign_key *key = NULL;
-	_cleanup_buf_ struct buf err = BUF_INIT, text = BUF_INIT;
+	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_db_ struct db *d = NULL;
 	struct baseline_info info;
 	int status, r;
@@ -332,10 +332,6 @@ static int delete (struct cmd *c)
 		r = baseline_delete(d, info.id, &err);
 	if (r)
 		return cmd_fail(r, &err, "baseline %s", name);
-	buf_printf(&text, "baseline %s deleted", name);
-	r = cmd_note(d, text.data);
-	if (r)
-		return cmd_fail_db(r, d, "the baseline was deleted, but not noted in history");
 	if (!c->quiet && !c->json)
 		out_printf(&c->out, "Baseline %s deleted; its history stays.\n", info.name);
 	return 0;

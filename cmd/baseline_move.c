@@ -66,10 +66,15 @@ static int export(struct cmd *c)
 		status = cmd_find(d, name, pub, &arena, &info);
 	if (status)
 		return status;
-	if (o->output && !streq(o->output, "-"))
+	if (o->output && !streq(o->output, "-")) {
 		r = export_file(d, info.id, o->output, &err);
-	else
+		if (r && !err.len) {
+			cmd_fail(r, NULL, "%s", o->output);
+			return EX_CANTCREAT;
+		}
+	} else {
 		r = baseline_export(d, info.id, STDOUT_FILENO, &err);
+	}
 	return r && r != -EPIPE ? cmd_fail(r, &err, "export of %s", name) : 0;
 }
 

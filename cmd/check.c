@@ -214,6 +214,7 @@ static int check_run(struct check *k, struct db *d, int rootfd, struct scan_prog
 	struct progress_options line = { .scan = progress,
 					 .verb = k->o->full ? "reading" : "comparing",
 					 .expected = k->n_only ? 0 : k->info.files,
+					 .expected_bytes = k->o->full && !k->n_only ? k->info.bytes : 0,
 					 .quiet = c->quiet };
 	struct fim_check_options options = {
 		.common = { .rootfd = rootfd,

@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "daemon/control.h"
 #include "db/history.h"
 #include "event/event.h"
 #include "lib/clock.h"
 #include "lib/text.h"
+
+#define TELL_TIMEOUT (2 * NSEC_PER_SEC)
 
 static const struct {
 	int err, status;
@@ -293,7 +296,7 @@ char *cmd_absolute(const char *arg, bool rooted)
 	if (!copy)
 		return NULL;
 	if (rooted)
-		return cmd_join(*arg == '/' ? "" : "/", arg);
+		return *arg == '/' ? TAKE_PTR(copy) : cmd_join("/", arg);
 	len = strlen(copy);
 	while (len > 1 && copy[len - 1] == '/')
 		copy[--len] = '\0';
@@ -384,6 +387,21 @@ int cmd_note(struct db *d, const char *text)
 		r = db_commit(d);
 	if (r)
 		db_rollback(d);
+	return r;
+}
+
+int cmd_tell(const char *socket, const char *path)
+{
+	_cleanup_json_ json_t *request = json_object(), *reply = NULL;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	int r;
+
+	json_object_set_new(request, "request", json_string("forget"));
+	if (path)
+		json_object_set_new(request, "path", json_string(path));
+	r = control_call(socket, request, TELL_TIMEOUT, &reply, &err);
+	if (r && r != -ENOENT && r != -ECONNREFUSED)
+		log_warn("the running monitor was not told: %s", err.len ? err.data : strerror(-r));
 	return r;
 }
 

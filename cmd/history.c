@@ -90,8 +90,6 @@ static int history_print(struct event *e, void *data)
 		if (e->id)
 			buf_printf(&line, "%6lld ", (long long)e->id);
 		event_line(&line, e, o->colour);
-		if (e->kind == EVENT_CHANGE && e->change < CHANGE_REVERTED && e->status != STATUS_OPEN)
-			buf_printf(&line, "  [%s]", status_names[e->status]);
 		buf_char(&line, '\n');
 		if (!line.failed)
 			out_str(o, line.data);

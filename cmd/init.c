@@ -189,7 +189,7 @@ static int init_look(struct init *k, struct db *d, int64_t id, bool entries)
 	return r;
 }
 
-/* --- history: that it was taken, and what it does not cover */
+/* --- history: what it does not cover (that it was taken is noted by the store) */
 
 static int init_record_gap(struct init *k, struct db *d, const struct gap_item *item, uint64_t key, uint64_t from)
 {
@@ -223,37 +223,12 @@ static int init_record_gap(struct init *k, struct db *d, const struct gap_item *
 	return history_add(d, e);
 }
 
-static int init_record_note(struct init *k, struct db *d)
-{
-	_cleanup_event_ struct event *e = event_new(EVENT_NOTE);
-	_cleanup_buf_ struct buf text = BUF_INIT, user = BUF_INIT;
-
-	if (!e)
-		return -ENOMEM;
-	cmd_user(&user);
-	buf_printf(&text, "baseline %s taken%s: %llu entries, signed by %s", k->name,
-		   k->o->replace ? " (replaces an older one)" : "", (unsigned long long)k->info.files,
-		   k->info.signed_by);
-	if (k->gaps.total)
-		buf_printf(&text, ", %llu paths not covered", (unsigned long long)k->gaps.total);
-	if (text.failed || user.failed)
-		return -ENOMEM;
-	e->time = clock_real_ns();
-	e->boot_time = clock_boot_ns();
-	e->baseline = k->info.name;
-	e->baseline_id = k->info.id;
-	e->text = text.data;
-	e->user = user.data;
-	return history_add(d, e);
-}
-
 static int init_record(struct init *k, struct db *d, uint64_t from)
 {
-	int r = db_begin(d);
+	int r = k->gaps.n ? db_begin(d) : 0;
 
-	if (r)
+	if (r || !k->gaps.n)
 		return r;
-	r = init_record_note(k, d);
 	for (size_t i = 0; i < k->gaps.n && !r; i++)
 		r = init_record_gap(k, d, &k->gaps.items[i], from + i, from);
 	if (!r)
@@ -435,7 +410,9 @@ static int init_take(struct init *k, struct db *d, const struct sign_key *key)
 	if (!r)
 		r = init_record(k, d, from);
 	if (r)
-		return cmd_fail_db(r, d, "the baseline was taken, but not noted in history");
+		return cmd_fail_db(r, d, "the baseline was taken, but what it does not cover is not in history");
+	if (k->o->replace)
+		cmd_tell(k->c->conf->control, NULL);
 	if (k->c->json && !k->c->quiet)
 		init_summary_json(k);
 	else if (!k->c->quiet)

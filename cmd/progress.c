@@ -50,48 +50,62 @@ static size_t progress_columns(void)
 	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
-static void progress_left(struct buf *b, uint64_t files, uint64_t total, uint64_t rate)
+/* Nanoseconds until `total` at this rate a second, 0 for unknown. */
+static uint64_t progress_left(uint64_t done, uint64_t total, uint64_t rate)
 {
-	if (!total || !rate || files >= total)
+	return total > done && rate ? (total - done) / rate * NSEC_PER_SEC + NSEC_PER_SEC : 0;
+}
+
+static void progress_sample(struct progress *p, uint64_t now, uint64_t files, uint64_t bytes)
+{
+	p->samples[p->n % PROGRESS_WINDOW].time = now;
+	p->samples[p->n % PROGRESS_WINDOW].files = files;
+	p->samples[p->n++ % PROGRESS_WINDOW].bytes = bytes;
+}
+
+static void progress_rates(const struct progress *p, struct buf *b, uint64_t files, uint64_t bytes, uint64_t total)
+{
+	size_t oldest = p->n < PROGRESS_WINDOW ? 0 : p->n % PROGRESS_WINDOW;
+	uint64_t ms = p->n ? (clock_mono_ns() - p->samples[oldest].time) / NSEC_PER_MSEC : 0, rate, byte_rate, left;
+
+	if (!ms)
 		return;
+	rate = (files - p->samples[oldest].files) * 1000 / ms;
+	byte_rate = (bytes - p->samples[oldest].bytes) * 1000 / ms;
+	left = MAX(progress_left(files, total, rate), progress_left(bytes, p->options.expected_bytes, byte_rate));
 	buf_str(b, "  ");
-	text_duration(b, (total - files) * 1000 / rate * NSEC_PER_MSEC);
-	buf_str(b, " left");
+	cmd_number(b, rate);
+	buf_str(b, " files/s  ");
+	text_size(b, byte_rate);
+	buf_str(b, "/s");
+	if (left) {
+		buf_str(b, "  ");
+		text_duration(b, left);
+		buf_str(b, " left");
+	}
 }
 
 static void progress_draw(struct progress *p)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	struct scan_progress *s = p->options.scan;
-	uint64_t now = clock_mono_ns(), files = s->files, bytes = s->bytes, listed = s->listed;
-	uint64_t total = s->walked ? listed : MAX(listed, p->options.expected);
-	size_t oldest = p->n < PROGRESS_WINDOW ? 0 : p->n % PROGRESS_WINDOW, columns = progress_columns();
-	uint64_t ms = p->n ? (now - p->samples[oldest].time) / NSEC_PER_MSEC : 0, rate = 0;
+	uint64_t files = s->files, bytes = s->bytes, listed = s->listed, total = 0;
 
-	if (ms)
-		rate = (files - p->samples[oldest].files) * 1000 / ms;
+	if (s->walked || p->options.expected)
+		total = s->walked ? listed : MAX(listed, p->options.expected);
 	buf_printf(&b, "%s ", p->options.verb);
 	cmd_number(&b, files);
-	if (s->walked || p->options.expected) {
+	if (total) {
 		buf_str(&b, " of ");
 		cmd_number(&b, total);
 	}
 	buf_str(&b, " files  ");
 	text_size(&b, bytes);
-	if (ms) {
-		buf_str(&b, "  ");
-		cmd_number(&b, rate);
-		buf_str(&b, " files/s  ");
-		text_size(&b, (bytes - p->samples[oldest].bytes) * 1000 / ms);
-		buf_str(&b, "/s");
-		progress_left(&b, files, s->walked || p->options.expected ? total : 0, rate);
-	}
-	p->samples[p->n % PROGRESS_WINDOW].time = now;
-	p->samples[p->n % PROGRESS_WINDOW].files = files;
-	p->samples[p->n++ % PROGRESS_WINDOW].bytes = bytes;
+	progress_rates(p, &b, files, bytes, total);
+	progress_sample(p, clock_mono_ns(), files, bytes);
 	if (b.failed)
 		return;
-	dprintf(STDERR_FILENO, "\r%.*s\033[K", (int)MIN(b.len, columns - 1), b.data);
+	dprintf(STDERR_FILENO, "\r%.*s\033[K", (int)MIN(b.len, progress_columns() - 1), b.data);
 }
 
 static void *progress_run(void *data)

@@ -14,6 +14,7 @@ struct progress_options {
 	struct scan_progress *scan; /* read; its stop is set by a signal */
 	const char *verb;	    /* "reading" */
 	uint64_t expected;	    /* entries, while the walker is not through; 0: unknown */
+	uint64_t expected_bytes;    /* that will be read; 0: unknown */
 	bool quiet;		    /* no line: the signals only */
 };
 

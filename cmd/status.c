@@ -90,13 +90,16 @@ static void status_value(struct buf *b, const char *key, const json_t *v)
 	}
 }
 
-/* "queue_depth_ns" -> "queue depth": the unit is in the value. */
+/* "latency_max_ns" -> "latency max": the unit is in the value. */
 static void status_key(struct buf *b, const char *key)
 {
+	static const char *const units[] = { "_ns", "_ms", "_seconds", "_bytes", "_percent" };
 	size_t len = strlen(key);
 
-	if (ends_with(key, "_ns") || ends_with(key, "_ms"))
-		len -= 3;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		if (ends_with(key, units[i]))
+			len = strlen(key) - strlen(units[i]);
+	}
 	for (size_t i = 0; i < len; i++)
 		buf_char(b, key[i] == '_' ? ' ' : key[i]);
 }
@@ -127,6 +130,8 @@ static void status_row(struct table *t, const char *key, const json_t *v)
 
 	status_key(&name, key);
 	status_value(&value, key, v);
+	if (!value.len) /* an empty list */
+		return;
 	table_cell(t, name.data);
 	table_cell_colour(t, value.data, status_colour(key, value.data ? value.data : ""));
 }

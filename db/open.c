@@ -137,14 +137,15 @@ static int check_file(struct db *d, enum db_mode mode, struct buf *err)
 					  "backup, or move "
 					  "the head file away and take a new baseline with holdfast init"
 					: "does not exist: take a baseline with holdfast init first");
-	if ((absent || st.st_size == 0) && access(d->head_path, F_OK) == 0)
+	/* SQLite takes a file of one byte for an empty one. */
+	if ((absent || st.st_size <= 1) && access(d->head_path, F_OK) == 0)
 		return complain(err, d->path, absent ? -ENOENT : -EMEDIUMTYPE,
 				"is missing or empty, but its head file says that it held history: restore it from a "
 				"backup, or move "
 				"the head file away to start anew");
 	if (absent)
 		return make_file(d->path, err);
-	if (st.st_size == 0 && mode != DB_CREATE)
+	if (st.st_size <= 1 && mode != DB_CREATE)
 		return complain(err, d->path, -EMEDIUMTYPE,
 				"is empty: restore it from a backup, or remove it and take a new "
 				"baseline with holdfast init");

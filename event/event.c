@@ -11,6 +11,16 @@ const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_ACTION] = "action", [EVENT_GAP] = "gap",	  [EVENT_ACCEPT] = "accept", [EVENT_NOTE] = "note",
 };
 
+const char *const exec_verdict_names[EXEC_VERDICT_COUNT] = {
+	[EXEC_UNJUDGED] = "unjudged", [EXEC_ALLOWED] = "allowed", [EXEC_UNEXPECTED] = "unexpected",
+	[EXEC_DENIED] = "denied",     [EXEC_KILLED] = "killed",
+};
+
+const char *const exec_type_names[EXEC_TYPE_COUNT] = {
+	[EXEC_TYPE_UNKNOWN] = "unknown", [EXEC_TYPE_STATIC] = "static", [EXEC_TYPE_DYNAMIC] = "dynamic",
+	[EXEC_TYPE_SCRIPT] = "script",	 [EXEC_TYPE_OTHER] = "other",
+};
+
 const char *const change_names[CHANGE_COUNT] = {
 	[CHANGE_ADDED] = "added",	[CHANGE_REMOVED] = "removed",	  [CHANGE_CHANGED] = "changed",
 	[CHANGE_REPLACED] = "replaced", [CHANGE_RENAMED] = "renamed",	  [CHANGE_ATTRIBUTES] = "attributes",

@@ -61,7 +61,29 @@ enum gap_reason {
 	GAP_REASON_COUNT
 };
 
+/* EVENT_EXEC: what became of a program start. */
+enum exec_verdict {
+	EXEC_UNJUDGED,	 /* it ran without a verdict; the reason says why there was none */
+	EXEC_ALLOWED,	 /* a trust source vouches for it */
+	EXEC_UNEXPECTED, /* none does; it ran because the gate only observes */
+	EXEC_DENIED,	 /* it did not run */
+	EXEC_KILLED,	 /* it ran, and was killed when that was seen */
+	EXEC_VERDICT_COUNT
+};
+
+/* What kind of program it is, from its first bytes. */
+enum exec_type {
+	EXEC_TYPE_UNKNOWN, /* not read */
+	EXEC_TYPE_STATIC,  /* ELF without interpreter */
+	EXEC_TYPE_DYNAMIC, /* ELF that names its loader */
+	EXEC_TYPE_SCRIPT,  /* "#!", or named on the command line of an interpreter */
+	EXEC_TYPE_OTHER,
+	EXEC_TYPE_COUNT
+};
+
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
+extern const char *const exec_verdict_names[EXEC_VERDICT_COUNT];
+extern const char *const exec_type_names[EXEC_TYPE_COUNT];
 extern const char *const change_names[CHANGE_COUNT];
 extern const char *const status_names[STATUS_COUNT];
 extern const char *const gap_reason_names[GAP_REASON_COUNT];
@@ -102,11 +124,21 @@ struct event {
 	const char *gap_healed;	   /* what closed it: "rescan: 3 changes found" */
 	uint64_t gap_key;	   /* names the gap within this run of the daemon */
 
-	/* EVENT_OPEN: path, process, count. EVENT_EXEC later. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
+	/*
+	 * EVENT_EXEC: path is the file that was judged, `after` what is known of it (digest, size, mime...), process
+	 * the one that ran it, cause the source that vouches for it ("baseline host"), reason why the verdict is what
+	 * it is.
+	 */
+	enum exec_verdict verdict;
+	enum exec_type exec_type;
+	uint64_t exec_ns; /* how long the verdict took; 0 unknown */
+
+	/* EVENT_OPEN: path, process, count. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
 	const char *reason;
 	const char *user;
 	const char *text;
-	int64_t ref;	/* EVENT_ACCEPT: newest row it speaks of, 0: all before it. EVENT_GAP that closes: the row it opened with */
+	int64_t ref;	/* EVENT_ACCEPT: newest row it speaks of, 0: all before it. EVENT_GAP that closes: the row it
+			   opened with */
 	uint64_t until; /* EVENT_ACCEPT: real ns; 0: for good */
 };
 

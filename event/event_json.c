@@ -46,13 +46,27 @@ static void json_gap(json_t *o, const struct event *e)
 	json_put_string(o, "healed", e->gap_healed);
 }
 
+static void json_exec(json_t *o, const struct event *e)
+{
+	json_object_set_new(o, "verdict", json_string(exec_verdict_names[e->verdict]));
+	json_put_string(o, "reason", e->reason);
+	json_put_string(o, "cause", e->cause);
+	if (e->exec_type != EXEC_TYPE_UNKNOWN)
+		json_object_set_new(o, "type", json_string(exec_type_names[e->exec_type]));
+	if (e->exec_ns)
+		json_object_set_new(o, "duration_ns", json_u64(e->exec_ns));
+	if (e->has_after)
+		json_object_set_new(o, "after", attr_json(&e->after, ATTR_ALL));
+	json_put_digest(o, e);
+}
+
 static void json_other(json_t *o, const struct event *e)
 {
 	json_put_string(o, "reason", e->reason);
 }
 
 static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event *e) = {
-	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,   [EVENT_EXEC] = json_other,
+	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,   [EVENT_EXEC] = json_exec,
 	[EVENT_ALERT] = json_other,   [EVENT_ACTION] = json_other, [EVENT_GAP] = json_gap,
 	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,
 };

@@ -185,6 +185,19 @@ static void line_open(struct buf *b, const struct event *e, bool colour)
 	line_path(b, e);
 }
 
+static void line_exec(struct buf *b, const struct event *e, bool colour)
+{
+	static const char *const colours[EXEC_VERDICT_COUNT] = {
+		[EXEC_UNJUDGED] = COLOUR_MAGENTA, [EXEC_ALLOWED] = COLOUR_NONE, [EXEC_UNEXPECTED] = COLOUR_YELLOW,
+		[EXEC_DENIED] = COLOUR_RED,	  [EXEC_KILLED] = COLOUR_RED,
+	};
+
+	line_verb(b, e->verdict == EXEC_ALLOWED ? "exec" : exec_verdict_names[e->verdict], colours[e->verdict], colour);
+	line_path(b, e);
+	if (e->reason && e->verdict != EXEC_ALLOWED)
+		line_escape(b, e->reason);
+}
+
 static void line_gap(struct buf *b, const struct event *e, bool colour)
 {
 	line_verb(b, e->gap_to ? "gap closed" : "gap", e->gap_to ? COLOUR_GREEN : COLOUR_MAGENTA, colour);
@@ -214,8 +227,9 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 	static const struct {
 		const char *verb, *sgr;
 	} verbs[EVENT_KIND_COUNT] = {
-		[EVENT_EXEC] = { "exec", COLOUR_NONE },	       [EVENT_ALERT] = { "alert", COLOUR_RED },
-		[EVENT_ACTION] = { "action", COLOUR_MAGENTA }, [EVENT_ACCEPT] = { "accepted", COLOUR_BLUE },
+		[EVENT_ALERT] = { "alert", COLOUR_RED },
+		[EVENT_ACTION] = { "action", COLOUR_MAGENTA },
+		[EVENT_ACCEPT] = { "accepted", COLOUR_BLUE },
 		[EVENT_NOTE] = { "note", COLOUR_NONE },
 	};
 
@@ -236,7 +250,7 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 }
 
 static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct event *e, bool colour) = {
-	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open, [EVENT_EXEC] = line_other,   [EVENT_ALERT] = line_other,
+	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open, [EVENT_EXEC] = line_exec,    [EVENT_ALERT] = line_other,
 	[EVENT_ACTION] = line_other,  [EVENT_GAP] = line_gap,	[EVENT_ACCEPT] = line_other, [EVENT_NOTE] = line_other,
 };
 

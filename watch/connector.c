@@ -54,6 +54,8 @@ struct connector {
 	uint64_t scan_after; /* monotonic */
 
 	/* Shared. */
+	pthread_mutex_t hook_lock; /* held while they are called */
+	struct connector_hooks hooks;
 	_Atomic bool busy; /* messages were or may have been taken and are not applied */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
@@ -72,6 +74,10 @@ static void apply_fork(struct connector *c, const struct connector_msg *m, uint6
 static void apply_exec(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
 {
 	proc_table_exec(c->table, m->tgid, boot_ns);
+	pthread_mutex_lock(&c->hook_lock);
+	if (c->hooks.exec)
+		c->hooks.exec(m->tgid, m->mono_ns, c->hooks.data);
+	pthread_mutex_unlock(&c->hook_lock);
 }
 
 static void apply_ids(struct connector *c, const struct connector_msg *m, uint64_t boot_ns _unused_)
@@ -87,6 +93,10 @@ static void apply_sid(struct connector *c, const struct connector_msg *m, uint64
 static void apply_exit(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
 {
 	proc_table_exit(c->table, m->tgid, boot_ns);
+	pthread_mutex_lock(&c->hook_lock);
+	if (c->hooks.exit)
+		c->hooks.exit(m->tgid, c->hooks.data);
+	pthread_mutex_unlock(&c->hook_lock);
 }
 
 /* What is not here (ptrace, comm, coredump) changes nothing that is kept. */
@@ -330,6 +340,7 @@ static void connector_free(struct connector *c)
 		close(c->stop_fd);
 	pthread_cond_destroy(&c->idle);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->hook_lock);
 	free(c->seq);
 	free(c);
 }
@@ -344,6 +355,7 @@ static struct connector *connector_new(struct proc_table *t, void (*lost)(uint64
 		return NULL;
 	*c = (struct connector){ .table = t, .lost = lost, .data = data, .fd = -1, .stop_fd = -1, .busy = true };
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->hook_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->idle, &attr);
@@ -409,6 +421,13 @@ void connector_stop(struct connector *c)
 	proc_table_set_fed(c->table, false);
 	proc_socket_ignore(c->fd);
 	connector_free(c);
+}
+
+void connector_set_hooks(struct connector *c, const struct connector_hooks *h)
+{
+	pthread_mutex_lock(&c->hook_lock);
+	c->hooks = h ? *h : (struct connector_hooks){ 0 };
+	pthread_mutex_unlock(&c->hook_lock);
 }
 
 void connector_get_stats(struct connector *c, struct connector_stats *ret)

@@ -33,6 +33,17 @@ int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), 
 		    struct buf *err);
 /* Nobody may be in proc_table_get meanwhile. */
 void connector_stop(struct connector *c);
+
+/*
+ * Told on the connector's thread, after the table was, in the kernel's order. mono_ns: CLOCK_MONOTONIC of the moment it
+ * happened. When connector_set_hooks returns, the former ones are not being called any more. h: copied; NULL: none.
+ */
+struct connector_hooks {
+	void (*exec)(int32_t tgid, uint64_t mono_ns, void *data);
+	void (*exit)(int32_t tgid, void *data);
+	void *data;
+};
+void connector_set_hooks(struct connector *c, const struct connector_hooks *h);
 /*
  * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
  * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 5 ms at

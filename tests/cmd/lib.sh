@@ -18,7 +18,7 @@ tmp=$(cd "$tmp" && pwd -P)
 out=$tmp/out
 err=$tmp/err
 
-# Things that live longer than one command are named here and ended here.
+# Things that live longer than one command are named here while they live (a pid that was waited for may be another's by now).
 pids=
 finish() {
 	for pid in $pids; do

@@ -82,7 +82,7 @@ if command -v sqlite3 >/dev/null; then
 	mkfifo "$tmp/hold"
 	sqlite3 "$db" <"$tmp/hold" >"$tmp/held" 2>&1 &
 	pid=$!
-	pids="$pids $pid"
+	pids=$pid
 	exec 9>"$tmp/hold"
 	echo 'begin immediate; select 42;' >&9
 	until_true 10 grep -q 42 "$tmp/held" || fail "no lock to test with"
@@ -93,6 +93,7 @@ if command -v sqlite3 >/dev/null; then
 	echo 'rollback;' >&9
 	exec 9>&-
 	wait $pid
+	pids=
 	hf 4 check
 	has "1 recorded in history"
 	hf 0 baseline delete host

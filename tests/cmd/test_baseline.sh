@@ -40,10 +40,11 @@ hf 66 baseline diff tree nosuch
 # export and import
 hf 0 baseline export tree -o "$tmp/tree.hfb"
 is 600 "$(stat -c %a "$tmp/tree.hfb")" "mode of the exported file"
-hf 0 baseline export tree
+"$holdfast" -c "$tmp/holdfast.yaml" --db "$db" baseline export tree >"$out" 2>"$err"
+is 0 $? "export to standard output"
 cmp -s "$out" "$tmp/tree.hfb" || fail "export to standard output is another file"
 : >"$out"
-hf 74 baseline export tree -o "$tmp/nosuch/tree.hfb"
+hf 73 baseline export tree -o "$tmp/nosuch/tree.hfb"
 hf 73 baseline import "$tmp/tree.hfb"
 hf 0 baseline import "$tmp/tree.hfb" --name again
 hf 0 baseline import "$tmp/tree.hfb" --name keyed --key "$tmp/state/signing.key.pub"
@@ -77,7 +78,7 @@ lacks edited
 hf 0 baseline delete again
 hf 66 baseline show again
 hf 66 baseline delete again
-hf 0 history --kind note
+hf 0 history
 has "deleted"
 hf 0 baseline verify
 has good

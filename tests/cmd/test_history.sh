@@ -54,7 +54,7 @@ fi
 # Following.
 "$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" history --follow >"$tmp/follow" 2>&1 &
 pid=$!
-pids="$pids $pid"
+pids=$pid
 until_true 10 grep -q "$etc/new" "$tmp/follow" || fail "--follow does not begin with the last rows"
 echo later >"$etc/later"
 hf 5 check
@@ -62,16 +62,20 @@ until_true 10 grep -q "$etc/later" "$tmp/follow" || fail "--follow does not tell
 is 1 "$(grep -c "$etc/later" "$tmp/follow")" "new rows told"
 kill -INT $pid
 wait $pid
-is 0 $? "exit status of --follow after SIGINT"
+status=$?
+pids=
+is 0 $status "exit status of --follow after SIGINT"
 # A reader that goes away ends it too.
 mkfifo "$tmp/fifo"
 "$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" history --follow >"$tmp/fifo" 2>"$err" &
 pid=$!
-pids="$pids $pid"
+pids=$pid
 head -n 1 <"$tmp/fifo" >/dev/null
 until_true 10 sh -c "! kill -0 $pid 2>/dev/null || grep -q 'State:.Z' /proc/$pid/status" || fail "--follow goes on without a reader"
 wait $pid
-is 0 $? "exit status of --follow without a reader"
+status=$?
+pids=
+is 0 $status "exit status of --follow without a reader"
 
 hf 1 status
 has "not running"

@@ -107,11 +107,12 @@ has_err "no paths"
 truncate -s 8G "$tmp/tree/large"
 "$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" init stopped "$tmp/tree" >"$out" 2>"$err" &
 pid=$!
-pids="$pids $pid"
+pids=$pid
 until_true 10 grep -Eq 'SigBlk:.*4.03$' /proc/$pid/status
 kill -TERM $pid
 wait $pid
 status=$?
+pids=
 what="interrupted init"
 is 130 $status "exit status of an interrupted init"
 hf 66 baseline show stopped

@@ -170,7 +170,6 @@ static void test_other(void **state _unused_)
 		{ EVENT_ACCEPT, "/etc/passwd", NULL, "root", "new user",
 		  "12:00:00.123  accepted    /etc/passwd                   by root  reason: new user" },
 		{ EVENT_NOTE, NULL, "started", NULL, NULL, "12:00:00.123  note        started" },
-		{ EVENT_EXEC, "/bin/a", NULL, NULL, NULL, "12:00:00.123  exec        /bin/a" },
 		{ EVENT_ALERT, NULL, "a\nb", NULL, NULL, "12:00:00.123  alert       a\\nb" },
 		{ EVENT_ACTION, NULL, "kill", NULL, NULL, "12:00:00.123  action      kill" },
 	};
@@ -217,12 +216,41 @@ static void test_refs(void **state _unused_)
 	event_unref(NULL);
 }
 
+static void test_exec(void **state _unused_)
+{
+	_cleanup_event_ struct event *e = event_new(EVENT_EXEC);
+
+	e->time = NOON;
+	e->path = "/bin/a";
+	e->verdict = EXEC_ALLOWED;
+	e->cause = "baseline host";
+	assert_line(e, false, "12:00:00.123  exec        /bin/a                        (baseline host)");
+	e->verdict = EXEC_DENIED;
+	e->cause = NULL;
+	e->reason = "nobody knows it";
+	e->exec_type = EXEC_TYPE_SCRIPT;
+	e->exec_ns = 5000;
+	e->has_after = true;
+	e->after.have = ATTR_BIT(ATTR_DIGEST) | ATTR_BIT(ATTR_SIZE);
+	e->after.type = 'f';
+	e->after.size = 9;
+	e->after.digest_len = 2;
+	e->after.digest[0] = 0xab;
+	assert_line(e, false, "12:00:00.123  denied      /bin/a                        nobody knows it");
+	json_t *o = event_json(e);
+	assert_string_equal(json_string_value(json_object_get(o, "verdict")), "denied");
+	assert_string_equal(json_string_value(json_object_get(o, "digest")), "ab00");
+	assert_string_equal(json_string_value(json_object_get(o, "type")), "script");
+	assert_int_equal(json_integer_value(json_object_get(o, "duration_ns")), 5000);
+	json_decref(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),	  cmocka_unit_test(test_change), cmocka_unit_test(test_variants),
-		cmocka_unit_test(test_added),	  cmocka_unit_test(test_gap),	 cmocka_unit_test(test_other),
-		cmocka_unit_test(test_json_line), cmocka_unit_test(test_refs),
+		cmocka_unit_test(test_names), cmocka_unit_test(test_change),	cmocka_unit_test(test_variants),
+		cmocka_unit_test(test_added), cmocka_unit_test(test_gap),	cmocka_unit_test(test_other),
+		cmocka_unit_test(test_exec),  cmocka_unit_test(test_json_line), cmocka_unit_test(test_refs),
 	};
 
 	setenv("TZ", "UTC", 1);

@@ -1,0 +1,176 @@
+/* What the files of the gate share. Nothing outside exec/gate*.c includes this. */
+#ifndef EXEC_GATE_INTERNAL_H
+#define EXEC_GATE_INTERNAL_H
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "exec/gate.h"
+
+/* linux/fanotify.h of 6.13 (FD_ERROR, DENY_ERRNO), for builds with older headers. */
+#ifndef FAN_REPORT_FD_ERROR
+#define FAN_REPORT_FD_ERROR 0x00002000
+#endif
+#ifndef FAN_DENY_ERRNO
+#define FAN_DENY_ERRNO(err) (FAN_DENY | (((uint32_t)(err)&0xff) << 24))
+#endif
+
+#define GATE_HOLD_NS   NSEC_PER_SEC	    /* longest life of a lease after the answer */
+#define GATE_TICK_NS   (10 * NSEC_PER_MSEC) /* results are handed over in bunches */
+#define GATE_FRESH_NS  (20 * NSEC_PER_MSEC) /* ctime may be this coarse: a younger one does not tell versions apart */
+#define GATE_WORKERS   4
+#define GATE_BUCKETS   1024
+#define GATE_BATCH_MAX 128
+#define GATE_DEVS_MAX  256
+
+/* One version of one file. */
+struct file_id {
+	uint64_t dev, ino, size;
+	int64_t ctime;
+};
+
+struct judgement {
+	enum exec_verdict verdict;
+	enum gate_reason reason;
+	enum trust_source source;
+	enum exec_type type;
+	bool has_digest;
+	uint8_t digest[EXEC_DIGEST_SIZE];
+	char why[TRUST_WHY_MAX];
+};
+
+enum slot_origin {
+	SLOT_EVENT, /* a permission event; fd is its descriptor and names it in the answer */
+	SLOT_LATE,  /* a process that runs something not judged before: /proc/PID/exe */
+	SLOT_ARGV,  /* a script of its command line: fd */
+};
+
+/* One start in flight. Under the gate's lock, but for the members that its present owner works on. */
+struct slot {
+	TAILQ_ENTRY(slot) link; /* free, todo, held or done */
+	TAILQ_ENTRY(slot) wait; /* unanswered, oldest first */
+	LIST_ENTRY(slot) by_pid;
+	TAILQ_HEAD(slot_list, slot) * list; /* which; NULL while a worker or the verdict thread has it */
+	enum slot_origin origin;
+	int fd, pidfd;
+	int32_t pid;
+	bool answered;	/* somebody gave, or is about to give, the answer */
+	bool answering; /* is about to: the descriptor must stay open */
+	bool overruled; /* answered before it was judged: the verdict stays what was answered */
+	bool judged, denied, seen, ended, leased, cached, recheck, check_argv;
+	unsigned before; /* files that the kernel had opened for the same start before */
+	enum gate_role role;
+	enum gate_reason late_reason;
+	struct file_id id;
+	uint32_t uid, gid, mode;
+	uint64_t born_ns, answered_ns; /* monotonic */
+	uint64_t real_ns, boot_ns, spent_ns;
+	struct judgement j;
+};
+
+enum counter {
+	COUNT_EVENTS,
+	COUNT_CACHED,
+	COUNT_HASHED,
+	COUNT_BYTES,
+	COUNT_WRITERS,
+	COUNT_DEADLINES,
+	COUNT_FULL,
+	COUNT_KERNEL,
+	COUNT_SWAPPED,
+	COUNT_LATE,
+	COUNT_SCRIPTS,
+	COUNT_UNLEASED,
+	COUNT_EARLY,
+	COUNT_LOST,
+	COUNT_MAX
+};
+
+struct cache;
+
+struct gate {
+	struct gate_options o;
+	int fanotify, wake;
+	const char *class_name;
+	bool deny_errno, pidfds;
+	size_t batch; /* events taken at once */
+	pid_t self;
+	_Atomic bool stopping;
+
+	pthread_mutex_t lock; /* never held over a system call on a file */
+	pthread_cond_t work;  /* for workers */
+	pthread_cond_t after; /* for the verdict thread */
+	struct slot *slots;
+	size_t n_slots, in_flight;
+	struct slot_list free, todo, held, done;
+	TAILQ_HEAD(, slot) waiting;
+	LIST_HEAD(, slot) pids[GATE_BUCKETS];
+	struct cache *cache;
+	struct trust *trust;
+	uint64_t generation; /* of trust */
+	bool workers_end, after_end;
+	uint64_t devs[GATE_DEVS_MAX]; /* st_dev of what is marked */
+	size_t n_devs;
+
+	pthread_t reader, verdict;
+	struct worker {
+		struct gate *g;
+		pthread_t thread;
+		struct exec_hash *hash;
+		struct exec_digests *digests;
+	} workers[GATE_WORKERS];
+	unsigned n_workers;
+	bool have_reader, have_verdict;
+
+	_Atomic uint64_t counts[COUNT_MAX];
+	_Atomic uint64_t verdicts[EXEC_VERDICT_COUNT];
+	_Atomic uint64_t worst;
+};
+
+static inline void gate_count(struct gate *g, enum counter c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&g->counts[c], n, memory_order_relaxed);
+}
+
+/* --- gate_slot.c: with the lock held, all of them */
+/* An empty slot, in flight; NULL when there is none left. */
+struct slot *slot_take(struct gate *g, int32_t pid);
+/* What must be closed is the caller's to close. */
+void slot_release(struct gate *g, struct slot *s);
+void slot_move(struct gate *g, struct slot *s, struct slot_list *to);
+/* Puts a slot that nobody works on where it belongs now, and wakes who is to take it. */
+void slot_settle(struct gate *g, struct slot *s);
+/* Hands it to the workers. */
+void slot_queue(struct gate *g, struct slot *s);
+
+/* --- gate_cache.c: what is known of a version of a file; with the lock held */
+int cache_new(struct cache **ret);
+void cache_free(struct cache *c);
+const struct judgement *cache_find(const struct cache *c, const struct file_id *id, uint64_t generation);
+void cache_put(struct cache *c, const struct file_id *id, uint64_t generation, const struct judgement *j);
+
+/* --- gate_read.c: the thread that reads events */
+void *gate_reader(void *data);
+/* The kernel's answer for a verdict. */
+uint32_t gate_response(const struct gate *g, const struct judgement *j);
+/* Writes it, and notes how long it took. The slot's `answering` is set by the caller before. */
+void gate_answer(struct gate *g, struct slot *s, const struct judgement *j);
+/* After the thread has ended: nothing is held any more, and what waits is let go. */
+void gate_drain(struct gate *g);
+/* What exec.fail makes of a start that could not be judged. */
+void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgement *ret);
+/* True where ctime tells versions apart: file systems on disks. */
+bool gate_cacheable(int fd);
+void gate_identify(const struct stat *st, struct file_id *ret);
+
+/* --- gate_judge.c: the workers */
+/* The kernel's name of an open file, in ret; NULL when it has none that fits. */
+const char *gate_path(int fd, char ret[PATH_MAX]);
+void *gate_worker(void *data);
+
+/* --- gate_after.c: the thread that hands results over */
+void *gate_after(void *data);
+
+#endif

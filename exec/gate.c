@@ -1,0 +1,397 @@
+/*
+ * The gate's life: the fanotify group, marks, threads, counters. The group's descriptor is nobody else's: a process
+ * that inherited it would keep every start hanging after our death, so nothing may fork while a gate is open.
+ */
+#include "exec/gate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/fanotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "exec/gate-internal.h"
+#include "lib/fstype.h"
+#include "lib/util.h"
+
+#define SLOTS_DEFAULT	 4096
+#define SLOTS_MIN	 8
+#define FILES_WANTED	 65536
+#define FILES_KEPT	 512 /* for the rest of the process */
+#define DEADLINE_DEFAULT (500 * NSEC_PER_MSEC)
+#define MAX_SIZE_DEFAULT (256 * MIB)
+
+const char *const gate_reason_texts[GATE_REASON_COUNT] = {
+	[GATE_TRUSTED] = "trusted",
+	[GATE_NOT_TRUSTED] = "no trust source vouches for it",
+	[GATE_WRITER] = "somebody has it open for writing",
+	[GATE_DEADLINE] = "not judged in time",
+	[GATE_FULL] = "too many starts at once",
+	[GATE_TOO_LARGE] = "larger than exec.max_size",
+	[GATE_UNREADABLE] = "cannot be read",
+	[GATE_KERNEL] = "the kernel could not open it for the gate",
+	[GATE_UNGATED] = "its file system is not gated",
+	[GATE_SWAPPED] = "not the file that was judged",
+	[GATE_ARGUMENT] = "script on the command line, no trust source vouches for it",
+	[GATE_GONE] = "it ended too soon",
+};
+
+/* --- the group */
+
+static const struct {
+	const char *class;
+	unsigned flags;
+	bool pidfds;
+} groups[] = {
+	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, true },
+	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD, true },
+	{ "content", FAN_CLASS_CONTENT | FAN_REPORT_PIDFD, true },
+	{ "content", FAN_CLASS_CONTENT, false },
+};
+
+/* Whether a start can be refused with an errno of ours: an answer to nobody is looked at all the same. */
+static bool probe_deny_errno(int group)
+{
+	struct fanotify_response r = { .fd = FAN_NOFD, .response = FAN_DENY_ERRNO(EBUSY) };
+
+	return write(group, &r, sizeof(r)) >= 0 || errno == ENOENT;
+}
+
+static int open_group(struct gate *g, struct buf *err)
+{
+	const unsigned common = FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS;
+	int r = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(groups) && r == -EINVAL; i++) {
+		/* O_NONBLOCK: or whoever has a write lease on a program keeps us waiting while we open it. */
+		g->fanotify = fanotify_init(groups[i].flags | common, O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
+		r = g->fanotify < 0 ? -errno : 0;
+		g->class_name = groups[i].class;
+		g->pidfds = groups[i].pidfds;
+	}
+	if (r < 0)
+		buf_printf(err, "fanotify_init: %s%s", strerror(-r), r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
+	else
+		g->deny_errno = probe_deny_errno(g->fanotify);
+	return r;
+}
+
+/* --- making and freeing */
+
+static size_t allowed_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return 256;
+	if (l.rlim_cur < FILES_WANTED && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = MIN(l.rlim_max, (rlim_t)FILES_WANTED);
+		setrlimit(RLIMIT_NOFILE, &l);
+		getrlimit(RLIMIT_NOFILE, &l);
+	}
+	return (size_t)MIN(l.rlim_cur, (rlim_t)FILES_WANTED);
+}
+
+/* Each start takes two descriptors; with none left the kernel would refuse every start on the machine. */
+static void size_tables(struct gate *g)
+{
+	size_t files = allowed_files(), room = files > 2 * FILES_KEPT ? files - FILES_KEPT : files / 2;
+
+	g->batch = MAX(MIN(room / 8, (size_t)GATE_BATCH_MAX), (size_t)1);
+	room = room > 2 * g->batch ? (room - 2 * g->batch) / 2 : 1;
+	g->n_slots = MAX(MIN(room, g->o.slots ?: SLOTS_DEFAULT), (size_t)SLOTS_MIN);
+}
+
+static void init_locks(struct gate *g)
+{
+	pthread_condattr_t monotonic;
+	pthread_mutexattr_t inherit;
+
+	/* Threads that run before all others wait for ones that do not. */
+	pthread_mutexattr_init(&inherit);
+	pthread_mutexattr_setprotocol(&inherit, PTHREAD_PRIO_INHERIT);
+	pthread_mutex_init(&g->lock, &inherit);
+	pthread_mutexattr_destroy(&inherit);
+	pthread_cond_init(&g->work, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&g->after, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+static void init_lists(struct gate *g)
+{
+	TAILQ_INIT(&g->free);
+	TAILQ_INIT(&g->todo);
+	TAILQ_INIT(&g->held);
+	TAILQ_INIT(&g->done);
+	TAILQ_INIT(&g->waiting);
+	for (size_t i = 0; i < GATE_BUCKETS; i++)
+		LIST_INIT(&g->pids[i]);
+	for (size_t i = 0; i < g->n_slots; i++)
+		TAILQ_INSERT_TAIL(&g->free, &g->slots[i], link);
+}
+
+static int prepare(struct gate *g, const struct gate_options *o, struct trust *trust)
+{
+	g->o = *o;
+	g->o.deadline = o->deadline ?: DEADLINE_DEFAULT;
+	g->o.max_size = o->max_size ?: MAX_SIZE_DEFAULT;
+	g->fanotify = g->wake = -1;
+	g->self = getpid();
+	g->trust = trust_ref(trust);
+	g->generation = 1;
+	init_locks(g);
+	size_tables(g);
+	g->slots = calloc(g->n_slots, sizeof(*g->slots));
+	if (!g->slots)
+		return -ENOMEM;
+	init_lists(g);
+	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return g->wake < 0 ? -errno : cache_new(&g->cache);
+}
+
+static void gate_free(struct gate *g)
+{
+	for (unsigned i = 0; i < GATE_WORKERS; i++) {
+		exec_hash_free(g->workers[i].hash);
+		free(g->workers[i].digests);
+	}
+	for (size_t i = 0; g->slots && i < g->n_slots; i++) {
+		/* Unused slots are zero, and ours were closed but for those nobody came to. */
+		if (g->slots[i].list != &g->todo)
+			continue;
+		cleanup_close(&g->slots[i].fd);
+		cleanup_close(&g->slots[i].pidfd);
+	}
+	cleanup_close(&g->fanotify);
+	cleanup_close(&g->wake);
+	cache_free(g->cache);
+	free(g->slots);
+	trust_unref(g->trust);
+	pthread_cond_destroy(&g->work);
+	pthread_cond_destroy(&g->after);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
+/* --- threads */
+
+static unsigned worker_count(const struct gate *g)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return MIN(MAX(g->o.workers ?: (unsigned)MAX(n, 2), 1u), (unsigned)GATE_WORKERS);
+}
+
+static int start_workers(struct gate *g)
+{
+	for (unsigned i = 0, n = worker_count(g); i < n; i++) {
+		struct worker *w = &g->workers[i];
+		int r;
+
+		w->g = g;
+		w->digests = malloc(sizeof(*w->digests));
+		r = w->digests ? exec_hash_new(&w->hash) : -ENOMEM;
+		if (r == 0)
+			r = -pthread_create(&w->thread, NULL, gate_worker, w);
+		if (r < 0)
+			return r;
+		g->n_workers++;
+	}
+	return 0;
+}
+
+static int start_threads(struct gate *g)
+{
+	sigset_t all, old;
+	int r;
+
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = start_workers(g);
+	if (r == 0) {
+		r = -pthread_create(&g->verdict, NULL, gate_after, g);
+		g->have_verdict = r == 0;
+	}
+	if (r == 0) {
+		r = -pthread_create(&g->reader, NULL, gate_reader, g);
+		g->have_reader = r == 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+int gate_start(const struct gate_options *o, struct trust *trust, struct gate **ret, struct buf *err)
+{
+	struct gate *g = calloc(1, sizeof(*g));
+	int r;
+
+	if (!g)
+		return -ENOMEM;
+	/* The kernel tells by SIGIO when somebody wants a lease broken. We give each back soon anyway. */
+	signal(SIGIO, SIG_IGN);
+	r = prepare(g, o, trust);
+	if (r == 0)
+		r = open_group(g, err);
+	if (r == 0)
+		r = start_threads(g);
+	if (r < 0) {
+		if (err->len == 0)
+			buf_printf(err, "the exec gate does not start: %s", strerror(-r));
+		gate_stop(g);
+		return r;
+	}
+	*ret = g;
+	return 0;
+}
+
+/* What waits for a worker is let go: the group is about to close, which does the same. */
+static void end_workers(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->workers_end = true;
+	pthread_cond_broadcast(&g->work);
+	pthread_mutex_unlock(&g->lock);
+	for (unsigned i = 0; i < g->n_workers; i++)
+		pthread_join(g->workers[i].thread, NULL);
+}
+
+void gate_stop(struct gate *g)
+{
+	if (!g)
+		return;
+	atomic_store(&g->stopping, true);
+	if (g->have_reader) {
+		eventfd_write(g->wake, 1);
+		pthread_join(g->reader, NULL);
+		gate_drain(g);
+	}
+	end_workers(g);
+	/* Before results are handed over: that may take its time. */
+	cleanup_close(&g->fanotify);
+	g->fanotify = -1;
+	if (g->have_verdict) {
+		pthread_mutex_lock(&g->lock);
+		g->after_end = true;
+		pthread_cond_signal(&g->after);
+		pthread_mutex_unlock(&g->lock);
+		pthread_join(g->verdict, NULL);
+	}
+	gate_free(g);
+}
+
+/* --- marks and trust */
+
+static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *ret_dev)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	const struct fstype *type;
+	struct stat st;
+	char self[40];
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	r = fstype_of_fd(fd, &type);
+	if (r < 0)
+		return r;
+	/* A start there would wait for a server, and we with it. */
+	if (type->class == FSTYPE_REMOTE || type->class == FSTYPE_FUSE || type->class == FSTYPE_PSEUDO)
+		return -EOPNOTSUPP;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	*ret_dev = st.st_dev;
+	return fanotify_mark(g->fanotify, flags | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC_PERM, AT_FDCWD, self) < 0 ? -errno
+													       : 0;
+}
+
+int gate_mark(struct gate *g, const char *path)
+{
+	uint64_t dev;
+	int r = mark(g, path, FAN_MARK_ADD, &dev);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&g->lock);
+	for (size_t i = 0; i < g->n_devs; i++)
+		if (g->devs[i] == dev)
+			dev = 0;
+	if (dev && g->n_devs < GATE_DEVS_MAX)
+		g->devs[g->n_devs++] = dev;
+	pthread_mutex_unlock(&g->lock);
+	return 0;
+}
+
+int gate_unmark(struct gate *g, const char *path)
+{
+	uint64_t dev;
+	int r = mark(g, path, FAN_MARK_REMOVE, &dev);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&g->lock);
+	for (size_t i = 0; i < g->n_devs; i++)
+		if (g->devs[i] == dev)
+			g->devs[i--] = g->devs[--g->n_devs];
+	pthread_mutex_unlock(&g->lock);
+	return 0;
+}
+
+void gate_set_trust(struct gate *g, struct trust *trust)
+{
+	struct trust *old;
+
+	trust_ref(trust);
+	pthread_mutex_lock(&g->lock);
+	old = g->trust;
+	g->trust = trust;
+	g->generation++;
+	pthread_mutex_unlock(&g->lock);
+	trust_unref(old);
+}
+
+/* --- what it tells */
+
+void gate_get_stats(struct gate *g, struct gate_stats *ret)
+{
+	const _Atomic uint64_t *c = g->counts, *v = g->verdicts;
+
+	*ret = (struct gate_stats){
+		.events = c[COUNT_EVENTS],
+		.allowed = v[EXEC_ALLOWED],
+		.unexpected = v[EXEC_UNEXPECTED],
+		.denied = v[EXEC_DENIED],
+		.killed = v[EXEC_KILLED],
+		.unjudged = v[EXEC_UNJUDGED],
+		.cached = c[COUNT_CACHED],
+		.hashed = c[COUNT_HASHED],
+		.bytes = c[COUNT_BYTES],
+		.writers = c[COUNT_WRITERS],
+		.deadlines = c[COUNT_DEADLINES],
+		.full = c[COUNT_FULL],
+		.kernel = c[COUNT_KERNEL],
+		.swapped = c[COUNT_SWAPPED],
+		.late = c[COUNT_LATE],
+		.scripts = c[COUNT_SCRIPTS],
+		.unleased = c[COUNT_UNLEASED],
+		.early = c[COUNT_EARLY],
+		.lost = c[COUNT_LOST],
+		.slots = g->n_slots,
+		.worst_ns = g->worst,
+	};
+	pthread_mutex_lock(&g->lock);
+	ret->in_flight = g->in_flight;
+	pthread_mutex_unlock(&g->lock);
+}
+
+const char *gate_class(const struct gate *g, bool *ret_deny_errno)
+{
+	*ret_deny_errno = g->deny_errno;
+	return g->class_name;
+}

@@ -1,0 +1,132 @@
+/*
+ * The gate: group P of DESIGN.md. Every program start on the marked file systems is held by the kernel until it is
+ * answered here, with a read lease on the file from before it is looked at until the exec has happened, so that what
+ * was judged is what runs.
+ *
+ * Threads: "gate" reads events and answers what is known, "judge" workers read and hash the rest, "verdict" looks again
+ * after the exec and hands results over. None of them execs; the process that holds a gate must never wait for a thread
+ * that does, and must not fork while it has one.
+ *
+ * Mode observe: every start is answered at once with yes, and judged while the lease (and then the kernel, which lets
+ * nobody write to a running program) keeps its content as it is.
+ */
+#ifndef EXEC_GATE_H
+#define EXEC_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/event.h"
+#include "exec/trust.h"
+#include "exec/watchdog.h"
+#include "lib/buf.h"
+
+enum gate_reason {
+	GATE_TRUSTED,
+	GATE_NOT_TRUSTED,
+	GATE_WRITER,	 /* open for writing elsewhere, or changed while it was read */
+	GATE_DEADLINE,	 /* not judged in time: exec.fail */
+	GATE_FULL,	 /* more starts at once than there is room for: exec.fail */
+	GATE_TOO_LARGE,	 /* exec.max_size: exec.fail */
+	GATE_UNREADABLE, /* read error: exec.fail */
+	GATE_KERNEL,	 /* the kernel could not open the file for the gate, and refused the start by itself */
+	GATE_UNGATED,	 /* it came by no permission event (file system not marked, memory file): judged late */
+	GATE_SWAPPED,	 /* another file ran than the one that was judged: judged late */
+	GATE_ARGUMENT,	 /* script named on the command line of an interpreter: judged late */
+	GATE_GONE,	 /* it ended before it could be judged late */
+	GATE_REASON_COUNT
+};
+extern const char *const gate_reason_texts[GATE_REASON_COUNT];
+
+enum gate_role {
+	GATE_MAIN,	  /* the file that was asked for */
+	GATE_INTERPRETER, /* the program a "#!" line names */
+	GATE_LOADER,	  /* ld.so, or what else the kernel opened for the main file */
+	GATE_SCRIPT,	  /* a file on the command line */
+	GATE_ROLE_COUNT
+};
+
+/* All borrowed for the call. */
+struct gate_verdict {
+	int32_t pid;
+	enum gate_role role;
+	const char *path; /* as the kernel names it from here; NULL when unknown */
+	int fd;		  /* the file, read only; -1 when there is none */
+	uint64_t dev, ino, size;
+	int64_t ctime;
+	uint32_t uid, gid, mode;
+	bool has_digest;
+	uint8_t digest[EXEC_DIGEST_SIZE];
+	enum exec_type type;
+	enum exec_verdict verdict;
+	enum gate_reason reason;
+	enum trust_source source;
+	const char *why; /* who vouches for it; "" when nobody */
+	bool leased;	 /* the file could not change from before it was read until the start was seen */
+	bool cached;
+	bool seen; /* the exec happened: its process is known to run the file */
+	uint64_t real_ns, boot_ns;
+	uint64_t spent_ns; /* from reading the event to its answer */
+};
+
+enum gate_scripts { GATE_SCRIPTS_OFF, GATE_SCRIPTS_REPORT, GATE_SCRIPTS_ENFORCE };
+
+struct gate_options {
+	bool enforce;
+	bool fail_closed;  /* what "exec.fail" means above: deny, in enforce mode */
+	uint64_t deadline; /* ns; 0: 500 ms */
+	uint64_t max_size; /* larger files are not read; 0: 256 MiB */
+	enum gate_scripts scripts;
+	unsigned workers;	   /* 0: by the number of processors */
+	size_t slots;		   /* starts in flight; 0: 4096, or what the limit of descriptors allows */
+	struct watchdog *watchdog; /* gets a beat of the gate thread; may be NULL */
+	/* On the thread "verdict", in no strict order. May block: what then finds no room is lost and counted. */
+	void (*verdict)(const struct gate_verdict *v, void *data);
+	void *data;
+};
+
+struct gate_stats {
+	uint64_t events, allowed, unexpected, denied, killed, unjudged;
+	uint64_t cached, hashed, bytes; /* answers from memory; files and bytes read */
+	uint64_t writers, deadlines, full, kernel, swapped, late, scripts;
+	uint64_t unleased; /* file systems without leases: judged, but could change before it runs */
+	uint64_t early;	   /* leases given back before the exec was seen, for want of room */
+	uint64_t lost;	   /* results that nobody was told */
+	size_t in_flight, slots;
+	uint64_t worst_ns; /* longest time to an answer */
+};
+
+struct gate;
+
+/*
+ * Opens the group and starts the threads; nothing is marked. trust is referenced. -EPERM without CAP_SYS_ADMIN, -ENOSYS
+ * or -EINVAL when the kernel has no permission events; text in err. Ignores SIGIO for the whole process.
+ */
+int gate_start(const struct gate_options *o, struct trust *trust, struct gate **ret, struct buf *err);
+/* Closes the group (the kernel lets go of every start that waits), hands the last results over, joins. */
+void gate_stop(struct gate *g);
+
+/*
+ * Guards the file system that holds path. -EOPNOTSUPP for types that are never gated (remote, FUSE, pseudo). Any
+ * thread.
+ */
+int gate_mark(struct gate *g, const char *path);
+int gate_unmark(struct gate *g, const char *path);
+
+/* Answers from memory are given up; starts already waiting may still be judged by the old snapshot. Any thread. */
+void gate_set_trust(struct gate *g, struct trust *trust);
+
+/*
+ * The process connector's messages, on its thread and in its order, mono_ns the time of the exec (CLOCK_MONOTONIC;
+ * 0: now). They end leases early and start the look after the exec; without them leases end after a second.
+ */
+void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns);
+void gate_exit_seen(struct gate *g, int32_t pid);
+
+void gate_get_stats(struct gate *g, struct gate_stats *ret);
+/* "pre-content", "content": what the kernel gave, and whether a start can be refused with ETXTBSY. */
+const char *gate_class(const struct gate *g, bool *ret_deny_errno);
+
+DEFINE_CLEANUP(struct gate *, gate_stop)
+
+#endif

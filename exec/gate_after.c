@@ -1,0 +1,219 @@
+/*
+ * After the answer: what the process connector tells (on its thread), and the thread "verdict", which ends leases,
+ * looks for scripts on command lines, hands results over and closes what they held.
+ */
+#include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "exec/gate-internal.h"
+#include "exec/gate_late.h"
+#include "lib/clock.h"
+#include "lib/util.h"
+
+/* --- what the connector tells */
+
+struct sighting {
+	int32_t pid;
+	uint64_t mono_ns;
+	struct file_id exe;
+	bool have_exe;
+	bool script; /* the file that was asked for begins with "#!" */
+};
+
+static bool same_inode(const struct file_id *a, const struct file_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+/* Waits to be told: a start of this process that was answered when the exec happened. */
+static bool is_of(const struct slot *s, const struct sighting *v)
+{
+	return s->pid == v->pid && s->origin == SLOT_EVENT && s->answered && !s->seen && !s->denied &&
+	       s->answered_ns <= v->mono_ns;
+}
+
+static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
+{
+	bool runs = v->have_exe && same_inode(&s->id, &v->exe);
+
+	s->seen = true;
+	if (s->before > 0)
+		s->role = runs || (!v->have_exe && v->script && s->before == 1) ? GATE_INTERPRETER : GATE_LOADER;
+	s->check_argv = s->before == 0 && runs && g->o.scripts != GATE_SCRIPTS_OFF;
+	s->recheck = runs && s->j.has_digest && (s->id.ctime != v->exe.ctime || s->id.size != v->exe.size);
+	/* With a worker or on a list of theirs it is settled by them. */
+	if (s->list == &g->held)
+		slot_settle(g, s);
+}
+
+static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enum gate_reason reason)
+{
+	struct slot *s = slot_take(g, pid);
+
+	if (!s) {
+		gate_count(g, COUNT_LOST, 1);
+		return;
+	}
+	s->origin = origin;
+	s->late_reason = reason;
+	s->role = origin == SLOT_ARGV ? GATE_SCRIPT : GATE_MAIN;
+	s->seen = s->answered = true;
+	s->born_ns = clock_mono_ns();
+	s->boot_ns = clock_boot_ns();
+	s->real_ns = clock_real_ns();
+	slot_queue(g, s);
+}
+
+void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns)
+{
+	struct sighting v = { .pid = pid, .mono_ns = mono_ns ?: clock_mono_ns() };
+	bool any = false, runs = false;
+	struct slot *s;
+
+	v.have_exe = late_identify(pid, &v.exe) == 0;
+	pthread_mutex_lock(&g->lock);
+	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
+	v.script |= is_of(s, &v) && s->before == 0 && s->j.type == EXEC_TYPE_SCRIPT;
+	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
+	{
+		/* The process may be an exec further already: that one will be told too. */
+		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && same_inode(&s->id, &v.exe);
+		if (!is_of(s, &v))
+			continue;
+		any = true;
+		see_slot(g, s, &v);
+	}
+	if (v.have_exe && !runs) {
+		gate_count(g, any ? COUNT_SWAPPED : COUNT_LATE, 1);
+		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED);
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+void gate_exit_seen(struct gate *g, int32_t pid)
+{
+	struct slot *s;
+
+	pthread_mutex_lock(&g->lock);
+	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
+	{
+		if (s->pid != pid || s->origin != SLOT_EVENT)
+			continue;
+		s->ended = true;
+		if (s->list == &g->held)
+			slot_settle(g, s);
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* --- the thread "verdict" */
+
+static void hand_over(struct gate *g, struct slot *s)
+{
+	char path[PATH_MAX];
+	const struct gate_verdict v = {
+		.pid = s->pid,
+		.role = s->role,
+		.path = s->fd >= 0 ? gate_path(s->fd, path) : NULL,
+		.fd = s->fd,
+		.dev = s->id.dev,
+		.ino = s->id.ino,
+		.size = s->id.size,
+		.ctime = s->id.ctime,
+		.uid = s->uid,
+		.gid = s->gid,
+		.mode = s->mode,
+		.has_digest = s->j.has_digest,
+		.digest = { 0 },
+		.type = s->j.type,
+		.verdict = s->j.verdict,
+		.reason = s->j.reason,
+		.source = s->j.source,
+		.why = s->j.why,
+		.leased = s->leased,
+		.cached = s->cached,
+		.seen = s->seen,
+		.real_ns = s->real_ns,
+		.boot_ns = s->boot_ns,
+		.spent_ns = s->spent_ns,
+	};
+
+	memcpy((uint8_t *)v.digest, s->j.digest, sizeof(v.digest));
+	atomic_fetch_add_explicit(&g->verdicts[v.verdict], 1, memory_order_relaxed);
+	if (g->o.verdict)
+		g->o.verdict(&v, g->o.data);
+}
+
+static void conclude(struct gate *g, struct slot *s)
+{
+	int fd = s->fd, pidfd = s->pidfd;
+	bool script = s->check_argv && s->j.type != EXEC_TYPE_SCRIPT;
+
+	/* An interpreter that was given no script, or a process that came and went: nothing to tell. */
+	if (s->origin != SLOT_ARGV || s->j.reason != GATE_GONE)
+		hand_over(g, s);
+	pthread_mutex_lock(&g->lock);
+	if (script)
+		queue_late(g, s->pid, SLOT_ARGV, GATE_ARGUMENT);
+	slot_release(g, s);
+	pthread_mutex_unlock(&g->lock);
+	/* Which ends the lease. */
+	if (fd >= 0)
+		close(fd);
+	if (pidfd >= 0)
+		close(pidfd);
+}
+
+/* With the lock held: leases that were held long enough, or all of them. */
+static void expire(struct gate *g, bool all)
+{
+	uint64_t now = clock_mono_ns();
+	struct slot *s;
+
+	while ((s = TAILQ_FIRST(&g->held)) && (all || s->answered_ns + GATE_HOLD_NS <= now)) {
+		s->ended = true;
+		slot_settle(g, s);
+	}
+}
+
+static void wait_for_work(struct gate *g)
+{
+	struct timespec until;
+	uint64_t due = clock_mono_ns() + GATE_TICK_NS;
+
+	if (TAILQ_EMPTY(&g->held) && TAILQ_EMPTY(&g->done)) {
+		pthread_cond_wait(&g->after, &g->lock);
+		due = clock_mono_ns() + GATE_TICK_NS;
+	}
+	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
+	until.tv_nsec = (long)(due % NSEC_PER_SEC);
+	while (!g->after_end && pthread_cond_timedwait(&g->after, &g->lock, &until) != ETIMEDOUT)
+		;
+}
+
+void *gate_after(void *data)
+{
+	struct gate *g = data;
+	bool last = false;
+
+	pthread_setname_np(pthread_self(), "verdict");
+	pthread_mutex_lock(&g->lock);
+	while (!last) {
+		struct slot *s;
+
+		if (!g->after_end)
+			wait_for_work(g);
+		last = g->after_end;
+		expire(g, last);
+		while ((s = TAILQ_FIRST(&g->done))) {
+			slot_move(g, s, NULL);
+			pthread_mutex_unlock(&g->lock);
+			conclude(g, s);
+			pthread_mutex_lock(&g->lock);
+		}
+	}
+	pthread_mutex_unlock(&g->lock);
+	return NULL;
+}

@@ -1,0 +1,254 @@
+/*
+ * The workers: read and hash what the gate thread did not know, ask the trust snapshot, fill the cache and answer. They
+ * may wait for disks, never for servers: what they read lies on file systems that are gated, or is memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "exec/gate-internal.h"
+#include "exec/gate_late.h"
+#include "lib/clock.h"
+#include "lib/util.h"
+
+/* A lease that somebody wants broken is taken from us by and by (fs.lease-break-time, 45 s): after this it is asked. */
+#define LEASE_SURE_NS (2 * NSEC_PER_SEC)
+
+struct work {
+	struct gate *g;
+	struct slot *s;
+	struct trust *trust;
+	uint64_t generation;
+	struct exec_hash *hash;
+	struct exec_digests *digests;
+	bool cacheable;
+	char path_buffer[PATH_MAX];
+	const char *path;
+};
+
+const char *gate_path(int fd, char ret[PATH_MAX])
+{
+	char link[40];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, ret, PATH_MAX);
+	if (n <= 0 || n == PATH_MAX)
+		return NULL;
+	ret[n] = '\0';
+	return ret;
+}
+
+static bool recall(struct work *w, struct judgement *ret)
+{
+	const struct judgement *known;
+
+	pthread_mutex_lock(&w->g->lock);
+	known = cache_find(w->g->cache, &w->s->id, w->generation);
+	if (known)
+		*ret = *known;
+	pthread_mutex_unlock(&w->g->lock);
+	if (known)
+		gate_count(w->g, COUNT_CACHED, 1);
+	return known != NULL;
+}
+
+static void remember(struct work *w, const struct judgement *j)
+{
+	/* A ctime from the future says nothing at all. */
+	if ((int64_t)clock_real_ns() - w->s->id.ctime < (int64_t)GATE_FRESH_NS)
+		return;
+	pthread_mutex_lock(&w->g->lock);
+	cache_put(w->g->cache, &w->s->id, w->generation, j);
+	pthread_mutex_unlock(&w->g->lock);
+}
+
+/* True when what was read is what runs: nobody wrote meanwhile, nor was about to. */
+static bool unchanged(const struct slot *s, uint64_t started)
+{
+	struct file_id id;
+	struct stat st;
+
+	if (fstat(s->fd, &st) < 0)
+		return false;
+	gate_identify(&st, &id);
+	if (!s->leased)
+		return id.ctime == s->id.ctime && id.size == s->id.size;
+	/* Under a lease only names, owners and modes change. */
+	return clock_mono_ns() - started < LEASE_SURE_NS || fcntl(s->fd, F_GETLEASE) == F_RDLCK;
+}
+
+static int read_file(struct work *w, const char *extra)
+{
+	int r = exec_hash_fd(w->hash, w->s->fd, w->s->id.size, trust_algos(w->trust), extra, w->digests);
+
+	gate_count(w->g, COUNT_HASHED, 1);
+	gate_count(w->g, COUNT_BYTES, w->digests->size);
+	return r;
+}
+
+static void judge_content(struct work *w, struct judgement *j)
+{
+	const struct stat st = {
+		.st_dev = w->s->id.dev, .st_ino = w->s->id.ino, .st_uid = w->s->uid, .st_mode = w->s->mode
+	};
+	struct trust_answer answer;
+	struct script_kind kind;
+
+	memcpy(j->digest, w->digests->digest[EXEC_DIGEST], sizeof(j->digest));
+	j->has_digest = true;
+	script_sniff(w->digests->head, w->digests->head_len, &kind);
+	j->type = w->s->origin == SLOT_ARGV ? EXEC_TYPE_SCRIPT : kind.type;
+	trust_ask(w->trust, w->path, &st, w->digests, &answer);
+	j->source = answer.source;
+	memcpy(j->why, answer.why, sizeof(j->why));
+	j->reason = answer.source != TRUST_NONE ? GATE_TRUSTED : GATE_NOT_TRUSTED;
+	j->verdict = answer.source != TRUST_NONE ? EXEC_ALLOWED : w->g->o.enforce ? EXEC_DENIED : EXEC_UNEXPECTED;
+}
+
+static void judge_file(struct work *w, struct judgement *j)
+{
+	struct slot *s = w->s;
+	uint64_t started = clock_mono_ns();
+	int r;
+
+	w->path = gate_path(s->fd, w->path_buffer);
+	w->cacheable = s->leased && gate_cacheable(s->fd);
+	if (w->cacheable && recall(w, j)) {
+		s->cached = true;
+		return;
+	}
+	if (s->id.size > w->g->o.max_size) {
+		gate_by_policy(w->g, GATE_TOO_LARGE, j);
+		return;
+	}
+	r = read_file(w, w->path ? trust_package_algo(w->trust, w->path) : NULL);
+	if (r == -EFBIG || r == -ENODATA || (r == 0 && !unchanged(s, started))) {
+		j->reason = GATE_WRITER;
+		j->verdict = w->g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED;
+		return;
+	}
+	if (r < 0) {
+		gate_by_policy(w->g, GATE_UNREADABLE, j);
+		return;
+	}
+	judge_content(w, j);
+	if (w->cacheable)
+		remember(w, j);
+}
+
+/* After the exec the file's ctime was another one: a new name or mode, or new bytes? */
+static void judge_again(struct work *w, struct judgement *j)
+{
+	struct stat st;
+
+	if (fstat(w->s->fd, &st) < 0)
+		return;
+	gate_identify(&st, &w->s->id);
+	if (read_file(w, NULL) == 0 && memcmp(w->digests->digest[EXEC_DIGEST], j->digest, sizeof(j->digest)) == 0)
+		return;
+	gate_count(w->g, COUNT_SWAPPED, 1);
+	*j = (struct judgement){ .reason = GATE_SWAPPED, .verdict = EXEC_UNJUDGED };
+	if (w->g->o.enforce && late_kill(w->s->pidfd) == 0)
+		j->verdict = EXEC_KILLED;
+}
+
+/* What runs already: a verdict of no is a kill. */
+static void judge_late(struct work *w, struct judgement *j)
+{
+	struct slot *s = w->s;
+	int r = s->origin == SLOT_ARGV ? late_open_script(w->g, s) : late_open_exe(w->g, s);
+	bool enforced = s->origin != SLOT_ARGV || w->g->o.scripts == GATE_SCRIPTS_ENFORCE;
+
+	if (r == -ESRCH)
+		*j = (struct judgement){ .reason = GATE_GONE, .verdict = EXEC_UNJUDGED };
+	else if (r < 0)
+		gate_by_policy(w->g, s->late_reason, j);
+	else
+		judge_file(w, j);
+	if (r == 0 && j->reason == GATE_NOT_TRUSTED)
+		j->reason = s->late_reason;
+	if (j->verdict != EXEC_DENIED)
+		return;
+	j->verdict = enforced && late_kill(s->pidfd) == 0 ? EXEC_KILLED : EXEC_UNEXPECTED;
+}
+
+static void finish(struct work *w, const struct judgement *j)
+{
+	struct gate *g = w->g;
+	struct slot *s = w->s;
+	bool answer;
+
+	pthread_mutex_lock(&g->lock);
+	answer = !s->answered;
+	if (answer) {
+		TAILQ_REMOVE(&g->waiting, s, wait);
+		s->answered = s->answering = true;
+		s->answered_ns = clock_mono_ns();
+		s->denied = j->verdict == EXEC_DENIED;
+	}
+	if (s->overruled) {
+		enum exec_verdict verdict = s->j.verdict;
+		enum gate_reason reason = s->j.reason;
+
+		s->j = *j;
+		s->j.verdict = verdict;
+		s->j.reason = reason;
+	} else {
+		s->j = *j;
+	}
+	s->judged = true;
+	s->recheck = false;
+	pthread_mutex_unlock(&g->lock);
+
+	if (answer)
+		gate_answer(g, s, j);
+	pthread_mutex_lock(&g->lock);
+	if (answer)
+		s->answering = false;
+	slot_settle(g, s);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void work_on(struct work *w)
+{
+	struct judgement j = w->s->judged ? w->s->j : (struct judgement){ 0 };
+
+	if (w->s->judged)
+		judge_again(w, &j);
+	else if (w->s->origin == SLOT_EVENT)
+		judge_file(w, &j);
+	else
+		judge_late(w, &j);
+	finish(w, &j);
+}
+
+void *gate_worker(void *data)
+{
+	const struct worker *self = data;
+	struct gate *g = self->g;
+	struct work w = { .g = g, .hash = self->hash, .digests = self->digests };
+
+	pthread_setname_np(pthread_self(), "judge");
+	pthread_mutex_lock(&g->lock);
+	while (!g->workers_end) {
+		w.s = TAILQ_FIRST(&g->todo);
+		if (!w.s) {
+			pthread_cond_wait(&g->work, &g->lock);
+			continue;
+		}
+		slot_move(g, w.s, NULL);
+		w.trust = trust_ref(g->trust);
+		w.generation = g->generation;
+		pthread_mutex_unlock(&g->lock);
+		work_on(&w);
+		trust_unref(w.trust);
+		pthread_mutex_lock(&g->lock);
+	}
+	pthread_mutex_unlock(&g->lock);
+	return NULL;
+}

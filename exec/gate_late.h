@@ -1,0 +1,19 @@
+/* Looking at processes that run already. On the workers; inside the gate only. */
+#ifndef EXEC_GATE_LATE_H
+#define EXEC_GATE_LATE_H
+
+#include "exec/gate-internal.h"
+
+/*
+ * The program that the slot's process runs, and the script it was told to run: fd, pidfd and identity of the slot are
+ * set. -ESRCH: gone (or there is no such script). Another negative errno: it lies where reading could wait for a
+ * server.
+ */
+int late_open_exe(struct gate *g, struct slot *s);
+int late_open_script(struct gate *g, struct slot *s);
+int late_kill(int pidfd);
+
+/* Identity of /proc/PID/exe without waiting for any server. */
+int late_identify(int32_t pid, struct file_id *ret);
+
+#endif

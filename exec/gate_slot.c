@@ -1,0 +1,58 @@
+/*
+ * The table of starts in flight: fixed at start, each slot on one list, or with the thread that works on it. Everything
+ * here runs with the gate's lock held and does no I/O.
+ */
+#include "exec/gate-internal.h"
+#include "lib/util.h"
+
+struct slot *slot_take(struct gate *g, int32_t pid)
+{
+	struct slot *s = TAILQ_FIRST(&g->free);
+
+	if (!s)
+		return NULL;
+	TAILQ_REMOVE(&g->free, s, link);
+	*s = (struct slot){ .fd = -1, .pidfd = -1, .pid = pid };
+	LIST_INSERT_HEAD(&g->pids[(uint32_t)pid % GATE_BUCKETS], s, by_pid);
+	g->in_flight++;
+	return s;
+}
+
+void slot_move(struct gate *g, struct slot *s, struct slot_list *to)
+{
+	(void)g;
+	if (s->list)
+		TAILQ_REMOVE(s->list, s, link);
+	s->list = to;
+	if (to)
+		TAILQ_INSERT_TAIL(to, s, link);
+}
+
+void slot_release(struct gate *g, struct slot *s)
+{
+	LIST_REMOVE(s, by_pid);
+	slot_move(g, s, NULL);
+	TAILQ_INSERT_HEAD(&g->free, s, link);
+	g->in_flight--;
+}
+
+void slot_queue(struct gate *g, struct slot *s)
+{
+	slot_move(g, s, &g->todo);
+	pthread_cond_signal(&g->work);
+}
+
+void slot_settle(struct gate *g, struct slot *s)
+{
+	bool idle = TAILQ_EMPTY(&g->held) && TAILQ_EMPTY(&g->done);
+
+	if (!s->judged || !s->answered || s->answering)
+		return;
+	if (s->recheck)
+		slot_queue(g, s);
+	else
+		slot_move(g, s, s->denied || s->seen || s->ended || s->origin != SLOT_EVENT ? &g->done : &g->held);
+	/* The verdict thread looks every tick while there is something: only the first has to wake it. */
+	if (idle)
+		pthread_cond_signal(&g->after);
+}

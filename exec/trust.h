@@ -1,0 +1,71 @@
+/*
+ * Who vouches for a program. A snapshot: filled, sealed, from then on immutable and counted; the one thing it learns is
+ * which digests a package database has confirmed (bounded, locked inside, never across I/O).
+ *
+ * Sources are asked in the configured order; the first that vouches answers:
+ *   baselines  the digest is that of a program in a signed baseline, whatever the path
+ *   packages   a package lists the path, and the bytes match the package's own digest when first seen; from then on
+ *              the SHA-256 alone is enough. Scripts that the package manager itself unpacks and runs count too.
+ *   explicit   a digest, or a path, that was added by hand
+ */
+#ifndef EXEC_TRUST_H
+#define EXEC_TRUST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "exec/hash.h"
+#include "pkg/packages.h"
+
+enum trust_source { TRUST_NONE, TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT, TRUST_SOURCE_COUNT };
+extern const char *const trust_source_names[TRUST_SOURCE_COUNT];
+/* -EINVAL when unknown. "dpkg" is another name of "packages". */
+int trust_source_by_name(const char *name, enum trust_source *ret);
+
+struct trust;
+
+/* packages may be NULL; the snapshot takes a reference. -EINVAL for more than TRUST_SOURCE_COUNT sources. */
+int trust_new(const enum trust_source *order, size_t n, struct packages *packages, struct trust **ret);
+/* Before trust_seal only. label: "host", who answers for the digests of this set; *ret_set numbers it. -E2BIG. */
+int trust_add_set(struct trust *t, enum trust_source source, const char *label, enum digest_algo algo,
+		  unsigned *ret_set);
+int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest);
+/* Absolute. The file that stands there now is trusted whatever its content: for programs that change by themselves. */
+int trust_add_path(struct trust *t, const char *path);
+/* Sorts. -ENOMEM. */
+int trust_seal(struct trust *t);
+struct trust *trust_ref(struct trust *t);
+void trust_unref(struct trust *t);
+
+size_t trust_digest_count(const struct trust *t);
+
+/* What to compute for a file before asking: 1u << enum digest_algo for each, and the OpenSSL name of the digest that
+ * its package gives (NULL: none does). */
+unsigned trust_algos(const struct trust *t);
+const char *trust_package_algo(const struct trust *t, const char *path);
+
+#define TRUST_WHY_MAX 128
+
+struct trust_answer {
+	enum trust_source source; /* TRUST_NONE: nobody vouches */
+	char why[TRUST_WHY_MAX]; /* "baseline host", "package coreutils 9.1-1", "explicit path"; printable or escaped by
+				    whoever shows it */
+};
+
+/*
+ * path: as readlink of /proc/self/fd/N says, NULL when unknown; st: of the file that was hashed. May stat `path` where
+ * a rule by path could apply (never on the thread that reads permission events).
+ */
+void trust_ask(struct trust *t, const char *path, const struct stat *st, const struct exec_digests *digests,
+	       struct trust_answer *ret);
+
+static inline void trust_unrefp(struct trust **t)
+{
+	if (*t)
+		trust_unref(*t);
+}
+#define _cleanup_trust_ __attribute__((cleanup(trust_unrefp)))
+
+#endif

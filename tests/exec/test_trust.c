@@ -1,0 +1,225 @@
+/* The trust snapshot: what each source vouches for, in which order, and what none does. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exec/trust.h"
+#include "tests/test.h"
+
+static const enum trust_source order[] = { TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT };
+static char dir[64];
+
+static const char *in_dir(const char *name)
+{
+	static char ring[4][256];
+	static unsigned next;
+	char *s = ring[next++ % 4];
+
+	snprintf(s, 256, "%s/%s", dir, name);
+	return s;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void make_dirs(const char *path)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "mkdir -p %s", path);
+	assert_int_equal(system(text), 0);
+}
+
+static void read_digests(const char *path, unsigned algos, const char *extra, struct exec_digests *ret, struct stat *st)
+{
+	_cleanup_exec_hash_ struct exec_hash *h = NULL;
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(exec_hash_new(&h), 0);
+	assert_true(fd >= 0 && fstat(fd, st) == 0);
+	assert_int_equal(exec_hash_fd(h, fd, (uint64_t)st->st_size, algos, extra, ret), 0);
+}
+
+static void test_hash(void **state _unused_)
+{
+	_cleanup_exec_hash_ struct exec_hash *h = NULL;
+	static struct exec_digests d;
+	struct stat st;
+	_cleanup_buf_ struct buf hex = BUF_INIT;
+	int fd;
+
+	write_file(in_dir("abc"), "abc");
+	read_digests(in_dir("abc"), 1u << DIGEST_SHA512, "MD5", &d, &st);
+	buf_hex(&hex, d.digest[DIGEST_SHA256], 32);
+	assert_string_equal(hex.data,
+			    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"); /* FIPS 180 */
+	buf_reset(&hex);
+	buf_hex(&hex, d.extra, d.extra_len);
+	assert_string_equal(hex.data, "900150983cd24fb0d6963f7d28e17f72"); /* RFC 1321 */
+	assert_true(d.have & 1u << DIGEST_SHA512);
+	assert_int_equal(d.head_len, 3);
+
+	assert_int_equal(exec_hash_new(&h), 0);
+	fd = open(in_dir("abc"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(exec_hash_fd(h, fd, 2, 0, NULL, &d), -EFBIG);
+	assert_int_equal(exec_hash_fd(h, fd, 4, 0, NULL, &d), -ENODATA);
+	assert_int_equal(exec_hash_fd(h, fd, 3, 0, "NO-SUCH-DIGEST", &d), 0);
+	assert_int_equal(d.extra_len, 0);
+	close(fd);
+}
+
+static void test_names(void **state _unused_)
+{
+	enum trust_source s;
+
+	assert_int_equal(trust_source_by_name("dpkg", &s), 0);
+	assert_int_equal(s, TRUST_PACKAGES);
+	assert_int_equal(trust_source_by_name("baselines", &s), 0);
+	assert_int_equal(s, TRUST_BASELINES);
+	assert_int_equal(trust_source_by_name("none", &s), -EINVAL);
+	assert_int_equal(trust_source_by_name("", &s), -EINVAL);
+}
+
+static void test_digests(void **state _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st = { 0 };
+	unsigned small, wide;
+	uint8_t b[DIGEST_MAX];
+
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "host", DIGEST_SHA256, &small), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "golden", DIGEST_SHA512, &wide), 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		memset(b, 0, sizeof(b));
+		b[0] = (uint8_t)(i * 7919 >> 8);
+		b[1] = (uint8_t)(i * 7919);
+		b[31] = 1;
+		assert_int_equal(trust_add_digest(t, small, b), 0);
+		assert_int_equal(trust_add_digest(t, small, b), 0);
+		b[63] = 2;
+		assert_int_equal(trust_add_digest(t, wide, b), 0);
+	}
+	assert_int_equal(trust_seal(t), 0);
+	assert_true(trust_digest_count(t) <= 10000);
+	assert_int_equal(trust_algos(t), 1u << DIGEST_SHA256 | 1u << DIGEST_SHA512);
+
+	d.have = 1u << DIGEST_SHA256;
+	for (unsigned i = 0; i < 5000; i++) {
+		d.digest[DIGEST_SHA256][0] = (uint8_t)(i * 7919 >> 8);
+		d.digest[DIGEST_SHA256][1] = (uint8_t)(i * 7919);
+		d.digest[DIGEST_SHA256][31] = 1;
+		trust_ask(t, NULL, &st, &d, &a);
+		assert_int_equal(a.source, TRUST_BASELINES);
+		assert_string_equal(a.why, "baseline host");
+	}
+	d.digest[DIGEST_SHA256][31] = 3;
+	trust_ask(t, NULL, &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+	assert_string_equal(a.why, "");
+	d.have |= 1u << DIGEST_SHA512;
+	memcpy(d.digest[DIGEST_SHA512], b, sizeof(b));
+	trust_ask(t, NULL, &st, &d, &a);
+	assert_string_equal(a.why, "baseline golden");
+}
+
+static void test_paths(void **state _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st;
+
+	write_file(in_dir("by-path"), "one");
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_path(t, "relative"), -EINVAL);
+	assert_int_equal(trust_add_path(t, in_dir("by-path")), 0);
+	assert_int_equal(trust_add_path(t, in_dir("absent")), 0);
+	assert_int_equal(trust_seal(t), 0);
+	read_digests(in_dir("by-path"), 0, NULL, &d, &st);
+	trust_ask(t, in_dir("by-path"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_EXPLICIT);
+	/* The name alone is not it: another file that is called so somewhere else. */
+	st.st_ino++;
+	trust_ask(t, in_dir("by-path"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+	trust_ask(t, in_dir("absent"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+}
+
+static void test_packages(void **state _unused_)
+{
+	struct packages *p = NULL;
+	_cleanup_trust_ struct trust *t = NULL;
+	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st;
+
+	make_dirs(in_dir("root/var/lib/dpkg/info"));
+	write_file(in_dir("root/var/lib/dpkg/status"),
+		   "Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 1.2-3\n\n");
+	write_file(in_dir("root/var/lib/dpkg/info/tool.list"), "/.\n/usr\n/usr/bin\n/usr/bin/tool\n");
+	write_file(in_dir("root/var/lib/dpkg/info/tool.md5sums"), "900150983cd24fb0d6963f7d28e17f72  usr/bin/tool\n");
+	assert_int_equal(packages_load(in_dir("root"), &p, &warnings), 0);
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), p, &t), 0);
+	packages_unref(p);
+	assert_int_equal(trust_seal(t), 0);
+	assert_string_equal(trust_package_algo(t, "/usr/bin/tool"), "MD5");
+	assert_null(trust_package_algo(t, "/usr/bin/other"));
+
+	write_file(in_dir("tool"), "abd");
+	read_digests(in_dir("tool"), 0, "MD5", &d, &st);
+	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+
+	write_file(in_dir("tool"), "abc");
+	read_digests(in_dir("tool"), 0, "MD5", &d, &st);
+	trust_ask(t, "/tmp/tool", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE); /* not seen where the package has it */
+	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_PACKAGES);
+	assert_string_equal(a.why, "package tool 1.2-3");
+	d.extra_len = 0;
+	trust_ask(t, "/tmp/tool", &st, &d, &a); /* from now on by its SHA-256 */
+	assert_int_equal(a.source, TRUST_PACKAGES);
+	d.digest[DIGEST_SHA256][5] ^= 1;
+	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+}
+
+static int prepare(void **state _unused_)
+{
+	strcpy(dir, "/tmp/holdfast-trust-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int clean(void **state _unused_)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "rm -rf %s", dir);
+	return system(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hash),  cmocka_unit_test(test_names),    cmocka_unit_test(test_digests),
+		cmocka_unit_test(test_paths), cmocka_unit_test(test_packages),
+	};
+
+	return cmocka_run_group_tests(tests, prepare, clean);
+}
