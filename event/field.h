@@ -211,6 +211,11 @@ void field_view_begin(struct field_view *v, const struct event *e);
 /* The value, from presets or the getter. Borrowed from the event, the view and ret itself. */
 void field_get(struct field_view *v, const struct field_ref *ref, struct field_value *ret);
 uint32_t field_hash(const char *s, size_t len); /* never 0 */
+/* For values that are put together. Room for len bytes and a NUL in the view's scratch: at most *len, which is cut to
+ * what there is. */
+char *field_room(struct field_view *v, size_t *len);
+/* Room for n values of one field, NULL when there is none. */
+struct field_item *field_items(struct field_view *v, size_t n);
 
 /* Appends the value for people: escaped, "<NA>" without one. */
 void field_print(struct buf *b, const struct field_info *info, const struct field_value *value);

@@ -383,9 +383,20 @@ FIELD_GETTER(get_hf_cause)
 	field_set_string(ret, v->event->cause);
 }
 
+/* Of a rename both: a rule that guards a place means files that come to it and that leave it. */
 FIELD_GETTER(get_hf_path)
 {
+	const struct event *e = v->event;
+	bool both = e->kind == EVENT_CHANGE && e->change == CHANGE_RENAMED && e->path && e->path2;
+	struct field_item *items = both ? field_items(v, 2) : NULL;
+
 	put_path(v, ref, ret);
+	if (!items)
+		return;
+	items[0] = ret->one;
+	items[1] = (struct field_item){ .s = e->path2, .len = (uint32_t)strlen(e->path2) };
+	ret->items = items;
+	ret->n = 2;
 }
 
 FIELD_GETTER(get_hf_path2)

@@ -9,10 +9,6 @@
 void field_set_string(struct field_value *ret, const char *s);
 void field_set_bytes(struct field_value *ret, const char *s, size_t len);
 void field_set_number(struct field_value *ret, int64_t n);
-/* Room for len bytes and a NUL in the view's scratch: at most *len, which is cut to what there is. */
-char *field_room(struct field_view *v, size_t *len);
-/* Room for n values of one field, NULL when there is none. */
-struct field_item *field_items(struct field_view *v, size_t n);
 /* True when the group could be read (now or before). */
 bool field_need(struct field_view *v, enum field_group group);
 

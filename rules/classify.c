@@ -109,6 +109,36 @@ static enum quality by_calls(struct classify *k, const struct predicate *p)
 	return best == worst ? best : best == QUALITY_BLIND ? QUALITY_BLIND : QUALITY_APPROXIMATE;
 }
 
+/* --- kinds of events */
+
+static const struct {
+	enum event_kind kind;
+	enum face face;
+} kind_faces[] = {
+	{ EVENT_OPEN, FACE_OPEN_READ },
+	{ EVENT_EXEC, FACE_EXEC },
+	{ EVENT_CHANGE, FACE_OPEN_WRITE },
+};
+
+static enum quality by_kinds(struct classify *k, const struct predicate *p)
+{
+	enum quality best = QUALITY_BLIND, worst = QUALITY_EXACT;
+
+	if (p->op != OP_EQ && p->op != OP_IN)
+		return QUALITY_EXACT;
+	for (uint32_t i = 0; i < p->n; i++) {
+		enum quality q = QUALITY_EXACT;
+
+		for (size_t f = 0; p->constants[i].s && f < ARRAY_SIZE(kind_faces); f++) {
+			if (streq(p->constants[i].s, event_kind_names[kind_faces[f].kind]))
+				q = by_needs(k, "hf.kind", QUALITY_EXACT, face_table[kind_faces[f].face].needs, NULL);
+		}
+		best = MIN(best, q);
+		worst = MAX(worst, q);
+	}
+	return best == worst ? best : best == QUALITY_BLIND ? QUALITY_BLIND : QUALITY_APPROXIMATE;
+}
+
 /* --- checks */
 
 static bool names_own_proc(const struct predicate *p)
@@ -142,6 +172,8 @@ static enum quality by_check(struct classify *k, const struct predicate *p)
 
 	if (streq(f->name, "evt.type"))
 		return by_calls(k, p);
+	if (streq(f->name, "hf.kind"))
+		return by_kinds(k, p);
 	if (streq(f->name, "evt.is_open_read") && asks_true(p))
 		return by_needs(k, f->name, QUALITY_EXACT, face_table[FACE_OPEN_READ].needs, NULL);
 	if (streq(f->name, "evt.is_open_write") && asks_true(p))

@@ -59,23 +59,10 @@ static size_t base64_decode(const char *s, size_t len, char *ret)
 	return n;
 }
 
-static char *scratch(struct field_view *v, size_t *len)
-{
-	size_t room = sizeof(v->scratch) - v->used;
-	char *s = v->scratch + v->used;
-
-	if (*len + 1 > room) {
-		*len = room - 1;
-		v->cut++;
-	}
-	v->used += MIN(*len + 1, room - 1);
-	return s;
-}
-
 static void transform_case(struct field_view *v, struct field_item *item, bool upper)
 {
 	size_t len = item->len;
-	char *s = scratch(v, &len);
+	char *s = field_room(v, &len);
 
 	for (size_t i = 0; i < len; i++)
 		s[i] = (char)(upper ? toupper((unsigned char)item->s[i]) : tolower((unsigned char)item->s[i]));
@@ -109,7 +96,7 @@ static void transform_item(struct field_view *v, struct field_item *item, enum t
 		item->len = 0;
 		return;
 	case TRANSFORM_B64:
-		s = scratch(v, &len);
+		s = field_room(v, &len);
 		item->len = (uint32_t)base64_decode(item->s, MIN((size_t)item->len, len), s);
 		item->s = s;
 		return;
@@ -119,17 +106,19 @@ static void transform_item(struct field_view *v, struct field_item *item, enum t
 	}
 }
 
-/* Of several values only the first one is transformed. */
 static void transform_value(struct field_view *v, const struct ref *ref, struct field_value *value)
 {
-	if (!value->n)
-		return;
-	if (value->items != &value->one)
-		value->one = value->items[0];
-	value->items = &value->one;
-	value->n = 1;
-	for (unsigned i = 0; i < ref->n_transforms; i++)
-		transform_item(v, &value->one, ref->transforms[i]);
+	struct field_item *items = value->n > 1 ? field_items(v, value->n) : &value->one;
+
+	if (!items)
+		value->n = 0;
+	for (uint32_t i = 0; i < value->n; i++) {
+		if (items != &value->one || value->items != &value->one)
+			items[i] = value->items[i];
+		for (unsigned k = 0; k < ref->n_transforms; k++)
+			transform_item(v, &items[i], ref->transforms[k]);
+	}
+	value->items = items;
 }
 
 const struct field_value *rules_value(struct rules_state *s, struct field_view *v, uint32_t ref)

@@ -7,7 +7,7 @@ man=$here/../../man/holdfast.8
 [ -e "$man" ] || skip "no manual at $man"
 plain=$tmp/plain
 sed 's/\\-/-/g; s/ Ns / /g' "$man" >"$plain"
-for c in init check accept baseline watch status history explain doctor; do
+for c in init check accept baseline watch status history explain doctor rules; do
 	hf 0 "$c" --help
 	grep -Eq "(Cm|Ss) $c( |\$)" "$plain" || fail "the manual does not name $c"
 	for o in $(sed -n 's/^  *\(-[a-z], \)\{0,1\}--\([a-z-]*\).*/\2/p' "$out"); do
