@@ -45,25 +45,26 @@ static enum sensor first_missing(sensor_mask needs, sensor_mask sensors)
 	return SENSOR_COUNT;
 }
 
-/* What has a lesser stand-in is approximate without the sensor. */
-static bool has_stand_in(enum sensor missing, sensor_mask sensors)
+/* What has a lesser stand-in is approximate without the sensor. SENSOR_COUNT: nothing stands in. */
+static enum sensor stand_in(enum sensor missing)
 {
-	if (missing == SENSOR_OPENS)
-		return sensors & SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
-	return missing == SENSOR_EXEC_BPF && sensors & SENSOR_BIT(SENSOR_EXEC);
+	return missing == SENSOR_OPENS	    ? SENSOR_OPENS_SENSITIVE
+	       : missing == SENSOR_EXEC_BPF ? SENSOR_EXEC
+					    : SENSOR_COUNT;
 }
 
 static enum quality by_needs(struct classify *k, const char *name, enum quality best, sensor_mask needs,
 			     const char *why)
 {
-	enum sensor missing = first_missing(needs, k->sensors);
+	enum sensor missing = first_missing(needs, k->sensors), other = stand_in(missing);
 
 	if (best == QUALITY_BLIND)
 		return needs && missing == SENSOR_COUNT ? QUALITY_EXACT : say(k, QUALITY_BLIND, name, why);
-	if (missing != SENSOR_COUNT)
-		return say(k, has_stand_in(missing, k->sensors) ? QUALITY_APPROXIMATE : QUALITY_BLIND, name,
-			   sensor_table[missing].missing);
-	return say(k, best, name, why ? why : "");
+	if (missing == SENSOR_COUNT)
+		return say(k, best, name, why ? why : "");
+	if (other != SENSOR_COUNT && k->sensors & SENSOR_BIT(other))
+		return say(k, QUALITY_APPROXIMATE, name, sensor_table[missing].missing);
+	return say(k, QUALITY_BLIND, name, sensor_table[other != SENSOR_COUNT ? other : missing].missing);
 }
 
 /* --- calls */
@@ -209,6 +210,24 @@ static enum quality by_expr(struct classify *k, const struct expr *e)
 	return best == worst ? best : best == QUALITY_BLIND ? QUALITY_BLIND : QUALITY_APPROXIMATE;
 }
 
+/* Fields of one reason stand in one line. */
+static void write_reasons(struct classify *k, struct buf *b)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		const char *why = k->reasons[i].why;
+
+		if (!why)
+			continue;
+		for (size_t n = i; n < k->n; n++) {
+			if (!k->reasons[n].why || !streq(k->reasons[n].why, why))
+				continue;
+			buf_printf(b, "%s%s", n == i ? "" : ", ", k->reasons[n].field);
+			k->reasons[n].why = NULL;
+		}
+		buf_printf(b, ": %s\n", why);
+	}
+}
+
 enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b)
 {
 	struct classify k = { .refs = rule->code->set->ref_table, .sensors = sensors };
@@ -219,7 +238,7 @@ enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct b
 	if (sensors & SENSOR_BIT(SENSOR_EXEC_BPF))
 		k.sensors |= SENSOR_BIT(SENSOR_EXEC);
 	q = by_expr(&k, rule->code->condition);
-	for (size_t i = 0; b && q != QUALITY_EXACT && i < k.n; i++)
-		buf_printf(b, "%s: %s\n", k.reasons[i].field, k.reasons[i].why);
+	if (b && q != QUALITY_EXACT)
+		write_reasons(&k, b);
 	return q;
 }
