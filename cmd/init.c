@@ -268,7 +268,7 @@ static void init_summary(struct init *k)
 		table_print(&k->unread_names, o, "  ");
 		out_str(o, "\n");
 	}
-	gap_list_print(&k->gaps, o);
+	gap_list_print(&k->gaps, o, true);
 	out_printf(o, "Baseline %s taken\n", k->name);
 	table_init(&t, NULL, 2, 0);
 	cmd_number(&b, k->info.files);
