@@ -300,6 +300,7 @@ static int check(struct cmd *c)
 	if (status)
 		return status;
 	if (check_records(&k, root)) {
+		cmd_tell(c->conf->control, "flush", NULL); /* what the monitor knows is not recorded twice */
 		status = recorder_new(c, &k.info, check_recorded, &k, &k.recorder);
 		if (status)
 			return status;

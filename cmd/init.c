@@ -412,7 +412,7 @@ static int init_take(struct init *k, struct db *d, const struct sign_key *key)
 	if (r)
 		return cmd_fail_db(r, d, "the baseline was taken, but what it does not cover is not in history");
 	if (k->o->replace)
-		cmd_tell(k->c->conf->control, NULL);
+		cmd_tell(k->c->conf->control, "forget", NULL);
 	if (k->c->json && !k->c->quiet)
 		init_summary_json(k);
 	else if (!k->c->quiet)
