@@ -338,16 +338,21 @@ static bool accept_tells_each(const struct accept *k)
 	return k->n <= FORGET_SINGLE;
 }
 
+static const char *accept_socket(const struct accept *k)
+{
+	return k->o->control ? k->o->control : k->c->conf->control;
+}
+
 static void accept_notify(const struct accept *k)
 {
-	const char *socket = k->o->control ? k->o->control : k->c->conf->control;
+	const char *socket = accept_socket(k);
 
 	if (!accept_tells_each(k)) {
-		cmd_tell(socket, NULL);
+		cmd_tell(socket, "forget", NULL);
 		return;
 	}
 	for (const struct item *item = k->items; item; item = item->hh.next) {
-		if (cmd_tell(socket, item->path))
+		if (cmd_tell(socket, "forget", item->path))
 			return;
 	}
 }
@@ -376,8 +381,10 @@ static int accept_run(struct accept *k, struct db *d, const struct sign_key *key
 	struct proc_table *procs = NULL;
 	int status = cmd_find(d, k->o->baseline ? k->o->baseline : "host", key, &k->arena, &k->info), r;
 
-	if (!status)
+	if (!status) {
+		cmd_tell(accept_socket(k), "flush", NULL); /* what was just printed can be accepted */
 		status = accept_collect(k, d);
+	}
 	if (status)
 		return status;
 	if (proc_table_new("/proc", 64, &procs) == 0) {

@@ -173,6 +173,11 @@ static void check_summary(struct check *k, const struct scan_progress *progress,
 		cmd_number(&b, progress->unread);
 		buf_str(&b, " files could not be read\n");
 	}
+	if (k->gaps.total) {
+		buf_str(&b, "Not covered: ");
+		gap_list_counts(&k->gaps, &b);
+		buf_str(&b, k->c->verbose ? "\n" : " (-v names them)\n");
+	}
 	recorder_summary(k->recorder, &b);
 	if (!b.failed)
 		out_str(&k->c->out, b.data);
@@ -257,7 +262,7 @@ static int check_report(struct check *k, struct db *d, int rootfd)
 
 	report_print(&k->report, &c->out);
 	if (!c->quiet && !c->json)
-		gap_list_print(&k->gaps, &c->out);
+		gap_list_print(&k->gaps, &c->out, c->verbose);
 	if (status)
 		return status;
 	if (r)
@@ -295,6 +300,7 @@ static int check(struct cmd *c)
 	if (status)
 		return status;
 	if (check_records(&k, root)) {
+		cmd_tell(c->conf->control, "flush", NULL); /* what the monitor knows is not recorded twice */
 		status = recorder_new(c, &k.info, check_recorded, &k, &k.recorder);
 		if (status)
 			return status;

@@ -107,10 +107,11 @@ const char *cmd_argument(const struct cmd *c, const char *what);
 /* An EVENT_NOTE of who did what, in a transaction of its own. */
 int cmd_note(struct db *d, const char *text);
 /*
- * Tells a running monitor that the baseline was changed at path (UTF-8; NULL: that it was replaced, or at many). Says
- * what goes wrong, but not that there is no monitor. 0 or a negative errno.
+ * Tells a running monitor something: "flush" (and waits until everything it told so far is stored), or "forget": the
+ * baseline was changed at path (UTF-8; NULL: at many, or replaced). Says what goes wrong, but not that there is no
+ * monitor. 0 or a negative errno.
  */
-int cmd_tell(const char *socket, const char *path);
+int cmd_tell(const char *socket, const char *what, const char *path);
 /* Letters, digits, and "._:@+-", not first a "-" or "."; at most 64. */
 bool cmd_name_valid(const char *name);
 /* A NAME has no slash; anything else is a PATH. */

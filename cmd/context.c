@@ -390,13 +390,13 @@ int cmd_note(struct db *d, const char *text)
 	return r;
 }
 
-int cmd_tell(const char *socket, const char *path)
+int cmd_tell(const char *socket, const char *what, const char *path)
 {
 	_cleanup_json_ json_t *request = json_object(), *reply = NULL;
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	int r;
 
-	json_object_set_new(request, "request", json_string("forget"));
+	json_object_set_new(request, "request", json_string(what));
 	if (path)
 		json_object_set_new(request, "path", json_string(path));
 	r = control_call(socket, request, TELL_TIMEOUT, &reply, &err);

@@ -65,6 +65,7 @@ struct explain {
 	const char *path;
 	json_t *json; /* NULL: text */
 	struct table table;
+	uint64_t events;
 };
 
 static void explain_fact(struct explain *x, const char *key, const char *value)
@@ -161,6 +162,7 @@ static int explain_event(struct event *e, void *data)
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	char day[TEXT_TIME_MAX];
 
+	x->events++;
 	if (x->json) {
 		json_t *list = json_object_get(x->json, "events");
 
@@ -200,6 +202,8 @@ static int explain_run(struct explain *x, const char *baseline)
 		if (!x->json)
 			out_str(&c->out, "latest in history\n");
 		r = history_each(d, &filter, explain_event, x);
+		if (!x->json && !x->events)
+			out_str(&c->out, "  nothing\n");
 	}
 	if (d && r)
 		return cmd_fail_db(r, d, "store");

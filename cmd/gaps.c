@@ -8,11 +8,12 @@
 
 static const struct {
 	const char *one, *many;
+	bool standing; /* the configuration's doing, the same each time: named when it is new to the reader */
 } gap_words[GAP_REASON_COUNT] = {
-	[GAP_FS_SKIPPED] = { "file system left out", "file systems left out" },
-	[GAP_UNREADABLE] = { "unreadable folder", "unreadable folders" },
-	[GAP_LIMIT] = { "path over a limit", "paths over a limit" },
-	[GAP_NO_PATH] = { "configured path missing", "configured paths missing" },
+	[GAP_FS_SKIPPED] = { "file system left out", "file systems left out", true },
+	[GAP_UNREADABLE] = { "unreadable folder", "unreadable folders", false },
+	[GAP_LIMIT] = { "path over a limit", "paths over a limit", false },
+	[GAP_NO_PATH] = { "configured path missing", "configured paths missing", true },
 };
 
 void gap_list_add(struct gap_list *l, enum gap_reason reason, const char *path, const char *detail)
@@ -51,27 +52,32 @@ void gap_list_counts(const struct gap_list *l, struct buf *b)
 	}
 }
 
-void gap_list_print(const struct gap_list *l, struct out *o)
+void gap_list_print(const struct gap_list *l, struct out *o, bool all)
 {
 	_cleanup_table_ struct table t = TABLE_INIT;
-	size_t shown = MIN(l->n, (size_t)GAPS_SHOWN);
+	uint64_t total = 0, shown = 0;
 
-	if (!l->total)
+	for (size_t i = 0; i < GAP_REASON_COUNT; i++)
+		total += all || !gap_words[i].standing ? l->counts[i] : 0;
+	if (!total)
 		return;
 	out_colour(o, COLOUR_YELLOW);
-	out_printf(o, "Not covered (%llu)\n", (unsigned long long)l->total);
+	out_printf(o, "Not covered (%llu)\n", (unsigned long long)total);
 	out_colour(o, COLOUR_NONE);
 	table_init(&t, NULL, 3, 0);
-	for (size_t i = 0; i < shown; i++) {
+	for (size_t i = 0; i < l->n && shown < GAPS_SHOWN; i++) {
 		const char *word = gap_words[l->items[i].reason].one;
 
+		if (!all && gap_words[l->items[i].reason].standing)
+			continue;
 		table_cell(&t, l->items[i].path);
 		table_cell(&t, word ? word : gap_reason_names[l->items[i].reason]);
 		table_cell(&t, l->items[i].detail);
+		shown++;
 	}
 	table_print(&t, o, "  ");
-	if (l->total > shown)
-		out_printf(o, "  and %llu more\n", (unsigned long long)(l->total - shown));
+	if (total > shown)
+		out_printf(o, "  and %llu more\n", (unsigned long long)(total - shown));
 	out_str(o, "\n");
 }
 

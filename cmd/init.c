@@ -268,7 +268,7 @@ static void init_summary(struct init *k)
 		table_print(&k->unread_names, o, "  ");
 		out_str(o, "\n");
 	}
-	gap_list_print(&k->gaps, o);
+	gap_list_print(&k->gaps, o, true);
 	out_printf(o, "Baseline %s taken\n", k->name);
 	table_init(&t, NULL, 2, 0);
 	cmd_number(&b, k->info.files);
@@ -412,7 +412,7 @@ static int init_take(struct init *k, struct db *d, const struct sign_key *key)
 	if (r)
 		return cmd_fail_db(r, d, "the baseline was taken, but what it does not cover is not in history");
 	if (k->o->replace)
-		cmd_tell(k->c->conf->control, NULL);
+		cmd_tell(k->c->conf->control, "forget", NULL);
 	if (k->c->json && !k->c->quiet)
 		init_summary_json(k);
 	else if (!k->c->quiet)

@@ -47,7 +47,8 @@ struct gap_list {
 
 /* Never fails: what cannot be kept is still counted. */
 void gap_list_add(struct gap_list *l, enum gap_reason reason, const char *path, const char *detail);
-void gap_list_print(const struct gap_list *l, struct out *o);
+/* all: also what the configuration leaves out each time. */
+void gap_list_print(const struct gap_list *l, struct out *o, bool all);
 /* "2 file systems skipped, 1 path missing" */
 void gap_list_counts(const struct gap_list *l, struct buf *b);
 /* New reference: [{"reason":..., "path":..., "detail":...}], as many as are kept. */

@@ -308,7 +308,7 @@ static int verify_dir(int64_t id, const char *path, void *data)
 	}
 }
 
-int baseline_verify(struct db *d, int64_t id, const struct sign_key *pub, struct buf *err)
+static int verify(struct db *d, int64_t id, const struct sign_key *pub, struct buf *err)
 {
 	_cleanup_(baseline_reader_free_p) struct baseline_reader *reader = NULL;
 	_cleanup_arena_ struct arena a = ARENA_INIT;
@@ -332,5 +332,18 @@ int baseline_verify(struct db *d, int64_t id, const struct sign_key *pub, struct
 	digest_free(v.blake);
 	buf_free(&v.scratch);
 	arena_free(&v.chunk.arena);
+	return r;
+}
+
+int baseline_verify(struct db *d, int64_t id, const struct sign_key *pub, struct buf *err)
+{
+	/* Somebody may accept a change meanwhile. */
+	bool own = sqlite3_get_autocommit(d->h);
+	int r = own ? db_snapshot_begin(d) : 0;
+
+	if (r == 0)
+		r = verify(d, id, pub, err);
+	if (own)
+		db_snapshot_end(d);
 	return r;
 }

@@ -35,7 +35,7 @@
 
 /* An unsigned 64-bit number kept as signed: halves, so that nothing overflows. */
 #define SQL_UNSIGNED(c)                                                                                                \
-	"CASE WHEN " c " < 0 THEN ((" c ">>1)&9223372036854775807)/5 || "                                              \
+	"CASE WHEN " c " < 0 THEN (((" c ">>1)&9223372036854775807)/5) || "                                            \
 	"((((" c ">>1)&9223372036854775807)%5)*2+(" c "&1)) ELSE " c " END"
 
 /* makedev() as glibc lays it out, as "major:minor". */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -343,11 +344,19 @@ static int fill_paths(struct db *d, const struct db_options *o)
 	return d->path && d->head_path && d->key_path ? 0 : -ENOMEM;
 }
 
+/* SQLite's own count of memory costs a lock for each allocation, and nobody reads it. */
+static void configure_sqlite(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(const struct db_options *o, enum db_mode mode, struct db **ret, struct buf *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	_cleanup_db_ struct db *d = calloc(1, sizeof(*d));
 	int r, rc;
 
+	pthread_once(&once, configure_sqlite);
 	if (!d)
 		return -ENOMEM;
 	d->mode = mode;

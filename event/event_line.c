@@ -156,6 +156,70 @@ static void line_count(struct buf *b, const struct event *e)
 	buf_printf(b, "x%" PRIu64, e->count);
 }
 
+/* "mode digest" */
+static void line_words(struct buf *b, attr_mask mask)
+{
+	_cleanup_buf_ struct buf words = BUF_INIT;
+
+	attr_mask_text(&words, mask);
+	for (size_t i = 0; i < words.len; i++)
+		buf_char(b, words.data[i] == ',' ? ' ' : words.data[i]);
+}
+
+static void line_value(struct buf *b, enum attr a, const struct record *r)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	attr_table[a].format(&text, r);
+	text_escape(b, text.data ? text.data : "", text.len);
+}
+
+/* "mode 0644 -> 0600, digest": values where they are short; times only when nothing else tells of the change. */
+static void line_differences(struct buf *b, const struct event *e, attr_mask differ)
+{
+	const attr_mask valued = ATTR_BIT(ATTR_TYPE) | ATTR_BIT(ATTR_MODE) | ATTR_BIT(ATTR_UID) | ATTR_BIT(ATTR_GID) |
+				 ATTR_BIT(ATTR_SIZE) | ATTR_BIT(ATTR_TARGET) | ATTR_BIT(ATTR_CAPS) |
+				 ATTR_BIT(ATTR_FLAGS);
+	const attr_mask times = ATTR_BIT(ATTR_MTIME) | ATTR_BIT(ATTR_CTIME);
+	bool first = true;
+
+	if (differ & ~times)
+		differ &= ~times;
+	for (enum attr a = 0; a < ATTR_COUNT; a++) {
+		if (!(differ & ATTR_BIT(a)))
+			continue;
+		buf_printf(b, "%s%s", first ? "" : ", ", attr_table[a].name);
+		first = false;
+		if (!(valued & ATTR_BIT(a) & e->before.have & e->after.have))
+			continue;
+		buf_char(b, ' ');
+		line_value(b, a, &e->before);
+		buf_str(b, " -> ");
+		line_value(b, a, &e->after);
+	}
+}
+
+/* What came or went: "file 0644, 1.2 KiB" */
+static void line_file(struct buf *b, const struct record *r)
+{
+	if (!(r->have & ATTR_BIT(ATTR_TYPE)))
+		return;
+	line_value(b, ATTR_TYPE, r);
+	if (r->type == 'l' && r->target) {
+		buf_str(b, " -> ");
+		text_escape(b, r->target, strlen(r->target));
+		return;
+	}
+	if (r->have & ATTR_BIT(ATTR_MODE)) {
+		buf_char(b, ' ');
+		line_value(b, ATTR_MODE, r);
+	}
+	if (r->type == 'f' && r->have & ATTR_BIT(ATTR_SIZE)) {
+		buf_str(b, ", ");
+		text_size(b, r->size);
+	}
+}
+
 static void line_change(struct buf *b, const struct event *e, bool colour)
 {
 	static const char *const colours[CHANGE_COUNT] = {
@@ -164,13 +228,16 @@ static void line_change(struct buf *b, const struct event *e, bool colour)
 		[CHANGE_RENAMED] = COLOUR_YELLOW, [CHANGE_ATTRIBUTES] = COLOUR_YELLOW,
 		[CHANGE_REVERTED] = COLOUR_BLUE,  [CHANGE_TRANSIENT] = COLOUR_NONE,
 	};
-	_cleanup_buf_ struct buf words = BUF_INIT;
+	const attr_mask differ = e->attributes & ATTR_ALL;
 
 	line_verb(b, change_names[e->change], colours[e->change], colour);
 	line_path(b, e);
-	attr_mask_text(&words, e->attributes & ATTR_ALL);
-	for (size_t i = 0; i < words.len; i++)
-		buf_char(b, words.data[i] == ',' ? ' ' : words.data[i]);
+	if (e->has_before && e->has_after)
+		line_differences(b, e, differ);
+	else if (e->has_before || e->has_after)
+		line_file(b, e->has_after ? &e->after : &e->before);
+	else
+		line_words(b, differ);
 	if (e->has_after && e->after.unread && e->attributes & ATTR_BIT(ATTR_DIGEST))
 		line_in_brackets(b, record_unread_text(e->after.unread));
 	if (e->status != STATUS_OPEN && e->change != CHANGE_REVERTED) {

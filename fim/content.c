@@ -34,20 +34,22 @@ int content_init(struct content *c, const struct read_options *o)
 	void *buffer;
 	int r;
 
-	*c = (struct content){ .o = *o };
+	*c = (struct content){ .o = *o, .mime = o->mime };
 	if (posix_memalign(&buffer, 4096, CONTENT_BUFFER))
 		return -ENOMEM;
 	c->buffer = buffer;
 	r = digest_new(o->algo, &c->digest);
-	if (!r)
-		r = mime_new(&c->mime);
+	if (r < 0 || o->mime)
+		return r;
+	r = mime_new(&c->own_mime);
+	c->mime = c->own_mime;
 	return r;
 }
 
 void content_done(struct content *c)
 {
 	digest_free(c->digest);
-	mime_free(c->mime);
+	mime_free(c->own_mime);
 	free(c->buffer);
 	*c = (struct content){ 0 };
 }
@@ -79,9 +81,7 @@ static bool content_is_cold(struct content *c, int fd, uint64_t size)
 
 static void content_set_mime(struct content *c, struct arena *a, size_t len, struct record *rec)
 {
-	const char *type = mime_type(c->mime, c->buffer, len);
-
-	rec->mime = type ? arena_strdup(a, type) : NULL;
+	rec->mime = mime_type(c->mime, a, c->buffer, len);
 	if (rec->mime)
 		rec->have |= ATTR_BIT(ATTR_MIME);
 }

@@ -10,7 +10,8 @@
 struct content {
 	struct read_options o;
 	struct digest *digest;
-	struct mime *mime;
+	struct mime *mime; /* shared, or own_mime */
+	struct mime *own_mime;
 	uint8_t *buffer;
 	bool no_cachestat; /* the kernel has no cachestat(2): Linux 6.5 */
 };

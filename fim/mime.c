@@ -1,31 +1,57 @@
 /*
- * libmagic behind one question. Owns one cookie, of one thread. Looks at bytes that were read already; opens no file
- * but the magic database.
+ * libmagic behind one question. Owns one cookie and the answers to recent questions, under a lock. Looks at bytes that
+ * were read already; opens no file but the magic database.
+ *
+ * A question costs libmagic up to a millisecond, and most programs begin like another one: so scripts and ELF files are
+ * asked about by the few bytes that matter, and those answers are kept. What is kept is a function of the bytes asked
+ * about: the answer does not depend on which file came first.
  */
 #include "fim/mime.h"
 
 #include <errno.h>
 #include <magic.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/util.h"
+
+#define MIME_KEY_MAX  128
+#define MIME_SLOTS    256
+#define MIME_TYPE_MAX 96
+#define MIME_ELF_ID   20 /* e_ident, e_type, e_machine */
 
 /* Nothing that runs a decompressor or parses containers: the bytes may be hostile, and the answer has to be cheap. */
 #define MIME_FLAGS                                                                                                     \
 	(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS | MAGIC_NO_CHECK_TAR | MAGIC_NO_CHECK_APPTYPE |                     \
 	 MAGIC_NO_CHECK_CDF | MAGIC_NO_CHECK_ELF | MAGIC_NO_CHECK_TOKENS | MAGIC_NO_CHECK_JSON | MAGIC_NO_CHECK_CSV)
 
+struct mime_answer {
+	uint8_t len; /* 0: empty */
+	uint8_t key[MIME_KEY_MAX];
+	char type[MIME_TYPE_MAX];
+};
+
 struct mime {
+	pthread_mutex_t lock;
 	magic_t cookie;
-	int failed; /* no magic database: not tried again */
+	bool failed; /* no magic database: not tried again */
+	struct mime_answer answers[MIME_SLOTS];
 };
 
 int mime_new(struct mime **ret)
 {
 	struct mime *m = calloc(1, sizeof(*m));
+	int r;
 
 	if (!m)
 		return -ENOMEM;
+	r = pthread_mutex_init(&m->lock, NULL);
+	if (r) {
+		free(m);
+		return -r;
+	}
 	*ret = m;
 	return 0;
 }
@@ -36,22 +62,66 @@ void mime_free(struct mime *m)
 		return;
 	if (m->cookie)
 		magic_close(m->cookie);
+	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
 
-static void mime_open(struct mime *m)
+static const char *mime_ask(struct mime *m, const void *head, size_t len)
 {
-	m->cookie = magic_open(MIME_FLAGS);
-	if (m->cookie && magic_load(m->cookie, NULL) == 0)
-		return;
-	m->failed = 1;
+	if (!m->cookie && !m->failed) {
+		m->cookie = magic_open(MIME_FLAGS);
+		m->failed = !m->cookie || magic_load(m->cookie, NULL) != 0;
+	}
+	return m->failed ? NULL : magic_buffer(m->cookie, head, len);
 }
 
-const char *mime_type(struct mime *m, const void *head, size_t len)
+/* Bytes that decide for a file that begins so; 0 when there is no telling. */
+static size_t mime_key(const uint8_t *head, size_t len)
 {
-	if (!m->cookie && !m->failed)
-		mime_open(m);
-	if (m->failed)
-		return NULL;
-	return magic_buffer(m->cookie, head, MIN(len, MIME_HEAD));
+	const uint8_t *end;
+
+	if (len >= MIME_ELF_ID && !memcmp(head, "\177ELF", 4))
+		return MIME_ELF_ID;
+	if (len < 2 || memcmp(head, "#!", 2) != 0)
+		return 0;
+	end = memchr(head, '\n', MIN(len, MIME_KEY_MAX));
+	return end ? (size_t)(end - head) + 1 : 0;
+}
+
+static struct mime_answer *mime_slot(struct mime *m, const uint8_t *key, size_t len)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ key[i]) * 16777619u;
+	return &m->answers[hash % MIME_SLOTS];
+}
+
+static const char *mime_lookup(struct mime *m, const uint8_t *key, size_t len)
+{
+	struct mime_answer *slot = mime_slot(m, key, len);
+	const char *type;
+
+	if (slot->len == len && !memcmp(slot->key, key, len))
+		return slot->type;
+	type = mime_ask(m, key, len);
+	if (!type || strlen(type) >= sizeof(slot->type))
+		return type;
+	memcpy(slot->key, key, len);
+	slot->len = (uint8_t)len;
+	strcpy(slot->type, type);
+	return slot->type;
+}
+
+const char *mime_type(struct mime *m, struct arena *a, const void *head, size_t len)
+{
+	size_t key = mime_key(head, len);
+	const char *type;
+
+	pthread_mutex_lock(&m->lock);
+	type = key ? mime_lookup(m, head, key) : mime_ask(m, head, MIN(len, MIME_HEAD));
+	if (type)
+		type = arena_strdup(a, type);
+	pthread_mutex_unlock(&m->lock);
+	return type;
 }

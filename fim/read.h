@@ -13,6 +13,7 @@ struct read_options {
 	enum digest_algo algo;
 	uint64_t hash_size; /* larger regular files are not read (RECORD_TOO_LARGE); 0: no limit */
 	bool mime_all;	    /* MIME type of every regular file, not of programs only */
+	struct mime *mime; /* shared with other readers (fim/mime.h), which it outlives; NULL: the reader has its own */
 	/*
 	 * Called while content is read, after each block; may sleep (a rate). Non-zero ends this file: unread =
 	 * ECANCELED. NULL: not wanted.

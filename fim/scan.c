@@ -417,12 +417,18 @@ int scan_run(const struct scan_options *o, const struct scan_sink *sink, struct 
 
 	if (r < 0)
 		return r;
+	r = mime_new(&w.scan.mime);
+	if (r < 0) {
+		queue_free(w.scan.jobs);
+		return r;
+	}
 	w.scan.progress = o->progress ? o->progress : &w.scan.own;
 	scan_threads(&w);
 	r = atomic_load(&w.scan.status);
 	if (!r && atomic_load(&w.scan.progress->stop))
 		r = -ECANCELED;
 	queue_free(w.scan.jobs);
+	mime_free(w.scan.mime);
 	source_close(&w.source);
 	idset_free(&w.seen);
 	arena_free(&w.arena);

@@ -64,6 +64,7 @@ static int worker_init(struct worker *w, struct scan *s)
 	int r;
 
 	w->scan = s;
+	o.mime = s->mime;
 	o.step = worker_step;
 	o.step_data = w;
 	r = file_reader_new(&o, &w->reader);

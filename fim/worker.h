@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "fim/mime.h"
 #include "fim/plan.h"
 #include "fim/scan.h"
 #include "fim/walk.h"
@@ -25,6 +26,7 @@ struct scan {
 	struct plan plan;   /* what is walked */
 	struct plan policy; /* what is compared, where o->policy says so */
 	struct queue *jobs;
+	struct mime *mime; /* the workers' */
 	struct scan_progress *progress;
 	struct scan_progress own; /* when the caller wants none */
 	_Atomic int status;	  /* the first failure, or a sink's value: ends everything */

@@ -23,6 +23,7 @@
 #endif
 
 #define XATTR_BUFFER (64 * KIB) /* XATTR_LIST_MAX and XATTR_SIZE_MAX alike */
+#define XATTR_SMALL  256
 #define XATTR_TRIES  3
 
 /* As linux/xattr.h has it since 6.13. */
@@ -56,31 +57,46 @@ void xattr_reader_done(struct xattr_reader *x)
 	*x = (struct xattr_reader){ 0 };
 }
 
-static ssize_t xattr_list(struct xattr_reader *x, const struct xattr_place *p)
+static ssize_t xattr_list_into(const struct xattr_place *p, char *list, size_t size)
 {
 	ssize_t n;
 
 	if (!p->name)
-		n = flistxattr(p->fd, x->list, XATTR_BUFFER);
+		n = flistxattr(p->fd, list, size);
 	else if (p->path)
-		n = llistxattr(p->path, x->list, XATTR_BUFFER);
+		n = llistxattr(p->path, list, size);
 	else
-		n = syscall(__NR_listxattrat, p->fd, p->name, AT_SYMLINK_NOFOLLOW, x->list, (size_t)XATTR_BUFFER);
+		n = syscall(__NR_listxattrat, p->fd, p->name, AT_SYMLINK_NOFOLLOW, list, size);
 	return n < 0 ? -errno : n;
+}
+
+static ssize_t xattr_get_into(const struct xattr_place *p, const char *attr, char *value, size_t size)
+{
+	struct xattr_get_args args = { .value = (uintptr_t)value, .size = (uint32_t)size };
+	ssize_t n;
+
+	if (!p->name)
+		n = fgetxattr(p->fd, attr, value, size);
+	else if (p->path)
+		n = lgetxattr(p->path, attr, value, size);
+	else
+		n = syscall(__NR_getxattrat, p->fd, p->name, AT_SYMLINK_NOFOLLOW, attr, &args, sizeof(args));
+	return n < 0 ? -errno : n;
+}
+
+/* The kernel allocates (and clears) as much as it is offered, so most files are asked with a small buffer. */
+static ssize_t xattr_list(struct xattr_reader *x, const struct xattr_place *p)
+{
+	ssize_t n = xattr_list_into(p, x->list, XATTR_SMALL);
+
+	return n == -ERANGE ? xattr_list_into(p, x->list, XATTR_BUFFER) : n;
 }
 
 static ssize_t xattr_get(struct xattr_reader *x, const struct xattr_place *p, const char *attr)
 {
-	struct xattr_get_args args = { .value = (uintptr_t)x->value, .size = XATTR_BUFFER };
-	ssize_t n;
+	ssize_t n = xattr_get_into(p, attr, x->value, XATTR_SMALL);
 
-	if (!p->name)
-		n = fgetxattr(p->fd, attr, x->value, XATTR_BUFFER);
-	else if (p->path)
-		n = lgetxattr(p->path, attr, x->value, XATTR_BUFFER);
-	else
-		n = syscall(__NR_getxattrat, p->fd, p->name, AT_SYMLINK_NOFOLLOW, attr, &args, sizeof(args));
-	return n < 0 ? -errno : n;
+	return n == -ERANGE ? xattr_get_into(p, attr, x->value, XATTR_BUFFER) : n;
 }
 
 static int xattr_by_name(const void *a, const void *b)

@@ -84,10 +84,10 @@ static void test_change(void **state _unused_)
 	_cleanup_event_ struct event *e = changed();
 
 	assert_line(e, false,
-		    "12:00:00.123  changed     /etc/passwd                   size digest  "
+		    "12:00:00.123  changed     /etc/passwd                   size 1 -> 2, digest  "
 		    "by vim[1234] root (login uid 4000000000) on pts/0");
 	assert_line(e, true,
-		    "12:00:00.123  \x1b[33mchanged\x1b[0m     /etc/passwd                   size digest  "
+		    "12:00:00.123  \x1b[33mchanged\x1b[0m     /etc/passwd                   size 1 -> 2, digest  "
 		    "by vim[1234] root (login uid 4000000000) on pts/0");
 	assert_json(e, "{\"time\":\"2026-01-31T12:00:00.123456789Z\",\"kind\":\"change\",\"id\":7,"
 		       "\"path\":\"/etc/passwd\",\"change\":\"changed\",\"status\":\"open\","
@@ -132,12 +132,12 @@ static void test_added(void **state _unused_)
 	e->has_after = true;
 	e->after = (struct record){ .have = ATTR_BIT(ATTR_TYPE) | ATTR_BIT(ATTR_MODE), .type = 'f', .mode = 0600 };
 	e->after.unread = EACCES;
-	assert_line(e, false, "12:00:00.123  added       /x\\xff");
+	assert_line(e, false, "12:00:00.123  added       /x\\xff                        file 0600");
 	assert_json(e, "{\"time\":\"2026-01-31T12:00:00.123456789Z\",\"kind\":\"change\",\"path\":\"/x\\\\xff\","
 		       "\"path_raw\":\"2f78ff\",\"change\":\"added\",\"status\":\"open\","
 		       "\"after\":{\"type\":\"file\",\"mode\":\"0600\",\"unread\":\"permission denied\"}}");
 	e->attributes = ATTR_BIT(ATTR_DIGEST);
-	assert_line(e, false, "12:00:00.123  added       /x\\xff                        digest  (permission denied)");
+	assert_line(e, false, "12:00:00.123  added       /x\\xff                        file 0600  (permission denied)");
 }
 
 static void test_gap(void **state _unused_)
