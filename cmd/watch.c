@@ -1,4 +1,6 @@
 /* holdfast watch: the monitor in the foreground. Everything it does is daemon/daemon.h. */
+#include <string.h>
+
 #include "cmd/command.h"
 #include "daemon/daemon.h"
 
@@ -15,6 +17,29 @@ static const struct cmd_option watch_rows[] = {
 	  AT(control) },
 };
 
+/*
+ * The monitor's own writing must cause no events, so the folder of the store is not watched. Guarded paths in it would
+ * be out of sight without anybody noticing: refused.
+ */
+static int watch_store_apart(const struct cmd *c)
+{
+	const char *slash = strrchr(c->db.path, '/');
+	size_t len = slash ? (size_t)(slash - c->db.path) : 0;
+
+	for (size_t i = 0; slash && i < c->conf->scope.n_paths; i++) {
+		const char *path = c->conf->scope.paths[i].path;
+
+		if (strncmp(path, c->db.path, len) || (path[len] != '/' && path[len] != '\0'))
+			continue;
+		log_error(
+			"the store %s lies in a folder that holds guarded files (%s): nothing in it could be watched; "
+			"give the store a folder of its own",
+			c->db.path, path);
+		return EX_CONFIG;
+	}
+	return 0;
+}
+
 static int watch(struct cmd *c)
 {
 	const struct watch_command_options *o = c->options;
@@ -26,6 +51,8 @@ static int watch(struct cmd *c)
 	if (o->sensor && !streq(o->sensor, "fanotify") && !streq(o->sensor, "inotify"))
 		return cmd_usage(c, "--sensor %s: want fanotify or inotify", o->sensor);
 	status = cmd_load(c);
+	if (!status)
+		status = watch_store_apart(c);
 	if (status)
 		return status;
 	options = (struct daemon_options){

@@ -81,7 +81,7 @@ void guard_uncovered(const struct conf *conf, const struct scope *baseline, stru
 void pipeline_emit(struct event *e, void *data);   /* takes over e: gap book */
 void pipeline_live(struct event *e, void *data);   /* borrows e: live */
 void pipeline_stored(struct event *e, void *data); /* writer */
-bool pipeline_busy(void *data);
+size_t pipeline_room(void *data);
 void pipeline_noticed(const char *path, bool linked, bool sensitive, void *data);
 void pipeline_scan_gap(const struct watch_gap *g, void *data);
 bool pipeline_canary(const struct fs_event *e, void *data);

@@ -39,14 +39,15 @@ void pipeline_stored(struct event *e, void *data)
 		output_put(m->output, e);
 }
 
-/* While the store fails nothing is gained by waiting. */
-bool pipeline_busy(void *data)
+/* Half of the writer's queue is for live; while the store fails nothing is gained by waiting. */
+size_t pipeline_room(void *data)
 {
 	struct monitor *m = data;
+	size_t half = m->conf->limits.queue / 2 + 1;
 	struct writer_stats stats;
 
 	writer_get_stats(m->writer, &stats);
-	return !stats.failing && stats.depth > m->conf->limits.queue / 2;
+	return stats.failing ? SIZE_MAX : half - MIN(stats.depth, half);
 }
 
 void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data)

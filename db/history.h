@@ -42,7 +42,8 @@ int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct 
 
 /*
  * The state of a path as history last saw it: 0 with *ret_exists false (removed) or true and the record (in a); -ENOENT
- * when history has no open deviation for it, so the baseline's record is the last state.
+ * when history has nothing newer than the baseline's record. A reverted path is as it was when it was reverted: its times
+ * and inode need not be those of the baseline.
  */
 int history_last_state(struct db *d, int64_t baseline, const char *path, struct arena *a, bool *ret_exists,
 		       struct record *ret);

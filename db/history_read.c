@@ -428,7 +428,7 @@ int history_last_state(struct db *d, int64_t baseline, const char *path, struct 
 		r = look(d, STMT_EVENT_LAST_RENAME, baseline, path, true, a, &last, &rec);
 	if (r < 0)
 		return r;
-	if (last.id == 0 || last.change == CHANGE_REVERTED)
+	if (last.id == 0)
 		return -ENOENT;
 	r = accepted(d, baseline, path, last.id);
 	if (r != 0)

@@ -115,8 +115,7 @@ struct live {
 	pthread_cond_t room;
 	struct mail mail, candidates;
 	size_t n_candidates;
-	struct fs_batch wake; /* put into the inbox to wake the live thread */
-	atomic_bool woken;
+	atomic_bool woken; /* an empty batch lies in the inbox to wake the live thread */
 	_Atomic int stopping; /* scans look at it too */
 	_Atomic int abort;    /* readers give up */
 

@@ -17,6 +17,7 @@
 #define LIVE_STOP_NS   (500 * NSEC_PER_MSEC)
 #define LIVE_JOIN_NS   (200 * NSEC_PER_MSEC)
 #define LIVE_BUSY_NS   (10 * NSEC_PER_MSEC)
+#define LIVE_IDLE_NS   (5 * NSEC_PER_SEC)
 #define LIVE_FILE_OPS  (FS_MODIFY | FS_CLOSE_WRITE | FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO | FS_ATTRIB)
 #define LIVE_APPEARING (FS_CREATE | FS_RENAME_TO)
 
@@ -209,14 +210,15 @@ static void live_read_mail(struct live *l)
 /* Starts looks at what is due; UINT64_MAX for now: at everything. Returns when to come back. */
 static uint64_t live_dispatch(struct live *l, uint64_t now)
 {
+	size_t room = l->o.room ? l->o.room(l->o.data) : LIVE_JOBS_MAX, limit = MIN(room, LIVE_JOBS_MAX);
 	struct pending *p;
 
-	if (l->o.busy && l->o.busy(l->o.data))
-		return clock_boot_ns() + LIVE_BUSY_NS;
-	while (l->in_flight < LIVE_JOBS_MAX && (p = settle_take(&l->settle, now)))
+	while (l->in_flight < limit && (p = settle_take(&l->settle, now)))
 		evaluate_start(l, p);
+	if (l->in_flight < limit)
+		return settle_next(&l->settle);
 	/* With all workers busy the next result wakes this thread. */
-	return l->in_flight < LIVE_JOBS_MAX ? settle_next(&l->settle) : UINT64_MAX;
+	return limit < LIVE_JOBS_MAX ? clock_boot_ns() + LIVE_BUSY_NS : UINT64_MAX;
 }
 
 static uint64_t live_deadline(uint64_t boot)
@@ -234,9 +236,9 @@ static bool live_wait(struct live *l, uint64_t boot)
 	int timed_out = 0;
 	struct fs_batch *b = queue_pop_until(l->o.in, live_deadline(boot), &timed_out);
 
-	if (b == &l->wake)
+	if (b && !b->n)
 		atomic_store(&l->woken, false);
-	else if (b)
+	if (b)
 		live_batch(l, b);
 	return b || timed_out;
 }
@@ -295,20 +297,34 @@ static int live_step(void *data, uint64_t bytes)
 	return l->abort;
 }
 
+/* The reader is given up when there was nothing to do for a while: it maps the magic database. */
+static struct job *live_next_job(struct live *l, struct file_reader **reader)
+{
+	int timed_out = 0;
+	struct job *j = queue_pop_until(l->jobs, clock_mono_ns() + LIVE_IDLE_NS, &timed_out);
+
+	if (j || !timed_out)
+		return j;
+	if (*reader)
+		file_reader_free(TAKE_PTR(*reader));
+	return queue_pop(l->jobs);
+}
+
 static void *live_worker(void *data)
 {
 	struct live *l = data;
 	_cleanup_close_ int rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(file_reader_free_p) struct file_reader *reader = NULL;
 	struct job *j;
-	int r = file_reader_new(&l->read, &reader);
 
 	pthread_setname_np(pthread_self(), "hash");
-	while ((j = queue_pop(l->jobs))) {
-		if (r == 0 && rootfd >= 0)
-			evaluate_read(reader, rootfd, j);
+	while ((j = live_next_job(l, &reader))) {
+		int r = rootfd < 0 ? -EIO : reader ? 0 : file_reader_new(&l->read, &reader);
+
+		if (r < 0)
+			j->error = r;
 		else
-			j->error = r < 0 ? r : -EIO;
+			evaluate_read(reader, rootfd, j);
 		live_post(l, &j->message);
 	}
 	return NULL;

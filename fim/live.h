@@ -34,12 +34,14 @@ struct live_options {
 	const struct conf *conf;     /* its scope: what the sensor reports; reference taken */
 	const struct db_options *db; /* live opens its own read connections; strings outlive it */
 	const char *baseline;	     /* name of the host baseline that is guarded */
+	const char *state_dir;	     /* the daemon's own files: never judged. NULL: none. Outlives it */
 	struct queue *in;	     /* of struct fs_batch, from the sensor. Closing it is not needed to stop. */
 	/* The callbacks run on the live thread. */
 	/* Takes a reference of its own when it keeps e. */
 	void (*emit)(struct event *e, void *data);
-	/* True: emitting more now would lose events. Judging waits, paths stay in their bounded table. May be NULL. */
-	bool (*busy)(void *data);
+	/* How many events can be emitted now without loss: beyond that judging waits, paths stay in their bounded
+	 * table. NULL: any number. */
+	size_t (*room)(void *data);
 	/* Guarded file with several links, sensitive path that (re)appeared: for the sensor. Also called by live_start.
 	 * May be NULL. */
 	void (*noticed)(const char *path, bool linked, bool sensitive, void *data);

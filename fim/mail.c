@@ -30,8 +30,15 @@ struct message *mail_take(struct mail *mail)
 /* When the inbox is full the live thread is awake anyway, and looks at its mail after each batch. */
 void live_wake(struct live *l)
 {
-	if (!atomic_exchange(&l->woken, true) && queue_try_push(l->o.in, &l->wake) < 0)
-		atomic_store(&l->woken, false);
+	struct fs_batch *b;
+
+	if (atomic_exchange(&l->woken, true))
+		return;
+	b = calloc(1, sizeof(*b));
+	if (b && queue_try_push(l->o.in, b) == 0)
+		return;
+	free(b);
+	atomic_store(&l->woken, false);
 }
 
 void live_post(struct live *l, struct message *m)
@@ -105,6 +112,8 @@ bool live_mask(const struct live *l, const char *path, attr_mask *ret)
 	enum scope_answer answer;
 
 	if (scope_match(&l->scope, path, &guarded) != SCOPE_IN)
+		return false;
+	if (l->o.state_dir && (streq(path, l->o.state_dir) || live_below(path, l->o.state_dir)))
 		return false;
 	*ret = guarded;
 	answer = scope_match(&l->conf->scope, path, ret);

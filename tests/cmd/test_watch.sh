@@ -6,6 +6,13 @@ make_tree
 etc=$tmp/tree/etc
 
 hf 66 watch --for 1s
+# The folder of the store is not watched: no guarded path may be in it.
+"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/tree/h.db" watch --for 1s >"$out" 2>"$err"
+is 78 $? "a store among guarded files"
+"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/h.db" watch --for 1s >"$out" 2>"$err"
+is 78 $? "a store above guarded files"
+what="a store above guarded files"
+has_err "folder of its own"
 hf 0 init
 for sensor in fanotify inotify; do
 	if [ $sensor = fanotify ] && [ "$(id -u)" != 0 ]; then

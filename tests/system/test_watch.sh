@@ -1,0 +1,136 @@
+#!/bin/sh
+# The monitor from the outside: what it tells, its start and end, reload, time when it was down, what it refuses.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$g/sub" "$g/secret"
+echo one >"$g/one"
+echo two >"$g/two"
+echo key >"$g/secret/key"
+echo three >"$g/sub/three"
+config 'exclude: ["*.skip"]' "sensitive: [$g/secret]" 'limits: {canary: 2s}'
+hf init -q || die "init"
+
+# A first start tells one summary and nothing else.
+watch
+[ "$(wc -l <"$out")" = 1 ] || fail "first start told more than a summary"
+
+# One edit: before, after, author.
+echo more >>"$g/one"
+told '"change":"changed"' "$g/one" '"before"' '"after"' '"exe"' '"ppid"'
+never '"loginuid":4294967295'
+sed -i s/two/TWO/ "$g/two"
+told '"change":"replaced"' "$g/two" '/sed"'
+mkdir -p "$g/a/b/c" && echo x >"$g/a/b/c/f"
+told '"change":"added"' "$g/a/b/c/f"
+echo x >"$g/left.skip"
+cat "$g/secret/key" >/dev/null
+told '"kind":"open"' "$g/secret/key" '/cat"'
+# A sensitive file that was replaced is still watched.
+cp "$g/secret/key" "$g/secret/new" && mv "$g/secret/new" "$g/secret/key"
+told '"change":"replaced"' "$g/secret/key"
+settled
+head -c1 "$g/secret/key" >/dev/null
+told '"kind":"open"' "$g/secret/key" '/head"'
+settled
+never 'left.skip'
+[ "$(lines '"kind":"change"' "\"path\":\"$g/two\"")" = 1 ] || fail "sed -i is more than one change"
+
+# Health, canary, one monitor at a time.
+hf status --json >"$tmp/status"
+grep -q '"health":"green"' "$tmp/status" || fail "not green: $(cat "$tmp/status")"
+canary_good() { hf status --json | grep -q '"ok":true'; }
+within 10 canary_good || fail "no canary came back"
+timeout 10 "$holdfast" -c "$tmp/conf.yaml" watch --for 1 >"$tmp/second" 2>&1
+[ $? = 75 ] || fail "a second monitor was not refused"
+grep -q "another monitor is running" "$tmp/second" || fail "the second does not say why"
+
+# SIGHUP: a bad file keeps the old configuration; a good one is put in force.
+cp "$tmp/conf.yaml" "$tmp/good.yaml"
+echo 'nonsense: [' >>"$tmp/conf.yaml"
+kill -HUP "$pid"
+within 10 grep -q 'conf.yaml:' "$err" || fail "the bad configuration was not named"
+echo a >"$g/after-bad"
+told "$g/after-bad"
+cp "$tmp/good.yaml" "$tmp/conf.yaml"
+config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 2s}'
+kill -HUP "$pid"
+within 10 grep -q 'configuration read again' "$err" || fail "the good configuration was not read"
+echo a >"$g/x.omit"
+settled
+never 'x.omit'
+
+# SIGTERM: at once, and everything is stored.
+echo last >>"$g/sub/three"
+told "$g/sub/three"
+stop
+[ "$status" = 0 ] || fail "ended with $status"
+[ "$took" -lt "$limit" ] || fail "took $took ms to end"
+hf history --json >"$tmp/history"
+for path in one two a/b/c/f sub/three; do
+	grep -q "$g/$path\"" "$tmp/history" || fail "$path is not in history"
+done
+
+# Down: edits are found, the gap says so, and what was known is not told again.
+echo down >>"$g/one"
+rm "$g/two"
+watch
+told '"change":"changed"' "$g/one" 'while the monitor was down'
+told '"change":"removed"' "$g/two"
+told '"reason":"down"' 'check at start: 2 changes found'
+never "$g/sub/three"
+never "$g/a/b/c/f"
+
+# Undone is reverted, also over a restart: no news then.
+printf 'three\n' >"$g/sub/three"
+told '"change":"reverted"' "$g/sub/three"
+stop
+watch
+settled
+never "$g/sub/three"
+told 'check at start: 0 changes found'
+
+# kill -9: the next start names the gap and finds what came after.
+echo killed >>"$g/one"
+told "$g/one" '"change":"changed"'
+within 5 sh -c "'$holdfast' -c '$tmp/conf.yaml' history --json | tail -3 | grep -q '$g/one'"
+stop KILL
+echo after >>"$g/one"
+[ -S "$tmp/control" ] || fail "the socket should still lie there"
+watch
+told '"reason":"down"' 'ended without notice'
+told '"change":"changed"' "$g/one"
+stop
+
+# It ends within a second while it reads something huge, too.
+truncate -s 30G "$g/huge"
+: >"$out"
+"$holdfast" -c "$tmp/conf.yaml" watch --json >"$out" 2>"$err" &
+pid=$!
+within 10 test -S "$tmp/control" || fail "no control socket"
+stop
+[ "$took" -lt $((limit + 500)) ] || fail "took $took ms to end while reading"
+rm "$g/huge"
+
+# What it refuses.
+refused() { # STATUS WORD
+	timeout 20 "$holdfast" -c "$tmp/conf.yaml" watch --for 1 >"$tmp/refused" 2>&1
+	s=$?
+	[ $s = "$1" ] || fail "status $s, not $1: $(cat "$tmp/refused")"
+	grep -q "$2" "$tmp/refused" || fail "does not say \"$2\": $(cat "$tmp/refused")"
+}
+mv "$tmp/state/holdfast.head" "$tmp/head"
+refused 74 'head'
+mv "$tmp/head" "$tmp/state/holdfast.head"
+cp "$tmp/state/holdfast.db" "$tmp/copy.db"
+if command -v sqlite3 >/dev/null; then
+	sqlite3 "$tmp/state/holdfast.db" "UPDATE file SET size = size + 1 WHERE CAST(name AS TEXT) = 'three'"
+	refused 74 ''
+	cp "$tmp/copy.db" "$tmp/state/holdfast.db"
+fi
+mv "$tmp/state/holdfast.db" "$tmp/away.db"
+refused 66 'init'
+mv "$tmp/away.db" "$tmp/state/holdfast.db"
+timeout 20 "$holdfast" -c "$tmp/conf.yaml" watch nosuch --for 1 >"$tmp/refused" 2>&1
+[ $? = 66 ] || fail "a baseline that is not there"
+end
