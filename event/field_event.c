@@ -516,19 +516,19 @@ FIELD_GETTER(get_hf_gap)
 		field_set_string(ret, gap_reason_names[v->event->gap_reason]);
 }
 
-/* The event's verdict is asked through the functions below once events carry one. */
+/* Not known of a program that was not judged. */
 FIELD_GETTER(get_hf_trusted)
 {
-	(void)v;
 	(void)ref;
-	(void)ret;
+	if (v->event->kind == EVENT_EXEC && v->event->verdict != EXEC_UNJUDGED)
+		field_set_number(ret, v->event->verdict == EXEC_ALLOWED);
 }
 
 FIELD_GETTER(get_hf_verdict)
 {
-	(void)v;
 	(void)ref;
-	(void)ret;
+	if (v->event->kind == EVENT_EXEC)
+		field_set_string(ret, exec_verdict_names[v->event->verdict]);
 }
 
 FIELD_GETTER(get_hf_package)

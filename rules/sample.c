@@ -315,10 +315,12 @@ static void read_change(struct reading *r, const json_t *o, struct event *e)
 {
 	const json_t *before = json_object_get(o, "before"), *after = json_object_get(o, "after");
 	int change = by_name(change_names, CHANGE_COUNT, text_of(o, "change"));
+	int verdict = by_name(exec_verdict_names, EXEC_VERDICT_COUNT, text_of(o, "verdict"));
 	int status = by_name(status_names, STATUS_COUNT, text_of(o, "status"));
 
 	if (e->kind == EVENT_CHANGE && change < 0)
 		complain(r, "unknown change", text_of(o, "change") ? text_of(o, "change") : "");
+	e->verdict = verdict < 0 ? EXEC_UNJUDGED : (enum exec_verdict)verdict;
 	e->change = change < 0 ? CHANGE_CHANGED : (enum change)change;
 	e->status = status < 0 ? STATUS_OPEN : (enum deviation_status)status;
 	read_attributes(e, json_object_get(o, "attributes"));

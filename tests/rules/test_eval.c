@@ -238,6 +238,13 @@ static void test_events(void **state)
 		{ "hf.attribute in (uid, gid)", CHANGE("changed", "/a", "\"attributes\":[\"size\",\"digest\"],"), 0 },
 		{ "hf.digest=00ff", CHANGE("changed", "/a", "\"after\":{\"digest\":\"00ff\"},"), 1 },
 		{ "hf.setuid=true", CHANGE("added", "/a", "\"after\":{\"type\":\"file\",\"mode\":\"4755\"},"), 1 },
+		{ "hf.kind=exec and hf.trusted=false", "{\"kind\":\"exec\",\"verdict\":\"unexpected\"}", 1 },
+		{ "hf.kind=exec and hf.trusted=false", "{\"kind\":\"exec\",\"verdict\":\"allowed\"}", 0 },
+		{ "hf.kind=exec and hf.trusted=false", "{\"kind\":\"exec\"}", 0 },
+		{ "hf.verdict=denied", "{\"kind\":\"exec\",\"verdict\":\"denied\"}", 1 },
+		{ "evt.type=execve", "{\"kind\":\"exec\",\"verdict\":\"denied\"}", 0 },
+		{ "evt.type=execve", "{\"kind\":\"exec\",\"verdict\":\"unexpected\"}", 1 },
+		{ "basename(hf.path) in (x, b)", CHANGE("renamed", "/a", "\"path2\":\"/c/b\","), 1 },
 		{ "hf.kind=gap", "{\"kind\":\"gap\"}", 1 },
 		{ "hf.kind=note", CHANGE("added", "/a", ""), 0 },
 	};
