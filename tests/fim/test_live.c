@@ -59,6 +59,7 @@ static const struct live_case cases[] = {
 	{ "empty file", "true", "touch f", "added f", "touch", SAME },
 	{ "opened for writing, not written", "echo a >f", "true >>f", "", NULL, SAME },
 	{ "came and went", "true", "echo a >t1; echo a >t2; rm t1 t2", "transient ", NULL, SAME },
+	{ "came, was renamed and went", "true", "echo a >t1; mv t1 t2; rm t2", "transient ", NULL, SAME },
 	{ "through a second link outside", "echo a >f; ln f $OUT/second", "echo b >>$OUT/second", "changed f", "sh",
 	  "" },
 	{ "line feed in the name", "true", "echo a >\"$(printf 'a\\nb')\"", "added a\nb", NULL, SAME },
