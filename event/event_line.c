@@ -27,6 +27,12 @@ static void line_escape(struct buf *b, const char *s)
 	text_escape(b, s, strlen(s));
 }
 
+/* Words of ours or of a user, escaped when they come from the store: backslashes stay as they are. */
+static void line_text(struct buf *b, const char *s)
+{
+	text_sanitize(b, s, strlen(s));
+}
+
 /* Pads what was appended since `start` to width columns, and always a gap of two. */
 static void line_pad(struct buf *b, size_t start, size_t width)
 {
@@ -144,7 +150,7 @@ static void line_in_brackets(struct buf *b, const char *s)
 		return;
 	line_next(b);
 	buf_char(b, '(');
-	line_escape(b, s);
+	line_text(b, s);
 	buf_char(b, ')');
 }
 
@@ -262,7 +268,7 @@ static void line_exec(struct buf *b, const struct event *e, bool colour)
 	line_verb(b, e->verdict == EXEC_ALLOWED ? "exec" : exec_verdict_names[e->verdict], colours[e->verdict], colour);
 	line_path(b, e);
 	if (e->reason && e->verdict != EXEC_ALLOWED)
-		line_escape(b, e->reason);
+		line_text(b, e->reason);
 }
 
 static void line_gap(struct buf *b, const struct event *e, bool colour)
@@ -284,7 +290,7 @@ static void line_gap(struct buf *b, const struct event *e, bool colour)
 	}
 	if (e->gap_healed) {
 		buf_str(b, "  ");
-		line_escape(b, e->gap_healed);
+		line_text(b, e->gap_healed);
 	}
 }
 
@@ -303,16 +309,16 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 	line_verb(b, verbs[e->kind].verb, verbs[e->kind].sgr, colour);
 	line_path(b, e);
 	if (e->text)
-		line_escape(b, e->text);
+		line_text(b, e->text);
 	if (e->user) {
 		line_next(b);
 		buf_str(b, "by ");
-		line_escape(b, e->user);
+		line_text(b, e->user);
 	}
 	if (e->reason) {
 		line_next(b);
 		buf_str(b, "reason: ");
-		line_escape(b, e->reason);
+		line_text(b, e->reason);
 	}
 }
 

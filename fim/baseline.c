@@ -10,12 +10,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/clock.h"
 #include "lib/queue.h"
 #include "lib/util.h"
 
-#define INIT_CHUNKS 64 /* waiting for the writer: some 20 KiB each */
+#define INIT_CHUNKS 128 /* waiting for the writer: some 20 KiB each */
+#define INIT_LINGER (5 * NSEC_PER_MSEC)
 
 struct init {
 	const struct fim_common *common;
@@ -86,6 +88,21 @@ static void *init_scan(void *data)
 	return NULL;
 }
 
+/*
+ * The next chunk, NULL at the end. The store is faster than the scan: it would sleep and be woken for every chunk, and
+ * that costs the workers more than the chunk does. So it lets some come together.
+ */
+static struct chunk *init_next(struct init *in)
+{
+	int timed_out;
+	struct chunk *c = queue_pop_until(in->chunks, 0, &timed_out);
+
+	if (c || !timed_out)
+		return c;
+	nanosleep(&(struct timespec){ .tv_nsec = INIT_LINGER }, NULL);
+	return queue_pop(in->chunks);
+}
+
 /* Stores what the scan makes until it ends. A failure of the store ends the scan; what it still makes is thrown away.
  */
 static int init_store(struct init *in, struct baseline_writer *w)
@@ -93,7 +110,7 @@ static int init_store(struct init *in, struct baseline_writer *w)
 	struct chunk *c;
 	int r = 0;
 
-	while ((c = queue_pop(in->chunks))) {
+	while ((c = init_next(in))) {
 		if (!r) {
 			r = baseline_add(w, c);
 			if (r < 0)

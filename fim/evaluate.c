@@ -382,7 +382,8 @@ static void evaluate_judge(struct live *l, struct job *j, const struct judge_inp
 	struct judgement v;
 
 	judge_path(in, &v);
-	if (v.transient && !settle_is_temporary(j->path) && (!f->to || !*f->to))
+	/* An editor's temporary file is no news, unless somebody ran it; what was renamed is told under its new name. */
+	if (v.transient && (!settle_is_temporary(j->path) || f->ops & FS_EXEC) && (!f->to || !*f->to))
 		merge_transient(l, j->path, f);
 	if (v.tell)
 		tell_change(l, &(struct told){ in, &v, f });

@@ -122,7 +122,7 @@ void judge_path(const struct judge_input *in, struct judgement *ret)
 {
 	*ret = (struct judgement){ 0 };
 	if (!in->now.exists && !in->last.exists) {
-		ret->transient = in->ops & FS_CREATE && in->ops & (FS_DELETE | FS_RENAME_FROM);
+		ret->transient = in->ops & (FS_CREATE | FS_RENAME_TO) && in->ops & (FS_DELETE | FS_RENAME_FROM);
 		return;
 	}
 	if (judge_reverted(in)) {

@@ -238,21 +238,14 @@ static int read_data(struct file_reader *r, struct arena *a, int fd, attr_mask m
 	return e == -ENODATA ? READ_CHANGED : e; /* shorter than the record says */
 }
 
-static int read_regular(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
-			struct record *rec)
-{
-	_cleanup_close_ int fd = -1;
-	struct record before = *rec, after;
-	int e;
+#define READ_OPENS (READ_DIGEST | READ_XATTRS | ATTR_BIT(ATTR_FLAGS) | ATTR_BIT(ATTR_MIME))
 
-	if (!(mask & (READ_DIGEST | READ_XATTRS | ATTR_BIT(ATTR_FLAGS) | ATTR_BIT(ATTR_MIME)))) {
-		rec->unread = RECORD_NOT_ASKED;
-		return 0;
-	}
-	fd = read_open(dirfd, name, 0);
-	if (fd < 0)
-		return read_open_outcome(fd);
-	e = read_data(r, a, fd, mask, rec);
+/* fd is open on what rec, so far its metadata, was taken of. */
+static int read_opened(struct file_reader *r, struct arena *a, int fd, attr_mask mask, struct record *rec)
+{
+	struct record before = *rec, after;
+	int e = read_data(r, a, fd, mask, rec);
+
 	if (e)
 		return read_open_outcome(e);
 	if (mask & READ_XATTRS)
@@ -267,6 +260,19 @@ static int read_regular(struct file_reader *r, struct arena *a, int dirfd, const
 	if (rec->nlink > 1 && rec->have & ATTR_BIT(ATTR_DIGEST))
 		read_link_put(r, rec);
 	return 0;
+}
+
+static int read_regular(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
+			struct record *rec)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!(mask & READ_OPENS)) {
+		rec->unread = RECORD_NOT_ASKED;
+		return 0;
+	}
+	fd = read_open(dirfd, name, 0);
+	return fd < 0 ? read_open_outcome(fd) : read_opened(r, a, fd, mask, rec);
 }
 
 /* A folder's own attributes. Its times may go on changing: only that it is the same one is asked. */
@@ -343,6 +349,28 @@ void file_read_content(struct file_reader *r, struct arena *a, int dirfd, const 
 	}
 	*rec = meta;
 	rec->unread = RECORD_UNSTABLE;
+}
+
+/* True when it is all there. */
+static bool read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
+			struct record *ret)
+{
+	_cleanup_close_ int fd = mask & READ_OPENS ? read_open(dirfd, name, 0) : -1;
+
+	return fd >= 0 && read_statx(fd, "", ret) == 0 && ret->type == 'f' && read_opened(r, a, fd, mask, ret) == 0;
+}
+
+int file_read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
+		     struct record *ret)
+{
+	int e;
+
+	if (read_listed(r, a, dirfd, name, mask, ret))
+		return 0;
+	e = file_read_meta(r, a, dirfd, name, ret);
+	if (!e)
+		file_read_content(r, a, dirfd, name, mask, ret);
+	return e;
 }
 
 int file_read_prefix(struct file_reader *r, int dirfd, const char *name, uint64_t size, uint8_t ret[DIGEST_MAX])

@@ -44,6 +44,13 @@ void file_read_content(struct file_reader *r, struct arena *a, int dirfd, const 
 		       struct record *rec);
 
 /*
+ * Both at once, for a name that a listing of the folder has just called a regular file: it is opened right away, which
+ * saves a look-up of the name. Whatever is not as the listing said is read by the two above.
+ */
+int file_read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
+		     struct record *ret);
+
+/*
  * For growing files: digest of the first `size` bytes of the file as it is now; 0, or a negative errno (-ENODATA:
  * shorter).
  */

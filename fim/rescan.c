@@ -125,6 +125,9 @@ static int scan_gap(void *data, enum gap_reason reason, const char *path, const 
 	const struct scan_work *w = data;
 	struct live *l = w->l;
 
+	/* A path that is merely not there yet is watched: the sensor tells when it comes. */
+	if (reason == GAP_NO_PATH && !detail)
+		return l->stopping ? -ECANCELED : 0;
 	if (l->o.gap)
 		l->o.gap(&(struct watch_gap){ .reason = reason, .scope = path, .detail = detail }, l->o.data);
 	return l->stopping ? -ECANCELED : 0;

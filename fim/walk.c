@@ -156,7 +156,9 @@ static int listing_add(void *data, const char *name, unsigned char type)
 	}
 	if (walk_is_folder(l->fd, name, type))
 		return list_add(list, answer == PLAN_IN ? FOLDER_FOLDER : FOLDER_PASS, name);
-	return answer == PLAN_IN ? list_add(list, FOLDER_ENTRY, name) : 0;
+	if (answer != PLAN_IN)
+		return 0;
+	return list_add(list, type == DT_REG ? FOLDER_FILE : FOLDER_ENTRY, name);
 }
 
 /* In a folder that is only gone through, names are looked up, not listed, unless there are patterns. */

@@ -28,7 +28,8 @@ struct folder {
 };
 
 enum folder_kind {
-	FOLDER_ENTRY = 'e',
+	FOLDER_ENTRY = 'e', /* of a type to be looked at */
+	FOLDER_FILE = 'f',  /* regular, as the listing says */
 	FOLDER_FOLDER = 'd',
 	FOLDER_PASS = 'p',    /* a folder to go through; never in what is handed out */
 	FOLDER_SKIPPED = 's', /* a file system that is left out is mounted here: not even to be looked at */

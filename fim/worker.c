@@ -11,6 +11,8 @@
 #include "fim/compare.h"
 #include "lib/util.h"
 
+#define WORKER_FLUSH MIB
+
 struct worker {
 	struct scan *scan;
 	struct file_reader *reader;
@@ -21,7 +23,7 @@ struct worker {
 	struct buf path;
 	struct buf scratch;
 	struct masks masks;
-	uint64_t files, unread;
+	uint64_t files, bytes, unread; /* not yet in the scan's progress */
 };
 
 /* --- masks */
@@ -49,11 +51,25 @@ bool masks_of(const struct masks *m, const char *name, struct buf *scratch, attr
 
 /* --- the thread */
 
+/* Counters that all threads share are touched once in a while, not for every small file. */
+static void worker_flush_counts(struct worker *w)
+{
+	struct scan_progress *p = w->scan->progress;
+
+	atomic_fetch_add_explicit(&p->files, w->files, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->bytes, w->bytes, memory_order_relaxed);
+	if (w->unread)
+		atomic_fetch_add_explicit(&p->unread, w->unread, memory_order_relaxed);
+	w->files = w->bytes = w->unread = 0;
+}
+
 static int worker_step(void *data, uint64_t bytes)
 {
 	struct worker *w = data;
 
-	atomic_fetch_add_explicit(&w->scan->progress->bytes, bytes, memory_order_relaxed);
+	w->bytes += bytes;
+	if (w->bytes >= WORKER_FLUSH)
+		worker_flush_counts(w);
 	scan_spend(w->scan, bytes);
 	return scan_stopped(w->scan);
 }
@@ -86,24 +102,29 @@ static void worker_done(struct worker *w)
 	buf_free(&w->scratch);
 }
 
-static void worker_count(struct worker *w, const struct record *rec)
+static bool worker_is_unread(const struct record *rec)
 {
-	w->files++;
-	w->unread += rec->unread && rec->unread != RECORD_NOT_ASKED;
+	return rec->unread && rec->unread != RECORD_NOT_ASKED;
 }
 
-static void worker_flush_counts(struct worker *w)
+/* A whole record. */
+static int worker_read(struct worker *w, struct arena *a, const struct folder *f, const char *name, bool file,
+		       attr_mask mask, struct record *ret)
 {
-	atomic_fetch_add_explicit(&w->scan->progress->files, w->files, memory_order_relaxed);
-	if (w->unread)
-		atomic_fetch_add_explicit(&w->scan->progress->unread, w->unread, memory_order_relaxed);
-	w->files = w->unread = 0;
+	int r;
+
+	if (file)
+		return file_read_listed(w->reader, a, f->fd, name, mask, ret);
+	r = file_read_meta(w->reader, a, f->fd, name, ret);
+	if (!r)
+		file_read_content(w->reader, a, f->fd, name, mask, ret);
+	return r;
 }
 
 /* --- init: a piece of the tree becomes a chunk */
 
 /* Positive: it is no longer there. */
-static int init_entry(struct worker *w, struct chunk *c, const struct folder *f, const char *name)
+static int init_entry(struct worker *w, struct chunk *c, const struct folder *f, const char *name, bool file)
 {
 	struct entry *e = &c->entries[c->n];
 	attr_mask mask = 0;
@@ -111,19 +132,18 @@ static int init_entry(struct worker *w, struct chunk *c, const struct folder *f,
 
 	if (!masks_of(&w->masks, name, &w->scratch, &mask))
 		return 1;
-	r = file_read_meta(w->reader, &c->arena, f->fd, name, &e->rec);
+	r = worker_read(w, &c->arena, f, name, file, mask, &e->rec);
 	if (r == -ENOENT)
 		return 1;
 	if (r < 0)
 		e->rec = (struct record){ .unread = (uint16_t)-r };
-	else
-		file_read_content(w->reader, &c->arena, f->fd, name, mask, &e->rec);
 	if (e->rec.unread == RECORD_GONE)
 		return 1;
 	e->name = arena_strdup(&c->arena, name);
 	if (!e->name)
 		return -ENOMEM;
-	worker_count(w, &e->rec);
+	w->files++;
+	w->unread += worker_is_unread(&e->rec);
 	scan_spend(w->scan, 4 * KIB);
 	c->n++;
 	return 0;
@@ -157,7 +177,8 @@ static int init_fill(struct worker *w, struct chunk *c, const struct job *j)
 		if (scan_stopped(w->scan))
 			return -ECANCELED;
 		if (folder_kind(j->folder, i) != FOLDER_SKIPPED)
-			r = init_entry(w, c, j->folder, folder_name(j->folder, i));
+			r = init_entry(w, c, j->folder, folder_name(j->folder, i),
+				       folder_kind(j->folder, i) == FOLDER_FILE);
 	}
 	return r < 0 ? r : init_hold_place(c, j);
 }
@@ -207,24 +228,13 @@ static attr_mask check_growing(struct worker *w, const struct folder *f, const s
 	return compare_growing(&e->rec, now, prefix, differing);
 }
 
-/* An entry that both have. now: its metadata. */
-static int check_both(struct worker *w, const struct folder *f, const struct entry *e, attr_mask mask,
-		      struct record *now)
+/* An entry that both have, read in full. */
+static int check_read(struct worker *w, const struct folder *f, const struct entry *e, attr_mask mask,
+		      const struct record *now)
 {
 	enum change change;
-	attr_mask differing;
+	attr_mask differing = compare_records(&e->rec, now, mask, &change);
 
-	/* Any change of content, xattrs or flags moves ctime; what the version does not cover is compared all the same.
-	 */
-	if (w->scan->o->mode == SCAN_QUICK && record_same_version(&e->rec, now) &&
-	    !compare_records(&e->rec, now, mask, &change))
-		return 0;
-	file_read_content(w->reader, &w->arena, f->fd, e->name, mask, now);
-	if (scan_stopped(w->scan))
-		return -ECANCELED;
-	if (now->unread == RECORD_GONE)
-		return check_removed(w, f, e, mask);
-	differing = compare_records(&e->rec, now, mask, &change);
 	if (differing && mask & ATTR_GROWING) {
 		differing = check_growing(w, f, e, now, differing);
 		if (change == CHANGE_CHANGED && !(differing & (ATTR_BIT(ATTR_SIZE) | ATTR_BIT(ATTR_DIGEST))))
@@ -233,42 +243,47 @@ static int check_both(struct worker *w, const struct folder *f, const struct ent
 	return differing ? check_report(w, f, e->name, &e->rec, now, change, differing) : 0;
 }
 
-static int check_added(struct worker *w, const struct folder *f, const char *name, attr_mask mask, struct record *now)
-{
-	enum change change;
-	attr_mask attributes;
-
-	file_read_content(w->reader, &w->arena, f->fd, name, mask, now);
-	if (scan_stopped(w->scan))
-		return -ECANCELED;
-	if (now->unread == RECORD_GONE)
-		return 0;
-	attributes = compare_records(NULL, now, mask, &change);
-	return check_report(w, f, name, NULL, now, change, attributes);
-}
-
-/* One name: in the baseline (e), in the folder's listing (listed), or in both. */
-static int check_entry(struct worker *w, const struct folder *f, const char *name, const struct entry *e)
+/*
+ * True when the entry is as the baseline has it without being read. Any change of content, xattrs or flags moves ctime;
+ * what the version does not cover is compared all the same.
+ */
+static bool check_is_same(struct worker *w, const struct folder *f, const struct entry *e, attr_mask mask)
 {
 	struct record now;
-	attr_mask mask = 0;
+	enum change change;
+
+	return file_read_meta(w->reader, &w->arena, f->fd, e->name, &now) == 0 && record_same_version(&e->rec, &now) &&
+	       !compare_records(&e->rec, &now, mask, &change);
+}
+
+/* One name: in the baseline (e), in the folder's listing, or in both. file: the listing calls it a regular file. */
+static int check_entry(struct worker *w, const struct folder *f, const char *name, bool file, const struct entry *e)
+{
+	struct record now;
+	enum change change;
+	attr_mask mask = 0, attributes;
 	int r;
 
 	if (!masks_of(&w->masks, name, &w->scratch, &mask))
 		return 0;
 	arena_reset(&w->arena);
-	/* Asked for names that were not listed, too: a file that is being replaced may be missing from a listing. */
-	r = file_read_meta(w->reader, &w->arena, f->fd, name, &now);
-	if (r == -ENOENT)
-		return e ? check_removed(w, f, e, mask) : 0;
+	w->files++;
 	scan_spend(w->scan, 4 * KIB);
-	if (r < 0) {
-		w->unread++;
+	if (e && w->scan->o->mode == SCAN_QUICK && check_is_same(w, f, e, mask))
 		return 0;
-	}
-	r = e ? check_both(w, f, e, mask, &now) : check_added(w, f, name, mask, &now);
-	worker_count(w, &now);
-	return r;
+	/* Also for names that were not listed: a file that is being replaced may be missing from a listing. */
+	r = worker_read(w, &w->arena, f, name, file, mask, &now);
+	if (scan_stopped(w->scan))
+		return -ECANCELED;
+	if (r == -ENOENT || (!r && now.unread == RECORD_GONE))
+		return e ? check_removed(w, f, e, mask) : 0;
+	w->unread += r < 0 || worker_is_unread(&now);
+	if (r < 0)
+		return 0;
+	if (e)
+		return check_read(w, f, e, mask, &now);
+	attributes = compare_records(NULL, &now, mask, &change);
+	return check_report(w, f, name, NULL, &now, change, attributes);
 }
 
 /* True when a stored entry is among what this walk looks at: in a folder that is only gone through, not all are. */
@@ -297,9 +312,9 @@ static int check_merge(struct worker *w, const struct job *j)
 		if (scan_stopped(w->scan))
 			return -ECANCELED;
 		if (order > 0)
-			r = check_concerns(w, f, e->name) ? check_entry(w, f, e->name, e) : 0;
+			r = check_concerns(w, f, e->name) ? check_entry(w, f, e->name, false, e) : 0;
 		else if (!skipped)
-			r = check_entry(w, f, name, order ? NULL : e);
+			r = check_entry(w, f, name, folder_kind(f, i) == FOLDER_FILE, order ? NULL : e);
 		i += order <= 0;
 		k += order >= 0;
 	}

@@ -102,8 +102,10 @@ static void *queue_take(struct queue *q)
 
 	q->head = q->head + 1 < q->capacity ? q->head + 1 : 0;
 	q->count--;
-	if (q->pushers)
-		pthread_cond_signal(&q->not_full);
+	/* At half, not at the first free place: else a fast producer and its consumers hand the processor over for
+	 * every item. */
+	if (q->pushers && q->count <= q->capacity / 2)
+		pthread_cond_broadcast(&q->not_full);
 	return item;
 }
 

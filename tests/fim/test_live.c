@@ -20,6 +20,7 @@ struct live_case {
 };
 
 #define SAME NULL
+#define LATER "?" /* found by this sensor or only by the next recheck: not asked here */
 static const struct live_case cases[] = {
 	{ "edit in place", "echo a >f", "echo b >>f", "changed f", "sh", SAME },
 	{ "temporary file and rename", "echo a >f", "cp f f.new; echo b >>f.new; mv f.new f", "replaced f", "mv",
@@ -55,12 +56,13 @@ static const struct live_case cases[] = {
 	{ "link target", "ln -s a l", "ln -sfn b l", "replaced l", "ln", SAME },
 	{ "file becomes folder", "echo a >f", "rm f; mkdir f", "replaced f", NULL, SAME },
 	{ "fifo", "true", "mkfifo p", "added p", "mkfifo", SAME },
-	{ "hard link", "echo a >f", "ln f g", "added g", "ln", SAME },
+	{ "hard link", "echo a >f", "ln f g", "added g", "ln", LATER },
 	{ "empty file", "true", "touch f", "added f", "touch", SAME },
 	{ "opened for writing, not written", "echo a >f", "true >>f", "", NULL, SAME },
 	{ "came and went", "true", "echo a >t1; echo a >t2; rm t1 t2", "transient ", NULL, SAME },
+	{ "came, was renamed and went", "true", "echo a >t1; mv t1 t2; rm t2", "transient ", NULL, SAME },
 	{ "through a second link outside", "echo a >f; ln f $OUT/second", "echo b >>$OUT/second", "changed f", "sh",
-	  "" },
+	  LATER },
 	{ "line feed in the name", "true", "echo a >\"$(printf 'a\\nb')\"", "added a\nb", NULL, SAME },
 	{ "not UTF-8", "true", "echo a >\"$(printf 'a\\377b')\"", "added a\377b", NULL, SAME },
 	{ "longest name", "true", "touch $(printf 'n%.0s' $(seq 255))", NULL, NULL, SAME },
@@ -86,7 +88,7 @@ static void check_case(struct rig *r, size_t i, const char *sensor)
 
 	case_dir(i, dir, sizeof(dir));
 	told = rig_told(r, dir);
-	if (want && !streq(told, want))
+	if (want && !streq(want, LATER) && !streq(told, want))
 		fail_msg("%s: %s:\n  told \"%s\"\n  want \"%s\"", sensor, cases[i].name, told, want);
 	if (!cases[i].author || streq(sensor, "inotify") || !r->connector)
 		return;
