@@ -4,13 +4,31 @@
 
 #include "event/field.h"
 
-#define FIELD_GETTER(name) void name(struct field_view *v, const struct field_ref *ref, struct field_value *ret)
+#define FIELD_GETTER(name)                                                                                             \
+	void name(struct field_view *v _unused_, const struct field_ref *ref _unused_, struct field_value *ret _unused_)
 
 void field_set_string(struct field_value *ret, const char *s);
 void field_set_bytes(struct field_value *ret, const char *s, size_t len);
 void field_set_number(struct field_value *ret, int64_t n);
 /* True when the group could be read (now or before). */
 bool field_need(struct field_view *v, enum field_group group);
+
+/* Who did it; NULL when that is not known. */
+static inline const struct process *field_actor(const struct field_view *v)
+{
+	return v->event->process;
+}
+/* The file as it is now, else as it was; NULL when neither is known. */
+static inline const struct record *field_record(const struct field_view *v)
+{
+	const struct event *e = v->event;
+
+	return e->has_after ? &e->after : e->has_before ? &e->before : NULL;
+}
+static inline bool field_has(const struct record *r, enum attr a)
+{
+	return r && r->have & ATTR_BIT(a);
+}
 
 FIELD_GETTER(get_evt_num);
 FIELD_GETTER(get_evt_type);

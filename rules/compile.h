@@ -19,10 +19,16 @@ struct compiler {
 	int error;	      /* -ENOMEM */
 };
 
+/* "a text", "a number" ...: for messages. */
+extern const char *const type_names[FIELD_TYPE_COUNT];
+bool type_is_text(enum field_type t);
+
 /* Looks up the field, says what is wrong. The index, or NO_REF. missing: set when the field is unknown. */
 uint32_t compile_ref(struct compiler *c, const struct source *s, const struct operand *o, bool *ret_missing);
 /* The predicate of a check; lists are those seen from seen_by. NULL when something is wrong (said). */
 const struct predicate *compile_check(struct compiler *c, struct expr *e, unsigned seen_by, bool *ret_missing);
+/* The list a bare word names, if it can be seen from there; else NULL. */
+struct list_def *compile_named_list(const struct compiler *c, const struct literal *l, unsigned seen_by);
 /* Every item of the list, lists in it expanded; 0 or -EINVAL (said) or -ENOMEM. */
 int compile_list(struct compiler *c, struct list_def *l);
 

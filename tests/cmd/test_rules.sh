@@ -67,4 +67,20 @@ has_err "$tmp/events:1: unknown kind 'nothing'"
 hf 64 rules test "$shipped"
 hf 64 rules test --events "$tmp/events"
 
+# --- and over history
+hf 0 init
+echo more >>"$tmp/tree/etc/one"
+hf 4 check
+cat >"$tmp/mine.yaml" <<'END'
+- rule: Mine
+  desc: d
+  output: "%hf.path %hf.change (%hf.attribute)"
+  priority: NOTICE
+  condition: hf.change = changed and basename(hf.path) = one
+END
+hf 0 rules test --since 1h "$tmp/mine.yaml"
+has "Notice Mine: $tmp/tree/etc/one changed"
+hf 0 rules test --since 2020-01-01 --json "$tmp/mine.yaml"
+has '"rule":"Mine"'
+
 finished
