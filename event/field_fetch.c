@@ -3,11 +3,11 @@
  * allocation; the only system calls are those of the fetch function, once a group and event, and the look at
  * /etc/passwd that user_name takes at most once a second.
  */
+#include <fnmatch.h>
 #include <string.h>
 
 #include "event/field_get.h"
 #include "event/user.h"
-#include "lib/text.h"
 #include "lib/util.h"
 
 /* --- of the process */
@@ -313,7 +313,7 @@ FIELD_GETTER(get_container_mount_dest)
 	if (!field_need(v, GROUP_CONTAINER) || !v->extra.have_mounts)
 		return;
 	for (uint32_t i = 0; i < v->extra.n_mounts; i++) {
-		if (text_glob(ref->arg, v->extra.mount_dests[i])) {
+		if (fnmatch(ref->arg, v->extra.mount_dests[i], 0) == 0) { /* * takes slashes, as in rules */
 			field_set_string(ret, v->extra.mount_dests[i]);
 			return;
 		}
