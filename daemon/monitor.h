@@ -2,6 +2,7 @@
 #ifndef DAEMON_MONITOR_H
 #define DAEMON_MONITOR_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "conf/conf.h"
@@ -23,8 +24,9 @@
 
 struct monitor {
 	const struct daemon_options *o;
-	struct conf *conf;  /* as loaded */
-	struct conf *guard; /* conf, its scope widened to all that the baseline holds */
+	struct conf *conf;   /* as loaded at the start: what the parts were made with */
+	struct conf *latest; /* as loaded last; NULL: not since the start */
+	struct conf *guard;  /* conf, its scope widened to all that the baseline holds */
 	struct loop *loop;
 	struct loop_source *wake, *end, *trim;
 
@@ -41,6 +43,7 @@ struct monitor {
 
 	struct output *output;
 	struct gapbook *gaps;
+	pthread_mutex_t emit_lock; /* of writer, for those who may still tell something when it ends */
 	struct writer *writer;
 	struct proc_table *procs;
 	struct connector *connector;
@@ -69,6 +72,8 @@ struct part {
 
 /* --- store.c: the lock, and what has to hold before anything is watched */
 int store_check(struct monitor *m);
+/* Scope of the baseline as it is now, in a; sysexits. */
+int store_read_scope(struct monitor *m, struct arena *a, struct scope *ret);
 void store_release(struct monitor *m);
 
 /* --- guard.c */
@@ -100,6 +105,8 @@ json_t *status_answer(struct monitor *m);
 
 /* --- requests.c: what the control socket can be asked */
 json_t *requests_answer(const char *request, json_t *body, void *data);
+/* Another baseline may stand under the name: what is guarded is worked out anew. */
+void monitor_rescope(struct monitor *m);
 /* Reads the configuration again. 0, or -EINVAL with the errors in err; the old one stays. */
 int monitor_reload(struct monitor *m, struct buf *err);
 

@@ -268,8 +268,7 @@ json_t *status_answer(struct monitor *m)
 	gapbook_each(m->gaps, status_gap, list);
 	json_object_set_new(o, "gaps", list);
 	list = json_array();
-	if (m->canary)
-		canary_each(m->canary, status_place, list);
+	canary_each(m->canary, status_place, list);
 	json_object_set_new(o, "canary", list);
 	status_number(o, "rss_bytes", status_rss());
 	return o;
