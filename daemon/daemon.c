@@ -235,9 +235,13 @@ static void stop_control(struct monitor *m)
 	m->control = NULL;
 }
 
-/* Standard output and history before anything that tells; who before what; what before the check of what it missed. */
+/*
+ * The watchdog before there is a thread or a fanotify group. Standard output and history before anything that tells; who
+ * before what; what before the check of what it missed.
+ */
 /* clang-format off */
 static const struct part parts[] = {
+	{ "watchdog", watchdog_part_start, watchdog_part_stop },
 	{ "store", store_check, store_release },
 	{ "gaps", start_gaps, stop_gaps },
 	{ "output", start_output, stop_output },
@@ -250,6 +254,7 @@ static const struct part parts[] = {
 	{ "live", start_live, stop_live },
 	{ "canary tests", start_canary, stop_canary },
 	{ "control", start_control, stop_control },
+	{ "gate", exec_part_start, exec_part_stop },
 };
 /* clang-format on */
 
@@ -313,6 +318,7 @@ int monitor_reload(struct monitor *m, struct buf *err)
 		return r;
 	if (conf->limits.canary)
 		canary_set_interval(m->canary, conf->limits.canary, conf->limits.canary_deadline);
+	exec_part_reload(m);
 	live_rescan(m->live, "/", false, "found after the configuration was read again", NULL, NULL);
 	log_info("configuration read again from %s", m->o->conf_file);
 	return 0;

@@ -12,6 +12,7 @@
 #include "daemon/gapbook.h"
 #include "daemon/output.h"
 #include "db/writer.h"
+#include "exec/watchdog.h"
 #include "fim/live.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -53,6 +54,8 @@ struct monitor {
 	struct live *live;
 	struct canary *canary;
 	struct control *control;
+	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
+	struct exec *exec;
 
 	uint64_t started;  /* real ns */
 	uint64_t down_key; /* gap of the time before, until the start's check is through */
@@ -99,6 +102,15 @@ void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data);
 void pipeline_scan_procs(struct monitor *m);
 /* The check after the start. */
 void pipeline_reconcile(struct monitor *m);
+
+/* --- exec.c: program starts */
+int watchdog_part_start(struct monitor *m);
+void watchdog_part_stop(struct monitor *m);
+int exec_part_start(struct monitor *m);
+void exec_part_stop(struct monitor *m);
+/* Baselines, packages or configuration may be others now. */
+void exec_part_reload(struct monitor *m);
+json_t *exec_status(struct monitor *m);
 
 /* --- status.c */
 json_t *status_answer(struct monitor *m);

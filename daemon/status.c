@@ -258,6 +258,7 @@ json_t *status_answer(struct monitor *m)
 	json_object_set_new(o, "live", status_live(m, &live));
 	json_object_set_new(o, "store", status_store(m, &writer));
 	json_object_set_new(o, "processes", status_processes(m));
+	json_object_set_new(o, "exec", exec_status(m));
 	if (m->output) {
 		output_get_stats(m->output, &output);
 		json_object_set_new(o, "output",
