@@ -17,7 +17,18 @@
 #define CONF_DEFAULT_PATH SYSCONFDIR "/holdfast/holdfast.yaml"
 
 enum conf_opens { CONF_OPENS_OFF, CONF_OPENS_SENSITIVE, CONF_OPENS_ALL };
+enum conf_exec_mode { CONF_EXEC_OFF, CONF_EXEC_OBSERVE, CONF_EXEC_ENFORCE };
+enum conf_exec_trust { CONF_TRUST_BASELINES, CONF_TRUST_DPKG, CONF_TRUST_EXPLICIT, CONF_TRUST_COUNT };
+enum conf_exec_fail { CONF_FAIL_OPEN, CONF_FAIL_CLOSED };
+enum conf_exec_scripts { CONF_SCRIPTS_OFF, CONF_SCRIPTS_REPORT, CONF_SCRIPTS_ENFORCE };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
+
+/* Words of a list, in their order. */
+#define CONF_WORDS_MAX 8
+struct conf_words {
+	unsigned n;
+	unsigned word[CONF_WORDS_MAX];
+};
 
 struct conf {
 	atomic_uint refs;
@@ -57,6 +68,16 @@ struct conf {
 		uint64_t canary;	  /* limits.canary: interval of the end-to-end test, 60s; 0 off */
 		uint64_t canary_deadline; /* limits.canary_deadline: 2s */
 	} limits;
+
+	struct {
+		enum conf_exec_mode mode;	/* exec.mode: observe */
+		struct conf_words trust;	/* exec.trust: enum conf_exec_trust in the order in which they are asked */
+		uint64_t deadline;		/* exec.deadline: 500ms, ns */
+		uint64_t stall;			/* exec.stall: 5s, ns */
+		enum conf_exec_fail fail;	/* exec.fail: open */
+		uint64_t max_size;		/* exec.max_size: 256M */
+		enum conf_exec_scripts scripts; /* exec.scripts: off */
+	} exec;
 
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };

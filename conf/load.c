@@ -3,6 +3,7 @@
  * that calls; touches no shared state. What is read may be hostile; nothing that it names is opened here.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "conf/conf.h"
@@ -108,6 +109,39 @@ static void load_attributes(struct loader *l, const struct conf_key *k, const st
 		complain(l, n, k->key, "leaves nothing to compare");
 	else if (good)
 		*field = mask;
+}
+
+/* --- words */
+
+static bool has_word(const struct conf_words *words, unsigned word)
+{
+	for (unsigned i = 0; i < words->n; i++)
+		if (words->word[i] == word)
+			return true;
+	return false;
+}
+
+/* An empty list is one: nobody. */
+static void load_words(struct loader *l, const struct conf_key *k, const struct node *n, void *base)
+{
+	const struct node_item *one = &(struct node_item){ .value = n };
+	struct conf_words all = { 0 };
+
+	for (const struct node_item *i = n->kind == NODE_LIST ? n->items : one; i; i = i->next) {
+		struct conf_key word = *k;
+		unsigned value = UINT_MAX;
+
+		word.type = CONF_WORD;
+		word.offset = 0;
+		load_scalar(l, &word, i->value, &value);
+		if (value == UINT_MAX)
+			continue;
+		if (has_word(&all, value) || all.n == CONF_WORDS_MAX)
+			complain(l, i->value, k->key, "the same word twice");
+		else
+			all.word[all.n++] = value;
+	}
+	*(struct conf_words *)field_of(k, base) = all;
 }
 
 /* --- lists of paths and patterns */
@@ -229,10 +263,8 @@ static void load_exclude(struct loader *l, const struct conf_key *k, const struc
 /* --- mappings */
 
 static const load_fn list_loaders[CONF_TYPE_COUNT] = {
-	[CONF_PATHS] = load_scope_paths,
-	[CONF_EXCLUDE] = load_exclude,
-	[CONF_SENSITIVE] = load_sensitive,
-	[CONF_ATTRIBUTES] = load_attributes,
+	[CONF_WORDS] = load_words,	   [CONF_PATHS] = load_scope_paths,	[CONF_EXCLUDE] = load_exclude,
+	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes,
 };
 
 static void unknown_key(struct loader *l, const struct node *key, const char *prefix)

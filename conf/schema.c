@@ -21,6 +21,17 @@ static const char *const digest_words[] = { [DIGEST_SHA256] = "sha256",
 					    [DIGEST_BLAKE2B512] = "blake2b512",
 					    NULL };
 
+static const char *const mode_words[] = {
+	[CONF_EXEC_OFF] = "off", [CONF_EXEC_OBSERVE] = "observe", [CONF_EXEC_ENFORCE] = "enforce", NULL
+};
+static const char *const trust_words[] = {
+	[CONF_TRUST_BASELINES] = "baselines", [CONF_TRUST_DPKG] = "dpkg", [CONF_TRUST_EXPLICIT] = "explicit", NULL
+};
+static const char *const fail_words[] = { [CONF_FAIL_OPEN] = "open", [CONF_FAIL_CLOSED] = "closed", NULL };
+static const char *const scripts_words[] = {
+	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL
+};
+
 #define MSEC	 NSEC_PER_MSEC
 #define SEC	 NSEC_PER_SEC
 #define HOUR	 (3600 * SEC)
@@ -87,7 +98,21 @@ const struct conf_key conf_schema[] = {
 	{ "limits.canary_deadline", CONF_DURATION, AT(limits.canary_deadline), "2s", .min = 10 * MSEC, .max = HOUR,
 	  .help = "the test fails when its event takes longer" },
 
-	{ "exec", CONF_RESERVED, .help = "verdicts on program starts" },
+	{ "exec.mode", CONF_WORD, AT(exec.mode), "observe", WORDS(mode_words),
+	  .help = "program starts are not looked at, reported, or denied too" },
+	{ "exec.trust", CONF_WORDS, AT(exec.trust), "baselines, dpkg", WORDS(trust_words),
+	  .help = "who vouches for a program, in the order in which they are asked" },
+	{ "exec.deadline", CONF_DURATION, AT(exec.deadline), "500ms", .min = 10 * MSEC, .max = 60 * SEC,
+	  .help = "a start that is not judged by then is answered by exec.fail" },
+	{ "exec.stall", CONF_DURATION, AT(exec.stall), "5s", .min = SEC, .max = 600 * SEC,
+	  .help = "a monitor that stalls for so long while it enforces is killed" },
+	{ "exec.fail", CONF_WORD, AT(exec.fail), "open", WORDS(fail_words),
+	  .help = "the answer where there is no verdict: let it run, or deny it" },
+	{ "exec.max_size", CONF_SIZE, AT(exec.max_size), "256M", .min = MIB, .max = 64 * GIB,
+	  .help = "larger programs are answered by exec.fail" },
+	{ "exec.scripts", CONF_WORD, AT(exec.scripts), "off", WORDS(scripts_words),
+	  .help = "scripts that an interpreter is given on its command line" },
+
 	{ "containers", CONF_RESERVED, .help = "container runtimes" },
 	{ "rules", CONF_RESERVED, .help = "rule files" },
 	{ "outputs", CONF_RESERVED, .help = "where alerts go" },
@@ -150,7 +175,7 @@ bool conf_schema_nearest(const char *prefix, const char *name, char ret[64])
 
 static void describe_type(struct buf *b, const struct conf_key *k)
 {
-	if (k->type != CONF_WORD) {
+	if (k->type != CONF_WORD && k->type != CONF_WORDS) {
 		buf_str(b, conf_types[k->type].name);
 		return;
 	}

@@ -17,6 +17,7 @@ enum conf_type {
 	CONF_SIZE,
 	CONF_DURATION,
 	CONF_WORD,
+	CONF_WORDS,   /* one of the words, or a list of them, each once */
 	CONF_FILE,    /* absolute path of one file; max: its length */
 	CONF_PATTERN, /* absolute path or glob */
 	CONF_HEX,     /* bytes of an absolute path */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/conf.h"
 #include "conf/schema.h"
 #include "conf/scope.h"
 #include "lib/text.h"
@@ -107,6 +108,29 @@ static int parse_word(struct arena *a _unused_, const struct conf_key *k, const 
 	return -EINVAL;
 }
 
+/* "one, two": presets; files have lists. */
+static int parse_words(struct arena *a, const struct conf_key *k, const char *text, void *field, struct buf *why)
+{
+	struct conf_words all = { 0 };
+
+	while (*text) {
+		size_t len = strcspn(text, ", ");
+		char *word = arena_strndup(a, text, len);
+		unsigned value;
+		int r = word ? parse_word(a, k, word, &value, why) : -ENOMEM;
+
+		if (r < 0)
+			return r;
+		if (all.n == CONF_WORDS_MAX)
+			return -EINVAL;
+		all.word[all.n++] = value;
+		text += len;
+		text += strspn(text, ", ");
+	}
+	*(struct conf_words *)field = all;
+	return 0;
+}
+
 static bool has_dotdot(const char *path)
 {
 	while (*path) {
@@ -198,6 +222,7 @@ const struct conf_type_info conf_types[CONF_TYPE_COUNT] = {
 	[CONF_SIZE] = { "size", "a size such as 512K, 64M or 2G", parse_size },
 	[CONF_DURATION] = { "duration", "a duration such as 200ms, 10s or 90d", parse_duration },
 	[CONF_WORD] = { "word", "a word", parse_word },
+	[CONF_WORDS] = { "list of words", "a word or a list of words", parse_words },
 	[CONF_FILE] = { "file", "the absolute path of a file", parse_file },
 	[CONF_PATTERN] = { "path", "an absolute path", parse_pattern },
 	[CONF_HEX] = { "hex", "hex digits of an absolute path", parse_hex },

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,10 +23,12 @@
 
 struct canary {
 	struct canary_options o;
+	struct watch *watch;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	bool stopping;
+	atomic_bool stopping;
+	bool running;
 	uint64_t serial;
 	char *files[CANARY_REMEMBERED];
 	const char *waiting; /* the file whose event is awaited */
@@ -98,7 +101,7 @@ static void canary_look(struct canary *c)
 
 	if (stat(c->o.state_dir, &st) == 0)
 		marks.state_dev = st.st_dev;
-	watch_each_mark(c->o.watch, canary_take_mark, &marks);
+	watch_each_mark(c->watch, canary_take_mark, &marks);
 	pthread_mutex_lock(&c->lock);
 	for (size_t i = 0; i < marks.n; i++) {
 		for (size_t k = 0; k < c->n; k++) {
@@ -227,8 +230,6 @@ static void *canary_main(void *data)
 		/* The list is changed by this thread alone; others read it under the lock. */
 		for (size_t i = 0; i < c->n && !c->stopping; i++)
 			canary_place_test(c, &c->places[i]);
-		if (c->o.tested)
-			c->o.tested(c->o.data);
 		pthread_mutex_lock(&c->lock);
 		until = canary_until(c->o.interval ? c->o.interval : 3600 * NSEC_PER_SEC);
 		while (!c->stopping && pthread_cond_timedwait(&c->cond, &c->lock, &until) == 0)
@@ -238,23 +239,27 @@ static void *canary_main(void *data)
 	return NULL;
 }
 
-int canary_start(const struct canary_options *o, struct canary **ret)
+int canary_new(const struct canary_options *o, struct canary **ret)
 {
 	struct canary *c = calloc(1, sizeof(*c));
-	int r;
 
 	if (!c)
 		return -ENOMEM;
 	c->o = *o;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->cond, NULL);
-	r = -pthread_create(&c->thread, NULL, canary_main, c);
-	if (r < 0) {
-		free(c);
-		return r;
-	}
 	*ret = c;
 	return 0;
+}
+
+int canary_start(struct canary *c, struct watch *watch)
+{
+	int r;
+
+	c->watch = watch;
+	r = -pthread_create(&c->thread, NULL, canary_main, c);
+	c->running = r == 0;
+	return r;
 }
 
 void canary_set_interval(struct canary *c, uint64_t interval, uint64_t deadline)
@@ -267,11 +272,19 @@ void canary_set_interval(struct canary *c, uint64_t interval, uint64_t deadline)
 
 void canary_stop(struct canary *c)
 {
+	if (!c->running)
+		return;
 	pthread_mutex_lock(&c->lock);
 	c->stopping = true;
 	pthread_cond_broadcast(&c->cond);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);
+	c->running = false;
+}
+
+void canary_free(struct canary *c)
+{
+	canary_stop(c);
 	for (size_t i = 0; i < c->n; i++)
 		canary_place_free(&c->places[i]);
 	for (size_t i = 0; i < CANARY_REMEMBERED; i++)

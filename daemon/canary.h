@@ -25,17 +25,16 @@ struct canary_place {
 };
 
 struct canary_options {
-	struct watch *watch;
 	struct gapbook *gaps;
 	const char *state_dir;	     /* preferred on its file system */
 	uint64_t interval, deadline; /* ns */
-	/* A test round is through; on the canary's thread. May be NULL. */
-	void (*tested)(void *data);
-	void *data;
 };
 
-int canary_start(const struct canary_options *o, struct canary **ret);
+/* It can be told of events from here on, until it is freed; tests run between start and stop. */
+int canary_new(const struct canary_options *o, struct canary **ret);
+int canary_start(struct canary *c, struct watch *watch);
 void canary_stop(struct canary *c);
+void canary_free(struct canary *c);
 void canary_set_interval(struct canary *c, uint64_t interval, uint64_t deadline);
 /* An event of a file with a canary's name: true when it is ours. Any thread, never blocks for long. */
 bool canary_event(struct canary *c, const struct fs_event *e);

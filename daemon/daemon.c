@@ -54,17 +54,28 @@ static void stop_gaps(struct monitor *m)
 static int start_writer(struct monitor *m)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = writer_start(&m->db, m->conf, pipeline_stored, m, &m->writer, &err);
+	struct writer *w;
+	int r = writer_start(&m->db, m->conf, pipeline_stored, m, &w, &err);
 
-	if (r == 0)
+	if (r == 0) {
+		pthread_mutex_lock(&m->emit_lock);
+		m->writer = w;
+		pthread_mutex_unlock(&m->emit_lock);
 		return 0;
+	}
 	log_error("history cannot be written: %s", err.len ? err.data : strerror(-r));
 	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_IOERR;
 }
 
+/* From here on nothing is stored: who still tells something finds no writer. */
 static void stop_writer(struct monitor *m)
 {
-	writer_stop(TAKE_PTR(m->writer));
+	struct writer *w;
+
+	pthread_mutex_lock(&m->emit_lock);
+	w = TAKE_PTR(m->writer);
+	pthread_mutex_unlock(&m->emit_lock);
+	writer_stop(w);
 }
 
 static int start_procs(struct monitor *m)
@@ -98,6 +109,24 @@ static void stop_connector(struct monitor *m)
 		connector_stop(m->connector);
 	m->connector = NULL;
 	free(TAKE_PTR(m->no_connector));
+}
+
+/* There before live asks it about events and until live has ended. */
+static int make_canary(struct monitor *m)
+{
+	const struct canary_options o = {
+		.gaps = m->gaps,
+		.state_dir = m->state_dir,
+		.interval = m->conf->limits.canary,
+		.deadline = m->conf->limits.canary_deadline,
+	};
+
+	return canary_new(&o, &m->canary) < 0 ? EX_OSERR : 0;
+}
+
+static void free_canary(struct monitor *m)
+{
+	canary_free(TAKE_PTR(m->canary));
 }
 
 static int start_inbox(struct monitor *m)
@@ -179,22 +208,12 @@ static void stop_live(struct monitor *m)
 
 static int start_canary(struct monitor *m)
 {
-	const struct canary_options o = {
-		.watch = m->watch,
-		.gaps = m->gaps,
-		.state_dir = m->state_dir,
-		.interval = m->conf->limits.canary,
-		.deadline = m->conf->limits.canary_deadline,
-	};
-
-	return o.interval && canary_start(&o, &m->canary) < 0 ? EX_OSERR : 0;
+	return m->conf->limits.canary && canary_start(m->canary, m->watch) < 0 ? EX_OSERR : 0;
 }
 
 static void stop_canary(struct monitor *m)
 {
-	if (m->canary)
-		canary_stop(m->canary);
-	m->canary = NULL;
+	canary_stop(m->canary);
 }
 
 /* The monitor runs without it: nobody can ask, and that is said. */
@@ -216,15 +235,28 @@ static void stop_control(struct monitor *m)
 	m->control = NULL;
 }
 
-/* Standard output and history before anything that tells; who before what; what before the check of what it missed. */
+/*
+ * The watchdog before there is a thread or a fanotify group. Standard output and history before anything that tells; who
+ * before what; what before the check of what it missed.
+ */
+/* clang-format off */
 static const struct part parts[] = {
-	{ "store", store_check, store_release },    { "output", start_output, stop_output },
-	{ "gaps", start_gaps, stop_gaps },	    { "writer", start_writer, stop_writer },
-	{ "processes", start_procs, stop_procs },   { "connector", start_connector, stop_connector },
-	{ "inbox", start_inbox, stop_inbox },	    { "watch", start_watch, stop_watch },
-	{ "live", start_live, stop_live },	    { "canary", start_canary, stop_canary },
+	{ "watchdog", watchdog_part_start, watchdog_part_stop },
+	{ "store", store_check, store_release },
+	{ "gaps", start_gaps, stop_gaps },
+	{ "output", start_output, stop_output },
+	{ "writer", start_writer, stop_writer },
+	{ "processes", start_procs, stop_procs },
+	{ "connector", start_connector, stop_connector },
+	{ "canary", make_canary, free_canary },
+	{ "inbox", start_inbox, stop_inbox },
+	{ "watch", start_watch, stop_watch },
+	{ "live", start_live, stop_live },
+	{ "canary tests", start_canary, stop_canary },
 	{ "control", start_control, stop_control },
+	{ "gate", exec_part_start, exec_part_stop },
 };
+/* clang-format on */
 
 /* --- reload */
 
@@ -244,7 +276,30 @@ static int reload_apply(struct monitor *m, struct conf *conf, struct buf *err)
 	}
 	conf_unref(m->guard);
 	m->guard = TAKE_PTR(guard);
+	if (m->latest)
+		conf_unref(m->latest);
+	m->latest = conf_ref(conf);
 	return 0;
+}
+
+void monitor_rescope(struct monitor *m)
+{
+	_cleanup_conf_ struct conf *guard = NULL;
+	struct arena arena = ARENA_INIT;
+	struct scope scope = { 0 };
+
+	if (store_read_scope(m, &arena, &scope) != 0 ||
+	    guard_conf(m->latest ? m->latest : m->conf, &scope, &guard) < 0 || watch_reload(m->watch, guard) < 0) {
+		log_error("what the new baseline guards could not be put in force; restart the monitor");
+		arena_free(&arena);
+		return;
+	}
+	conf_unref(m->guard);
+	m->guard = TAKE_PTR(guard);
+	arena_free(&m->scope_arena);
+	m->scope_arena = arena;
+	m->scope = scope;
+	live_rescan(m->live, "/", false, "found after the baseline was replaced", NULL, NULL);
 }
 
 int monitor_reload(struct monitor *m, struct buf *err)
@@ -261,8 +316,9 @@ int monitor_reload(struct monitor *m, struct buf *err)
 		r = reload_apply(m, conf, err);
 	if (r < 0)
 		return r;
-	if (m->canary && conf->limits.canary)
+	if (conf->limits.canary)
 		canary_set_interval(m->canary, conf->limits.canary, conf->limits.canary_deadline);
+	exec_part_reload(m);
 	live_rescan(m->live, "/", false, "found after the configuration was read again", NULL, NULL);
 	log_info("configuration read again from %s", m->o->conf_file);
 	return 0;
@@ -359,6 +415,7 @@ int daemon_run(const struct daemon_options *o)
 	struct monitor m = { .o = o, .conf = conf_ref(o->conf), .lock = -1, .started = clock_real_ns() };
 	int status = EX_OSERR;
 
+	pthread_mutex_init(&m.emit_lock, NULL);
 	m.baseline = o->baseline ? o->baseline : "host";
 	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
 	signal(SIGPIPE, SIG_IGN);
@@ -369,5 +426,8 @@ int daemon_run(const struct daemon_options *o)
 		loop_free(m.loop);
 	}
 	conf_unref(m.conf);
+	if (m.latest)
+		conf_unref(m.latest);
+	pthread_mutex_destroy(&m.emit_lock);
 	return status;
 }

@@ -2,6 +2,7 @@
 #ifndef DAEMON_MONITOR_H
 #define DAEMON_MONITOR_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "conf/conf.h"
@@ -11,6 +12,7 @@
 #include "daemon/gapbook.h"
 #include "daemon/output.h"
 #include "db/writer.h"
+#include "exec/watchdog.h"
 #include "fim/live.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -23,8 +25,9 @@
 
 struct monitor {
 	const struct daemon_options *o;
-	struct conf *conf;  /* as loaded */
-	struct conf *guard; /* conf, its scope widened to all that the baseline holds */
+	struct conf *conf;   /* as loaded at the start: what the parts were made with */
+	struct conf *latest; /* as loaded last; NULL: not since the start */
+	struct conf *guard;  /* conf, its scope widened to all that the baseline holds */
 	struct loop *loop;
 	struct loop_source *wake, *end, *trim;
 
@@ -41,6 +44,7 @@ struct monitor {
 
 	struct output *output;
 	struct gapbook *gaps;
+	pthread_mutex_t emit_lock; /* of writer, for those who may still tell something when it ends */
 	struct writer *writer;
 	struct proc_table *procs;
 	struct connector *connector;
@@ -50,6 +54,8 @@ struct monitor {
 	struct live *live;
 	struct canary *canary;
 	struct control *control;
+	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
+	struct exec *exec;
 
 	uint64_t started;  /* real ns */
 	uint64_t down_key; /* gap of the time before, until the start's check is through */
@@ -69,6 +75,8 @@ struct part {
 
 /* --- store.c: the lock, and what has to hold before anything is watched */
 int store_check(struct monitor *m);
+/* Scope of the baseline as it is now, in a; sysexits. */
+int store_read_scope(struct monitor *m, struct arena *a, struct scope *ret);
 void store_release(struct monitor *m);
 
 /* --- guard.c */
@@ -95,11 +103,22 @@ void pipeline_scan_procs(struct monitor *m);
 /* The check after the start. */
 void pipeline_reconcile(struct monitor *m);
 
+/* --- exec.c: program starts */
+int watchdog_part_start(struct monitor *m);
+void watchdog_part_stop(struct monitor *m);
+int exec_part_start(struct monitor *m);
+void exec_part_stop(struct monitor *m);
+/* Baselines, packages or configuration may be others now. */
+void exec_part_reload(struct monitor *m);
+json_t *exec_status(struct monitor *m);
+
 /* --- status.c */
 json_t *status_answer(struct monitor *m);
 
 /* --- requests.c: what the control socket can be asked */
 json_t *requests_answer(const char *request, json_t *body, void *data);
+/* Another baseline may stand under the name: what is guarded is worked out anew. */
+void monitor_rescope(struct monitor *m);
 /* Reads the configuration again. 0, or -EINVAL with the errors in err; the old one stays. */
 int monitor_reload(struct monitor *m, struct buf *err);
 

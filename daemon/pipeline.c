@@ -20,9 +20,11 @@ void pipeline_emit(struct event *e, void *data)
 {
 	struct monitor *m = data;
 
+	pthread_mutex_lock(&m->emit_lock);
 	if (m->writer)
-		writer_put(m->writer, e);
-	else
+		writer_put(m->writer, TAKE_PTR(e));
+	pthread_mutex_unlock(&m->emit_lock);
+	if (e)
 		event_unref(e);
 }
 
@@ -35,7 +37,8 @@ void pipeline_stored(struct event *e, void *data)
 {
 	struct monitor *m = data;
 
-	if (m->output)
+	/* Starts that somebody vouches for are many, and in the history. */
+	if (m->output && !(e->kind == EVENT_EXEC && e->verdict == EXEC_ALLOWED))
 		output_put(m->output, e);
 }
 
@@ -56,8 +59,6 @@ void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data)
 	uint64_t keys[PIPELINE_KEYS_MAX];
 	size_t n;
 
-	if (!m->gaps)
-		return;
 	if (blocked) {
 		gapbook_open(m->gaps, GAP_LIMIT, "standard output",
 			     "its reader does not keep up; history has everything", dropped, 0);
@@ -91,7 +92,7 @@ bool pipeline_canary(const struct fs_event *e, void *data)
 {
 	struct monitor *m = data;
 
-	return m->canary && canary_event(m->canary, e);
+	return canary_event(m->canary, e);
 }
 
 /* --- rescans that close gaps */

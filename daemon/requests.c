@@ -36,6 +36,8 @@ static json_t *request_forget(struct monitor *m, json_t *body)
 	const char *path = json_string_value(json_object_get(body, "path"));
 
 	live_forget(m->live, path);
+	if (!path)
+		monitor_rescope(m);
 	return json_pack("{s:b}", "ok", 1);
 }
 

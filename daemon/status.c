@@ -258,6 +258,7 @@ json_t *status_answer(struct monitor *m)
 	json_object_set_new(o, "live", status_live(m, &live));
 	json_object_set_new(o, "store", status_store(m, &writer));
 	json_object_set_new(o, "processes", status_processes(m));
+	json_object_set_new(o, "exec", exec_status(m));
 	if (m->output) {
 		output_get_stats(m->output, &output);
 		json_object_set_new(o, "output",
@@ -268,8 +269,7 @@ json_t *status_answer(struct monitor *m)
 	gapbook_each(m->gaps, status_gap, list);
 	json_object_set_new(o, "gaps", list);
 	list = json_array();
-	if (m->canary)
-		canary_each(m->canary, status_place, list);
+	canary_each(m->canary, status_place, list);
 	json_object_set_new(o, "canary", list);
 	status_number(o, "rss_bytes", status_rss());
 	return o;

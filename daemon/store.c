@@ -108,10 +108,10 @@ static int store_public_key(struct monitor *m, struct sign_key **ret)
 	return store_exit(r == -ENOENT ? -EIO : r);
 }
 
-static int store_load_scope(struct monitor *m, const char *text)
+static int store_load_scope(struct monitor *m, const char *text, struct arena *a, struct scope *ret)
 {
 	json_t *json = json_loads(text, 0, NULL);
-	int r = json ? scope_from_json(&m->scope_arena, json, &m->scope) : -EBADMSG;
+	int r = json ? scope_from_json(a, json, ret) : -EBADMSG;
 
 	json_decref(json);
 	if (r == 0)
@@ -140,7 +140,7 @@ static int store_check_baseline(struct monitor *m, struct db *db, const struct s
 			  m->baseline, err.len ? err.data : db_error(db));
 		return EX_IOERR;
 	}
-	return store_load_scope(m, info.scope);
+	return store_load_scope(m, info.scope, &m->scope_arena, &m->scope);
 }
 
 static int store_old_gap(struct event *e, void *data)
@@ -190,6 +190,19 @@ static int store_open(struct monitor *m, struct db **ret)
 		return 0;
 	log_error("%s", err.len ? err.data : strerror(-r));
 	return store_exit(r);
+}
+
+int store_read_scope(struct monitor *m, struct arena *a, struct scope *ret)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	_cleanup_arena_ struct arena arena = ARENA_INIT;
+	_cleanup_db_ struct db *db = NULL;
+	struct baseline_info info;
+	int r = db_open(&m->db, DB_READ, &db, &err);
+
+	if (r == 0)
+		r = baseline_find(db, m->baseline, &arena, &info);
+	return r < 0 ? store_exit(r) : store_load_scope(m, info.scope, a, ret);
 }
 
 int store_check(struct monitor *m)

@@ -75,20 +75,20 @@ static void row_attributes(struct row *row, attr_mask mask)
 	row_text(row, b.len > 0 && !b.failed ? b.data : NULL);
 }
 
-/* Columns 12 to 20: what changed. */
+/* Columns 12 to 20: what changed. Of a program start: verdict, type and what is known of the file. */
 static void fill_change(struct row *row, const struct event *e)
 {
-	bool change = e->kind == EVENT_CHANGE;
+	bool change = e->kind == EVENT_CHANGE, exec = e->kind == EVENT_EXEC;
 	attr_mask shown =
 		e->has_before && e->has_after && e->attributes & ATTR_ALL ? e->attributes & ATTR_ALL : ATTR_ALL;
 
-	row_int(row, change, e->change);
-	row_int(row, change || e->kind == EVENT_ACCEPT, e->status);
+	row_int(row, change || exec, exec ? (int64_t)e->verdict : (int64_t)e->change);
+	row_int(row, change || exec || e->kind == EVENT_ACCEPT, exec ? (int64_t)e->exec_type : (int64_t)e->status);
 	row_attributes(row, change ? e->attributes : 0);
 	row_json(row, &e->before, change && e->has_before, shown);
-	row_json(row, &e->after, change && e->has_after, shown);
+	row_json(row, &e->after, (change || exec) && e->has_after, shown);
 	row_record(row, &e->before, change && e->has_before);
-	row_record(row, &e->after, change && e->has_after);
+	row_record(row, &e->after, (change || exec) && e->has_after);
 	row_text(row, e->cause);
 	row_int(row, e->count != 1, (int64_t)e->count);
 }
@@ -123,7 +123,10 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 	row_text(row, e->baseline);
 	fill_change(row, e);
 	fill_gap(row, e);
-	row_int(row, e->until != 0, (int64_t)e->until);
+	if (e->kind == EVENT_EXEC)
+		row_int(row, e->exec_ns != 0, (int64_t)e->exec_ns);
+	else
+		row_int(row, e->until != 0, (int64_t)e->until);
 	row_text(row, e->reason);
 	row_text(row, e->user);
 	row_text(row, e->text);

@@ -129,9 +129,23 @@ static void read_numbers(sqlite3_stmt *st, struct event *e)
 	e->until = (uint64_t)sqlite3_column_int64(st, COL_UNTIL);
 }
 
+/* A program start has its own meaning of these: see fill_change. */
+static void read_exec(struct event *e)
+{
+	if (e->kind != EVENT_EXEC)
+		return;
+	e->verdict = (enum exec_verdict)e->change;
+	e->exec_type = (enum exec_type)e->status;
+	e->exec_ns = e->until;
+	e->change = CHANGE_ADDED;
+	e->status = STATUS_OPEN;
+	e->until = 0;
+}
+
 static bool in_range(const struct event *e)
 {
-	return (unsigned)e->kind < EVENT_KIND_COUNT && (unsigned)e->change < CHANGE_COUNT &&
+	return (unsigned)e->kind < EVENT_KIND_COUNT && (unsigned)e->verdict < EXEC_VERDICT_COUNT &&
+	       (unsigned)e->exec_type < EXEC_TYPE_COUNT && (unsigned)e->change < CHANGE_COUNT &&
 	       (unsigned)e->status < STATUS_COUNT && (unsigned)e->gap_reason < GAP_REASON_COUNT;
 }
 
@@ -154,6 +168,7 @@ static int read_event(struct db *d, sqlite3_stmt *st, struct event **ret)
 		return -ENOMEM;
 	read_numbers(st, e);
 	read_status(st, e);
+	read_exec(e);
 	r = in_range(e) ? read_strings(st, e) : -EBADMSG;
 	if (r == 0)
 		r = read_record(st, COL_BEFORE_REC, e, &e->has_before, &e->before);

@@ -240,10 +240,49 @@ static const char *const version_1[] = {
 							  SQL_STATUS) " END AS status FROM event e" SQL_WHO_FROM,
 	NULL,
 };
+
+/* Program starts: the columns change, status and until hold verdict, type and duration (history.c). */
+#define SQL_VERDICT(c)                                                                                                 \
+	"CASE " c " WHEN 0 THEN 'unjudged' WHEN 1 THEN 'allowed' WHEN 2 THEN 'unexpected' WHEN 3 THEN 'denied' "       \
+	"WHEN 4 THEN 'killed' END"
+#define SQL_EXEC_TYPE(c)                                                                                               \
+	"CASE " c " WHEN 0 THEN 'unknown' WHEN 1 THEN 'static' WHEN 2 THEN 'dynamic' WHEN 3 THEN 'script' WHEN 4 "     \
+	"THEN 'other' END"
+
+static const char *const version_2[] = {
+	"DROP VIEW execs",
+	"DROP VIEW unexpected_binaries",
+	"DROP VIEW history",
+	"CREATE INDEX event_unexpected ON event (id) WHERE kind = 2 AND change > 1",
+
+	"CREATE VIEW execs AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, " SQL_WHO
+	", json_extract(e.after, '$.digest') AS digest, " SQL_EXEC_TYPE("e.status") " AS type, NULL AS image, " SQL_VERDICT(
+		"e.change") " AS verdict, e.reason AS reason, e.cause AS trusted_by, "
+			    "e.until/1000 AS duration_us FROM event e" SQL_WHO_FROM " WHERE e.kind = 2",
+
+	"CREATE VIEW unexpected_binaries AS SELECT " SQL_PATH " AS path, g.digest AS digest, "
+	"coalesce(json_extract(e.after, '$.mime'), " SQL_EXEC_TYPE("e.status") ") AS type, json_extract(e.after, '$.size') "
+	"AS size, " SQL_TIME_MS("g.first") " AS first_seen, " SQL_TIME_MS("e.time") " AS last_seen, g.count AS count, "
+	SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, " SQL_WHO ", (SELECT " SQL_SHOW("y.show", "y.data")
+	" FROM process q LEFT JOIN str y ON y.id = q.exe WHERE q.id = p.parent) AS parent FROM (SELECT "
+	"json_extract(after, '$.digest') AS digest, max(id) AS newest, min(time) AS first, count(*) AS count FROM event "
+	"WHERE kind = 2 AND change > 1 AND json_extract(after, '$.digest') IS NOT NULL GROUP BY 1) g JOIN event e ON "
+	"e.id = g.newest" SQL_WHO_FROM,
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND("e.kind") " AS kind, "
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 5 THEN "
+	SQL_GAP_REASON("e.gap_reason") " END AS what, coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
+	"e.count AS count, " SQL_WHO ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS detail, "
+	"e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS) " END AS status "
+	"FROM event e" SQL_WHO_FROM,
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 },
+	{ 2, version_2 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

@@ -24,6 +24,7 @@
 #define GATE_BUCKETS   1024
 #define GATE_BATCH_MAX 128
 #define GATE_DEVS_MAX  256
+#define GATE_SIGHTINGS 4096
 
 /* One version of one file. */
 struct file_id {
@@ -70,6 +71,18 @@ struct slot {
 	struct judgement j;
 };
 
+/*
+ * What the connector told of the newest exec of a process. In observe mode the two sources of one start come in any
+ * order.
+ */
+struct sighting {
+	int32_t pid;
+	uint64_t mono_ns;
+	struct file_id exe;
+	bool have_exe;
+	bool script; /* the file that was asked for begins with "#!" */
+};
+
 enum counter {
 	COUNT_EVENTS,
 	COUNT_CACHED,
@@ -108,6 +121,7 @@ struct gate {
 	TAILQ_HEAD(, slot) waiting;
 	LIST_HEAD(, slot) pids[GATE_BUCKETS];
 	struct cache *cache;
+	struct sighting *sightings; /* by pid; observe mode */
 	struct trust *trust;
 	uint64_t generation; /* of trust */
 	bool workers_end, after_end;
@@ -171,6 +185,8 @@ const char *gate_path(int fd, char ret[PATH_MAX]);
 void *gate_worker(void *data);
 
 /* --- gate_after.c: the thread that hands results over */
+/* Observe mode, with the lock held: the exec of this new slot may have been told already. */
+void sighting_recall(struct gate *g, struct slot *s);
 void *gate_after(void *data);
 
 #endif

@@ -19,6 +19,10 @@
 #include "lib/fstype.h"
 #include "lib/util.h"
 
+/* FAN_INFO and FAN_RESPONSE_INFO_AUDIT_RULE, for builds with older headers. */
+#define GATE_FAN_INFO	0x20
+#define GATE_AUDIT_RULE 1
+
 #define SLOTS_DEFAULT	 4096
 #define SLOTS_MIN	 8
 #define FILES_WANTED	 65536
@@ -46,20 +50,29 @@ const char *const gate_reason_texts[GATE_REASON_COUNT] = {
 static const struct {
 	const char *class;
 	unsigned flags;
-	bool pidfds;
+	bool pidfds, enforce;
 } groups[] = {
-	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, true },
-	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD, true },
-	{ "content", FAN_CLASS_CONTENT | FAN_REPORT_PIDFD, true },
-	{ "content", FAN_CLASS_CONTENT, false },
+	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, true, true },
+	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD, true, true },
+	{ "content", FAN_CLASS_CONTENT | FAN_REPORT_PIDFD, true, true },
+	{ "content", FAN_CLASS_CONTENT, false, true },
+	{ "notification", FAN_CLASS_NOTIF | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, true, false },
+	{ "notification", FAN_CLASS_NOTIF | FAN_REPORT_PIDFD, true, false },
+	{ "notification", FAN_CLASS_NOTIF, false, false },
 };
 
 /* Whether a start can be refused with an errno of ours: an answer to nobody is looked at all the same. */
 static bool probe_deny_errno(int group)
 {
-	struct fanotify_response r = { .fd = FAN_NOFD, .response = FAN_DENY_ERRNO(EBUSY) };
+	/* The only answer to nobody that the kernel checks carries an audit rule (linux/fanotify.h, 6.3). */
+	const struct {
+		struct fanotify_response answer;
+		uint8_t type, pad;
+		uint16_t len;
+		uint32_t rule, subject_trust, object_trust;
+	} r = { { FAN_NOFD, FAN_DENY_ERRNO(EBUSY) | GATE_FAN_INFO }, GATE_AUDIT_RULE, 0, 16, 0, 2, 2 };
 
-	return write(group, &r, sizeof(r)) >= 0 || errno == ENOENT;
+	return write(group, &r, sizeof(r)) == sizeof(r);
 }
 
 static int open_group(struct gate *g, struct buf *err)
@@ -68,6 +81,8 @@ static int open_group(struct gate *g, struct buf *err)
 	int r = -EINVAL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(groups) && r == -EINVAL; i++) {
+		if (groups[i].enforce != g->o.enforce)
+			continue;
 		/* O_NONBLOCK: or whoever has a write lease on a program keeps us waiting while we open it. */
 		g->fanotify = fanotify_init(groups[i].flags | common, O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
 		r = g->fanotify < 0 ? -errno : 0;
@@ -76,7 +91,7 @@ static int open_group(struct gate *g, struct buf *err)
 	}
 	if (r < 0)
 		buf_printf(err, "fanotify_init: %s%s", strerror(-r), r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
-	else
+	else if (g->o.enforce)
 		g->deny_errno = probe_deny_errno(g->fanotify);
 	return r;
 }
@@ -149,7 +164,8 @@ static int prepare(struct gate *g, const struct gate_options *o, struct trust *t
 	init_locks(g);
 	size_tables(g);
 	g->slots = calloc(g->n_slots, sizeof(*g->slots));
-	if (!g->slots)
+	g->sightings = calloc(GATE_SIGHTINGS, sizeof(*g->sightings));
+	if (!g->slots || !g->sightings)
 		return -ENOMEM;
 	init_lists(g);
 	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -173,6 +189,7 @@ static void gate_free(struct gate *g)
 	cleanup_close(&g->wake);
 	cache_free(g->cache);
 	free(g->slots);
+	free(g->sightings);
 	trust_unref(g->trust);
 	pthread_cond_destroy(&g->work);
 	pthread_cond_destroy(&g->after);
@@ -307,8 +324,10 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *ret_
 		return -EOPNOTSUPP;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	*ret_dev = st.st_dev;
-	return fanotify_mark(g->fanotify, flags | FAN_MARK_FILESYSTEM, FAN_OPEN_EXEC_PERM, AT_FDCWD, self) < 0 ? -errno
-													       : 0;
+	return fanotify_mark(g->fanotify, flags | FAN_MARK_FILESYSTEM,
+			     g->o.enforce ? FAN_OPEN_EXEC_PERM : FAN_OPEN_EXEC, AT_FDCWD, self) < 0
+		       ? -errno
+		       : 0;
 }
 
 int gate_mark(struct gate *g, const char *path)

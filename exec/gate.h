@@ -7,8 +7,8 @@
  * after the exec and hands results over. None of them execs; the process that holds a gate must never wait for a thread
  * that does, and must not fork while it has one.
  *
- * Mode observe: every start is answered at once with yes, and judged while the lease (and then the kernel, which lets
- * nobody write to a running program) keeps its content as it is.
+ * Mode observe holds nobody up: the kernel only tells of each start, and it is judged while a lease (and then the
+ * kernel itself, which lets nobody write to a running program) keeps its content as it is.
  */
 #ifndef EXEC_GATE_H
 #define EXEC_GATE_H
@@ -73,6 +73,11 @@ enum gate_scripts { GATE_SCRIPTS_OFF, GATE_SCRIPTS_REPORT, GATE_SCRIPTS_ENFORCE 
 
 struct gate_options {
 	bool enforce;
+	/*
+	 * The marks stand for the whole host: what runs from anywhere else (memory files, file systems that are not
+	 * marked) is judged late, and killed in enforce mode. Otherwise it is none of the gate's business.
+	 */
+	bool host;
 	bool fail_closed;  /* what "exec.fail" means above: deny, in enforce mode */
 	uint64_t deadline; /* ns; 0: 500 ms */
 	uint64_t max_size; /* larger files are not read; 0: 256 MiB */

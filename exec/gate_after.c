@@ -12,15 +12,10 @@
 #include "lib/clock.h"
 #include "lib/util.h"
 
-/* --- what the connector tells */
+/* Between an exec that was told and its event, in observe mode. */
+#define GATE_SIGHT_NS (100 * NSEC_PER_MSEC)
 
-struct sighting {
-	int32_t pid;
-	uint64_t mono_ns;
-	struct file_id exe;
-	bool have_exe;
-	bool script; /* the file that was asked for begins with "#!" */
-};
+/* --- what the connector tells */
 
 static bool same_inode(const struct file_id *a, const struct file_id *b)
 {
@@ -32,6 +27,14 @@ static bool is_of(const struct slot *s, const struct sighting *v)
 {
 	return s->pid == v->pid && s->origin == SLOT_EVENT && s->answered && !s->seen && !s->denied &&
 	       s->answered_ns <= v->mono_ns;
+}
+
+static bool is_gated(const struct gate *g, uint64_t dev)
+{
+	for (size_t i = 0; i < g->n_devs; i++)
+		if (g->devs[i] == dev)
+			return true;
+	return false;
 }
 
 static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
@@ -66,6 +69,17 @@ static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enu
 	slot_queue(g, s);
 }
 
+/* True when it has to be looked at now: no event told of it, or of another file. */
+static bool is_late(const struct gate *g, const struct sighting *v, bool any, bool runs)
+{
+	if (!v->have_exe || runs)
+		return false;
+	if (!is_gated(g, v->exe.dev))
+		return g->o.host;
+	/* Where nothing waits the event may still be on its way. */
+	return g->o.enforce && (any || g->o.host);
+}
+
 void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns)
 {
 	struct sighting v = { .pid = pid, .mono_ns = mono_ns ?: clock_mono_ns() };
@@ -85,11 +99,25 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns)
 		any = true;
 		see_slot(g, s, &v);
 	}
-	if (v.have_exe && !runs) {
+	if (!g->o.enforce)
+		g->sightings[(uint32_t)pid % GATE_SIGHTINGS] = v;
+	/* Where nothing waits the event may still be on its way. */
+	if (is_late(g, &v, any, runs)) {
 		gate_count(g, any ? COUNT_SWAPPED : COUNT_LATE, 1);
 		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED);
 	}
 	pthread_mutex_unlock(&g->lock);
+}
+
+void sighting_recall(struct gate *g, struct slot *s)
+{
+	const struct sighting *v = &g->sightings[(uint32_t)s->pid % GATE_SIGHTINGS];
+
+	/* A start by the same process a moment ago is taken for this one at most for the loader's part in it. */
+	if (g->o.enforce || v->pid != s->pid || clock_mono_ns() - v->mono_ns > GATE_SIGHT_NS)
+		return;
+	if (s->before > 0 || !v->have_exe || same_inode(&s->id, &v->exe))
+		see_slot(g, s, v);
 }
 
 void gate_exit_seen(struct gate *g, int32_t pid)

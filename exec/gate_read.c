@@ -34,6 +34,9 @@ static void respond(struct gate *g, int fd, uint32_t response)
 {
 	struct fanotify_response r = { .fd = fd, .response = response };
 
+	if (!g->o.enforce)
+		return; /* a notification: nobody waits */
+
 	/* ENOENT: who waited was killed. There is no other failure to do anything about. */
 	while (write(g->fanotify, &r, sizeof(r)) < 0 && errno == EINTR)
 		;
@@ -212,6 +215,7 @@ static void admit(struct gate *g, struct arrival *a)
 	s = slot_take(g, a->pid) ?: steal(g, a->pid, spare);
 	if (s) {
 		fill_slot(g, s, a, before);
+		sighting_recall(g, s);
 		if (!s->answered)
 			TAILQ_INSERT_TAIL(&g->waiting, s, wait);
 		if (!a->known && !s->answered)
@@ -248,7 +252,7 @@ static void kernel_refused(struct gate *g, struct arrival *a)
 		s->pidfd = a->pidfd;
 		s->boot_ns = clock_boot_ns();
 		s->real_ns = clock_real_ns();
-		s->j.verdict = EXEC_DENIED;
+		s->j.verdict = g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED;
 		s->j.reason = GATE_KERNEL;
 		s->judged = s->answered = s->denied = true;
 		slot_settle(g, s);

@@ -440,13 +440,16 @@ int live_start(const struct live_options *o, struct live **ret, struct buf *err)
 
 	if (r == 0)
 		r = live_start_workers(l);
-	if (r == 0)
+	/* The callbacks may come before this returns, and may want it. */
+	if (r == 0) {
+		*ret = l;
 		r = -pthread_create(&l->thread, NULL, live_main, l);
+	}
 	if (r == 0) {
 		recheck_start(l);
-		*ret = l;
 		return 0;
 	}
+	*ret = NULL;
 	if (!err->len)
 		buf_printf(err, "live integrity: %s", strerror(-r));
 	if (l) {

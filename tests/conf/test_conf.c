@@ -171,7 +171,11 @@ static const struct {
 	{ "nothing_like_it: 1\n", "f:1:1: unknown key 'nothing_like_it'\n" },
 	{ "\"a\\nb\\e\": 1\n", "f:1:1: unknown key 'a\\nb\\x1b'\n" },
 	{ "store.path: /x\n", "f:1:1: unknown key 'store.path'\n" },
-	{ "exec: {mode: observe}\n", "f:1:1: unknown key 'exec': not in this version\n" },
+	{ "exec: {mode: obsrve}\n",
+	  "f:1:14: exec.mode: 'obsrve' is not one of off, observe, enforce; did you mean 'observe'?\n" },
+	{ "exec: {trust: [baselines, rpm]}\n", "f:1:27: exec.trust: 'rpm' is not one of baselines, dpkg, explicit\n" },
+	{ "exec: {trust: [dpkg, dpkg]}\n", "f:1:22: exec.trust: the same word twice\n" },
+	{ "exec: {trust: {a: 1}}\n", "f:1:15: exec.trust: expected a word, found a mapping\n" },
 	{ "containers: 1\nrules:\noutputs: []\nrespond: {}\n",
 	  "f:1:1: unknown key 'containers': not in this version\nf:2:1: unknown key 'rules': not in this version\n"
 	  "f:3:1: unknown key 'outputs': not in this version\nf:4:1: unknown key 'respond': not in this version\n" },
@@ -278,7 +282,7 @@ static void test_bad(void **state _unused_)
 /* A hundred faults of several kinds: each is said, by line. */
 static void test_hundred(void **state _unused_)
 {
-	static const char *const faults[] = { "x%d: 1\n", "paths%d: [a]\n", "? [%d]\n: 1\n", "exec: %d\n" };
+	static const char *const faults[] = { "x%d: 1\n", "paths%d: [a]\n", "? [%d]\n: 1\n", "rules%d: 1\n" };
 	_cleanup_buf_ struct buf text = BUF_INIT, errors = BUF_INIT;
 	struct conf *c = NULL;
 	unsigned line, column, last = 0, n = 0;

@@ -18,7 +18,7 @@ static void test_table(void **state _unused_)
 
 		assert_true(strlen(k->key) < 64);
 		assert_non_null(k->help);
-		assert_int_equal(k->type == CONF_WORD, k->words != NULL);
+		assert_int_equal(k->type == CONF_WORD || k->type == CONF_WORDS, k->words != NULL);
 		assert_true(k->min <= k->max);
 		for (size_t j = 0; j < i; j++)
 			assert_string_not_equal(k->key, conf_schema[j].key);
@@ -59,7 +59,8 @@ static void test_find(void **state _unused_)
 		{ "store.", "", NULL, false },
 		{ "nowhere.", "path", NULL, false },
 		{ "sensitive[].", "attributes", NULL, false },
-		{ "", "exec", "exec", false },
+		{ "", "exec", "exec.mode", true },
+		{ "", "rules", "rules", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -81,7 +82,7 @@ static void test_nearest(void **state _unused_)
 	assert_string_equal(word, "paths");
 	assert_true(conf_schema_nearest("limits.", "rechek", word));
 	assert_string_equal(word, "recheck");
-	assert_false(conf_schema_nearest("", "exce", word)); /* keys of later versions are not proposed */
+	assert_false(conf_schema_nearest("", "rulse", word)); /* keys of later versions are not proposed */
 	assert_false(conf_schema_nearest("", "zzzzzzzz", word));
 }
 

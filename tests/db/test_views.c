@@ -279,7 +279,22 @@ static void test_words(void **state _unused_)
 		e->status = (enum deviation_status)i;
 		add(&s, e);
 	}
+	for (unsigned i = 0; i < EXEC_VERDICT_COUNT * EXEC_TYPE_COUNT; i++) {
+		struct event *e = named(EVENT_EXEC, "/exec");
+
+		e->verdict = (enum exec_verdict)(i / EXEC_TYPE_COUNT);
+		e->exec_type = (enum exec_type)(i % EXEC_TYPE_COUNT);
+		e->exec_ns = i * 1000;
+		add(&s, e);
+	}
 	store_close(&s);
+	for (unsigned i = 0; i < EXEC_VERDICT_COUNT * EXEC_TYPE_COUNT; i++)
+		sprintf(expected + strlen(expected), "%s%s|%s|%u", i ? "\n" : "",
+			exec_verdict_names[i / EXEC_TYPE_COUNT], exec_type_names[i % EXEC_TYPE_COUNT], i);
+	assert_string_equal(store_shell(s.path, "SELECT verdict, type, coalesce(duration_us, 0) FROM execs WHERE path "
+						"= '/exec' ORDER BY id"),
+			    expected);
+	expected[0] = '\0';
 	for (unsigned i = 0; i < EVENT_KIND_COUNT; i++)
 		sprintf(expected + strlen(expected), "%s%s", i ? "\n" : "", event_kind_names[i]);
 	assert_string_equal(store_shell(s.path, "SELECT kind FROM history WHERE path = '/kind' ORDER BY id"), expected);

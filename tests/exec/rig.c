@@ -173,7 +173,7 @@ static void hook_exit(int32_t pid, void *data)
 
 static void run_gate(struct rig *r, const struct rig_options *o, int control)
 {
-	struct gate_options go = { .enforce = o->enforce,
+	struct gate_options go = { .host = true, .enforce = o->enforce,
 				   .fail_closed = o->fail_closed,
 				   .deadline = o->deadline,
 				   .max_size = o->max_size,

@@ -72,7 +72,7 @@ static const struct live_case cases[] = {
 };
 
 /* Scripts start programs between two steps of one change: they get more time than a program would need. */
-static const char yaml[] = "exclude: ['*.skip']\nlimits: {settle: 200ms}\n";
+static const char yaml[] = "exclude: ['*.skip']\nlimits: {settle: 200ms, recheck: 0, rehash: 0}\n";
 
 static void case_dir(size_t i, char *ret, size_t size)
 {

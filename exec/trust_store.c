@@ -1,0 +1,102 @@
+/*
+ * Reading baselines for their digests, each piece verified as it is read. Runs on the thread that owns the connection,
+ * before the gate starts or beside it; holds one chunk in memory.
+ */
+#include "exec/trust_store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "db/baseline.h"
+#include "lib/arena.h"
+#include "lib/util.h"
+
+struct loading {
+	struct trust *t;
+	struct db *db;
+	const struct sign_key *pub;
+	bool all_files;
+	struct buf *warnings;
+
+	struct baseline_reader *reader; /* of the present baseline */
+	unsigned set;
+	size_t digest_size;
+	struct digest *blake;
+	struct chunk chunk;
+	struct buf scratch;
+};
+
+/* What a killed or damaged baseline leaves behind: its name, and the next one. */
+static bool is_its_own(int r)
+{
+	return r == -EBADMSG || r == -ENOENT;
+}
+
+static int add_chunk(struct loading *l)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < l->chunk.n && r == 0; i++) {
+		const struct record *rec = &l->chunk.entries[i].rec;
+
+		if (rec->type != 'f' || !(rec->have & ATTR_BIT(ATTR_DIGEST)) || rec->digest_len != l->digest_size)
+			continue;
+		if (l->all_files || (rec->have & ATTR_BIT(ATTR_MODE) && rec->mode & 0111))
+			r = trust_add_digest(l->t, l->set, rec->digest);
+	}
+	return r;
+}
+
+static int add_dir(int64_t id, const char *path, void *data)
+{
+	struct loading *l = data;
+	int r = 0;
+
+	for (uint32_t seq = 0; r == 0; seq++) {
+		r = baseline_load_chunk(l->reader, id, path, seq, &l->chunk, l->blake, &l->scratch);
+		if (r == -ENOENT)
+			return 0;
+		if (r == 0)
+			r = add_chunk(l);
+	}
+	return r;
+}
+
+static int add_baseline(const struct baseline_info *info, void *data)
+{
+	struct loading *l = data;
+	int r = baseline_check_signature(l->db, info->id, l->pub, l->warnings);
+
+	if (r == -EBADMSG) {
+		buf_printf(l->warnings, ": baseline %s vouches for nothing\n", info->name);
+		return 0;
+	}
+	if (r == 0)
+		r = baseline_reader_new(l->db, info->id, &l->reader);
+	if (r == 0)
+		r = trust_add_set(l->t, TRUST_BASELINES, info->name, info->algo, &l->set);
+	if (r < 0)
+		return r;
+	l->digest_size = digest_table[info->algo].size;
+	r = baseline_each_dir(l->reader, "/", add_dir, l);
+	baseline_reader_free(TAKE_PTR(l->reader));
+	if (r < 0 && is_its_own(r)) {
+		buf_printf(l->warnings, "baseline %s was edited: what lies behind that vouches for nothing\n",
+			   info->name);
+		return 0;
+	}
+	return r;
+}
+
+int trust_add_baselines(struct trust *t, struct db *d, const struct sign_key *pub, bool all_files, struct buf *warnings)
+{
+	struct loading l = { .t = t, .db = d, .pub = pub, .all_files = all_files, .warnings = warnings };
+	int r = digest_new(DIGEST_BLAKE2B512, &l.blake);
+
+	if (r == 0)
+		r = baseline_each(d, add_baseline, &l);
+	digest_free(l.blake);
+	arena_free(&l.chunk.arena);
+	buf_free(&l.scratch);
+	return r;
+}
