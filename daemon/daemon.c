@@ -389,6 +389,15 @@ static int daemon_sources(struct monitor *m)
 	return r;
 }
 
+static void part_stop(struct monitor *m, const struct part *part)
+{
+	uint64_t start = clock_mono_ns();
+
+	part->stop(m);
+	log_debug("%s ended in %llu ms", part->name,
+		  (unsigned long long)((clock_mono_ns() - start) / NSEC_PER_MSEC));
+}
+
 static int daemon_parts(struct monitor *m)
 {
 	size_t n = 0;
@@ -406,7 +415,7 @@ static int daemon_parts(struct monitor *m)
 		}
 	}
 	while (n > 0)
-		parts[--n].stop(m);
+		part_stop(m, &parts[--n]);
 	return status;
 }
 
