@@ -307,6 +307,8 @@ static void *writer_main(void *data)
 	struct writer *w = data;
 
 	pthread_setname_np(pthread_self(), "db");
+	/* Before anything else: a monitor that is killed at once did run, and did not end clean. */
+	keep_house(w);
 	for (;;) {
 		int timed_out = 0;
 		struct event *e = queue_pop_until(w->queue, wake_at(w), &timed_out);
