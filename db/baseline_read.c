@@ -1,7 +1,7 @@
 /*
- * Reading one baseline: folders, chunks (verified as they load) and single entries. A reader has its own statements and
- * belongs to the thread of its connection. What it reads may have been edited by anybody: every value is checked before
- * it is used as a size or a string.
+ * Reading one baseline: folders, chunks (verified as they load), single entries, and names by inode. A reader has its
+ * own statements and belongs to the thread of its connection. What it reads may have been edited by anybody: every
+ * value is checked before it is used as a size or a string.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -453,6 +453,59 @@ int baseline_each_dir(struct baseline_reader *r, const char *prefix,
 		const char *path = copy_string(&a, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
 
 		rc = path ? fn(sqlite3_column_int64(st, 0), path, data) : -EBADMSG;
+		if (rc != 0)
+			return rc;
+	}
+	return rc;
+}
+
+/* --- by inode */
+
+static int bind_numbers(sqlite3_stmt *st, int at, const uint64_t *numbers, size_t n)
+{
+	_cleanup_buf_ struct buf json = BUF_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&json, "%c%lld", i ? ',' : '[', (long long)numbers[i]); /* signed, as the store has them */
+	buf_str(&json, n ? "]" : "[]");
+	if (json.failed)
+		return -ENOMEM;
+	return sqlite3_bind_text64(st, at, json.data, json.len, SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK ? 0
+													    : -ENOMEM;
+}
+
+static int inode_row(sqlite3_stmt *st, int (*fn)(const char *path, uint64_t ino, void *data), void *data)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	_cleanup_buf_ struct buf path = BUF_INIT;
+	const char *dir = copy_string(&a, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+	const char *name = copy_string(&a, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
+
+	if (!dir || !name)
+		return -EBADMSG;
+	buf_printf(&path, "%s/%s", streq(dir, "/") ? "" : dir, name);
+	return path.failed ? -ENOMEM : fn(path.data, (uint64_t)sqlite3_column_int64(st, 2), data);
+}
+
+int baseline_each_inode(struct baseline_reader *r, const uint64_t *inos, size_t n,
+			int (*fn)(const char *path, uint64_t ino, void *data), void *data)
+{
+	_cleanup_finalize_ sqlite3_stmt *st = NULL;
+	int rc = db_prepare(
+		r->d,
+		"SELECT d.path, f.name, f.ino FROM dir d CROSS JOIN chunk c ON c.dir = d.id CROSS JOIN file f "
+		"ON f.id BETWEEN c.base * 64 AND c.base * 64 + c.n - 1 WHERE d.baseline = ?1 AND f.ino IN "
+		"(SELECT value FROM json_each(?2)) AND f.tm & 7 = 1",
+		&st);
+
+	_Static_assert(CHUNK_MAX == 64, "the statement has it");
+	if (rc == 0)
+		rc = bind_numbers(st, 2, inos, n);
+	if (rc < 0)
+		return rc;
+	sqlite3_bind_int64(st, 1, r->id);
+	while ((rc = db_step(r->d, st)) > 0) {
+		rc = inode_row(st, fn, data);
 		if (rc != 0)
 			return rc;
 	}

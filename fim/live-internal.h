@@ -1,5 +1,5 @@
 /* What the files of live integrity share: live.c (thread, intake), evaluate.c (reading and judging one path), merge.c
- * (opens and transients), rescan.c, recheck.c. */
+ * (opens and transients), fresh.c (new hard links), rescan.c, recheck.c. */
 #ifndef FIM_LIVE_INTERNAL_H
 #define FIM_LIVE_INTERNAL_H
 
@@ -23,6 +23,7 @@
 #define LIVE_MERGED_MAX	 4096
 #define LIVE_MOVES_MAX	 64
 #define LIVE_RETRIES	 5
+#define LIVE_FRESH_MAX	 256 /* inodes with a new link whose name the baseline is to be asked for */
 
 /* --- mail: how other threads reach the live thread. Only rescans wait for room; the live thread never posts with
  * waiting. */
@@ -39,7 +40,7 @@ enum message_kind {
 struct message {
 	struct message *next;
 	enum message_kind kind;
-	void *thing; /* struct conf, struct rescan; owned */
+	void *thing;	  /* struct conf, struct rescan; owned */
 	const char *path; /* candidate, forget; "" for none; in the same memory */
 };
 
@@ -69,6 +70,14 @@ struct job {
 	size_t n_names;
 	bool more_names;
 	uint64_t cost;
+};
+
+/* A guarded inode got a new link. */
+struct fresh {
+	uint64_t dev, ino, boot_ns;
+	uint32_t ops;
+	int32_t pid;
+	struct process *process; /* counted */
 };
 
 struct rescan_done {
@@ -115,7 +124,7 @@ struct live {
 	pthread_cond_t room;
 	struct mail mail, candidates;
 	size_t n_candidates;
-	atomic_bool woken; /* an empty batch lies in the inbox to wake the live thread */
+	atomic_bool woken;    /* an empty batch lies in the inbox to wake the live thread */
 	_Atomic int stopping; /* scans look at it too */
 	_Atomic int abort;    /* readers give up */
 
@@ -123,6 +132,11 @@ struct live {
 	struct states *states;
 	struct move moves[LIVE_MOVES_MAX];
 	size_t next_move;
+
+	struct fresh fresh[LIVE_FRESH_MAX];
+	size_t n_fresh;
+	bool fresh_full; /* told already */
+	uint64_t fresh_due;
 
 	struct pathmap merged;
 	struct merge *merge_first, **merge_tail;
@@ -192,6 +206,12 @@ void merge_open(struct live *l, const struct fs_event *e);
 void merge_transient(struct live *l, const char *path, const struct facts *facts);
 /* Emits what is due (all: everything). Returns when the next one is due, UINT64_MAX: none. */
 uint64_t merge_flush(struct live *l, uint64_t now, bool all);
+
+/* --- fresh.c */
+void fresh_event(struct live *l, const struct fs_event *e);
+/* Asks the baseline for names, when it is time. Returns when it will be; UINT64_MAX: nothing to ask. */
+uint64_t fresh_flush(struct live *l, uint64_t now);
+void fresh_free(struct live *l);
 
 /* --- rescan.c */
 void rescan_request(struct live *l, const char *path, bool full, const char *cause, struct process *process);

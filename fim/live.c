@@ -43,6 +43,10 @@ static void live_event(struct live *l, const struct fs_event *event)
 			rescan_request(l, e.path, false, e.text ? e.text : "the sensor lost events", NULL);
 		return;
 	}
+	if (e.ops & FS_LINK) {
+		fresh_event(l, &e);
+		return;
+	}
 	if (live_is_canary(e.path) && l->o.canary && l->o.canary(&e, l->o.data))
 		return;
 	if (e.ops & FS_DEVICE) {
@@ -275,14 +279,15 @@ static void *live_main(void *data)
 
 	pthread_setname_np(pthread_self(), "live");
 	while (!l->stopping) {
-		uint64_t next, merged;
+		uint64_t next, merged, fresh;
 
 		live_read_mail(l);
 		rescan_step(l);
+		fresh = fresh_flush(l, clock_boot_ns());
 		next = live_dispatch(l, clock_boot_ns());
 		merged = merge_flush(l, clock_boot_ns(), false);
 		live_count(l);
-		if (!live_wait(l, MIN(next, merged)))
+		if (!live_wait(l, MIN(fresh, MIN(next, merged))))
 			usleep(1000); /* the inbox was closed: mail still comes */
 	}
 	live_finish(l);
@@ -376,6 +381,7 @@ static void live_free(struct live *l)
 		if (l->moves[i].process)
 			process_unref(l->moves[i].process);
 	}
+	fresh_free(l);
 	settle_free(&l->settle);
 	if (l->states)
 		states_close(l->states);

@@ -14,6 +14,7 @@
 #include "lib/util.h"
 
 #define STATES_CACHE_MAX   16384
+#define STATES_INODES_MAX  8192 /* a newer one may push out another: the periodic recheck finds what is missed then */
 #define STATES_CACHE_BYTES (12 * MIB)
 
 struct cached {
@@ -32,6 +33,12 @@ struct known {
 	size_t size, n;
 };
 
+/* Inode of a file that was not judged by the baseline alone: changed, added, renamed. */
+struct newer_inode {
+	uint64_t hash;
+	char *path;
+};
+
 struct states {
 	struct db_options options;
 	char *name;
@@ -41,6 +48,8 @@ struct states {
 	struct baseline_info info;
 	struct states_counts counts;
 	struct known known;
+	struct known inodes; /* of the baseline's regular files */
+	struct newer_inode newer[STATES_INODES_MAX];
 	struct pathmap cache;
 	struct cached *oldest, *newest;
 	size_t cache_bytes;
@@ -107,6 +116,44 @@ static int known_add(struct known *k, uint64_t hash)
 	return 0;
 }
 
+/* --- inodes */
+
+static uint64_t inode_hash(uint64_t dev, uint64_t ino)
+{
+	uint64_t h = (ino ^ dev << 40 ^ dev >> 24) * 0x9e3779b97f4a7c15ULL;
+
+	h ^= h >> 32;
+	return h + !h;
+}
+
+static void newer_set(struct states *s, const char *path, const struct record *rec)
+{
+	uint64_t hash = inode_hash(rec->dev, rec->ino);
+	struct newer_inode *slot = &s->newer[hash % STATES_INODES_MAX];
+	char *copy = strdup(path);
+
+	if (!copy)
+		return;
+	free(slot->path);
+	*slot = (struct newer_inode){ hash, copy };
+}
+
+const char *states_inode(const struct states *s, uint64_t dev, uint64_t ino)
+{
+	uint64_t hash = inode_hash(dev, ino);
+	const struct newer_inode *slot = &s->newer[hash % STATES_INODES_MAX];
+
+	if (slot->path && slot->hash == hash)
+		return slot->path;
+	return known_has(&s->inodes, hash) ? "" : NULL;
+}
+
+int states_each_inode(struct states *s, const uint64_t *inos, size_t n,
+		      int (*fn)(const char *path, uint64_t ino, void *data), void *data)
+{
+	return baseline_each_inode(s->reader, inos, n, fn, data);
+}
+
 /* --- cache */
 
 static void cache_unlink(struct states *s, struct cached *c)
@@ -133,6 +180,8 @@ void states_set(struct states *s, const char *path, const struct side *now)
 		cache_unlink(s, c);
 	known_add(&s->known, pathmap_hash(&s->cache, path));
 	buf_reset(&s->scratch);
+	if (now->exists && now->rec.type == 'f')
+		newer_set(s, path, &now->rec);
 	if (now->exists)
 		record_encode(&s->scratch, &now->rec);
 	size = sizeof(*c) + s->scratch.len + path_size;
@@ -224,7 +273,7 @@ void states_forget(struct states *s, const char *path)
 struct loading {
 	struct states *s;
 	struct baseline_reader *reader;
-	struct known known;
+	struct known known, inodes;
 	struct states_counts counts;
 	struct digest *blake;
 	struct chunk chunk;
@@ -246,6 +295,8 @@ static int load_entry(struct loading *l, const char *dir, const struct entry *e)
 	l->counts.unread += e->rec.unread != RECORD_READ && e->rec.unread != RECORD_NOT_ASKED;
 	if (e->rec.type == 'f' && e->rec.nlink > 1 && s->linked)
 		s->linked(l->path.data, s->linked_data);
+	if (e->rec.type == 'f' && known_add(&l->inodes, inode_hash(e->rec.dev, e->rec.ino)) < 0)
+		return -ENOMEM;
 	return known_add(&l->known, pathmap_hash(&s->cache, l->path.data));
 }
 
@@ -271,6 +322,8 @@ static int load_event(struct event *e, void *data)
 
 	if (e->path)
 		known_add(&l->known, pathmap_hash(&l->s->cache, e->path));
+	if (e->path && e->has_after && e->after.type == 'f')
+		newer_set(l->s, e->path, &e->after);
 	if (e->path2)
 		known_add(&l->known, pathmap_hash(&l->s->cache, e->path2));
 	return l->s->stop && *l->s->stop ? -ECANCELED : 0;
@@ -313,6 +366,7 @@ int states_reload(struct states *s, struct buf *err)
 		if (l.reader)
 			baseline_reader_free(l.reader);
 		free(l.known.slots);
+		free(l.inodes.slots);
 		arena_free(&arena);
 		return r;
 	}
@@ -320,9 +374,11 @@ int states_reload(struct states *s, struct buf *err)
 	if (s->reader)
 		baseline_reader_free(s->reader);
 	free(s->known.slots);
+	free(s->inodes.slots);
 	arena_free(&s->arena);
 	s->reader = l.reader;
 	s->known = l.known;
+	s->inodes = l.inodes;
 	s->counts = l.counts;
 	s->arena = arena;
 	s->info = info;
@@ -365,6 +421,9 @@ void states_close(struct states *s)
 	if (s->db)
 		db_close(s->db);
 	free(s->known.slots);
+	free(s->inodes.slots);
+	for (size_t i = 0; i < STATES_INODES_MAX; i++)
+		free(s->newer[i].path);
 	free(s->name);
 	arena_free(&s->arena);
 	buf_free(&s->scratch);

@@ -31,6 +31,15 @@ int states_base(struct states *s, struct arena *a, const char *path, struct side
 void states_set(struct states *s, const char *path, const struct side *now);
 /* The baseline has another record for it now. */
 void states_forget(struct states *s, const char *path);
+/*
+ * Names by inode, for hard links that are made while everything runs. states_inode: NULL when no guarded regular file
+ * is known to have this one; "" when the baseline may tell its name (states_each_inode); else a path that had it when
+ * it was last looked at, borrowed until the next call. All of them are hints: a hash may be met by chance, a file may
+ * be another one by now.
+ */
+const char *states_inode(const struct states *s, uint64_t dev, uint64_t ino);
+int states_each_inode(struct states *s, const uint64_t *inos, size_t n,
+		      int (*fn)(const char *path, uint64_t ino, void *data), void *data);
 /* Another baseline may stand under the name: everything is read anew. On failure the old one stays. */
 int states_reload(struct states *s, struct buf *err);
 

@@ -98,9 +98,14 @@ static bool same(const struct fs_event *have, const struct emit_event *ev)
 	return have->pid == ev->pid && strcmp(have->path, ev->path) == 0;
 }
 
-/* A rename joins what is known of the name, but a name has one second path only. A rescan stands alone. */
+/*
+ * A rename joins what is known of the name, but a name has one second path only. A rescan stands alone, and so does
+ * what is told of an inode.
+ */
 static bool can_merge(const struct fs_event *have, const struct emit_event *ev)
 {
+	if ((have->ops | ev->ops) & FS_LINK)
+		return (have->ops & ev->ops & FS_LINK) && have->ino == ev->ino && have->dev == ev->dev;
 	if ((have->ops | ev->ops) & (FS_RESCAN | FS_DEVICE))
 		return have->ops == ev->ops;
 	return !(ev->ops & RENAME_OPS) || !(have->ops & RENAME_OPS);
@@ -140,6 +145,8 @@ static bool append(struct emit *e, const struct emit_event *ev, uint32_t hash, u
 		.path = path,
 		.path2 = path2,
 		.text = text,
+		.dev = ev->dev,
+		.ino = ev->ino,
 		.boot_ns = e->boot_ns,
 	};
 	e->hashes[e->n] = hash;

@@ -45,6 +45,7 @@ struct emit_event {
 	size_t len; /* of path */
 	const char *path2;
 	const char *text;
+	uint64_t dev, ino; /* FS_LINK */
 };
 
 void emit_init(struct emit *e, const struct watch_options *o, const atomic_bool *stop);

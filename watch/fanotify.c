@@ -140,16 +140,20 @@ static void name_event(struct fan *f, const struct fan_name *n)
 {
 	enum scope_answer answer = place_answer(n->place, &f->w->conf->scope, n->name, n->path);
 	uint32_t ops = wanted_ops(f, n, answer);
-	struct emit_event ev = { ops, n->is_dir, n->pid, n->path, n->len, n->path2, NULL };
+	struct emit_event ev = {
+		.ops = ops,
+		.is_dir = n->is_dir,
+		.pid = n->pid,
+		.path = n->path,
+		.len = n->len,
+		.path2 = n->path2,
+	};
 
 	if (answer == SCOPE_ABOVE && (n->ops & FAN_NAME_OPS)) {
 		/* The way to something guarded changed under it. */
 		ev.ops = (n->ops & FAN_NAME_OPS) | FS_RESCAN;
 		ev.text = "a folder above was made, removed or renamed";
 	}
-	/* Which inode got the name is for others to find out. */
-	if (n->link && answer != SCOPE_IN && !n->place->own)
-		ev.ops |= FS_LINK;
 	if (!ev.ops) {
 		drop(f);
 		return;
@@ -160,7 +164,7 @@ static void name_event(struct fan *f, const struct fan_name *n)
 /* --- events */
 
 /* Ops that are about the name go to it; the path is left in f->path. */
-static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, uint32_t ops, bool link)
+static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, uint32_t ops)
 {
 	struct handles_dir *d = resolve_dir(f, fs, &ev->dir);
 	bool is_dir = ev->mask & FAN_ONDIR;
@@ -171,11 +175,11 @@ static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_even
 		return;
 	}
 	for (uint32_t i = d->n_places; i-- > 0;) {
-		struct fan_name n = { &d->places[i], ev->name, NULL, 0, NULL, ops, ev->pid, is_dir, link };
+		struct fan_name n = { &d->places[i], ev->name, NULL, 0, NULL, ops, ev->pid, is_dir };
 
 		/* Out of scope for all its entries, as most events are: no path is made. */
 		if (n.place->self == SCOPE_OUT && !n.place->sensitive && !(ops & FS_EXEC) && !f->opens && !fs->is_dev &&
-		    !is_canary(ev->name) && !(is_dir && (ops & FS_CREATE)) && !link) {
+		    !is_canary(ev->name) && !(is_dir && (ops & FS_CREATE))) {
 			drop(f);
 			continue;
 		}
@@ -284,8 +288,9 @@ static void fs_event_of(struct fan *f, struct fan_fs *fs, const struct decode_ev
 	if (ev->mask & FAN_RENAME)
 		rename_event(f, fs, ev);
 	if (ops && ev->dir.key)
-		dir_event(f, fs, ev, ops, link);
+		dir_event(f, fs, ev, ops);
 	side_linked(f, ev, ops, f->path.len ? f->path.data : NULL);
+	side_fresh_link(f, fs, ev, ops, link);
 	if ((ops & FS_DELETE) && ev->target.key && f->path.len)
 		linked_remove(f->w->linked, ev->target.key, ev->target.len, f->path.data);
 	if ((ev->mask & FAN_ONDIR) && (ops & (FS_RENAME_FROM | FS_RENAME_TO)))

@@ -64,7 +64,7 @@ static void tell(struct ino *i, const char *path, uint32_t ops, bool is_dir, con
 {
 	attr_mask mask;
 	enum scope_answer answer = scope_match(&i->w->conf->scope, path, &mask);
-	struct emit_event ev = { 0, is_dir, 0, path, strlen(path), NULL, NULL };
+	struct emit_event ev = { .is_dir = is_dir, .path = path, .len = strlen(path) };
 
 	ev.ops = wanted_ops(i, path, ops, is_dir, answer);
 	if (path2 && scope_match(&i->w->conf->scope, path2, &mask) == SCOPE_IN)

@@ -24,6 +24,12 @@ struct fan_fs {
 	char why[160];
 };
 
+struct fan_fresh {
+	uint64_t hash; /* of the handle */
+	uint64_t dev, ino;
+	uint64_t until; /* boot ns */
+};
+
 struct fan {
 	struct watch *w;
 	int fd;
@@ -34,6 +40,8 @@ struct fan {
 	struct buf path, path2, spare; /* scratch */
 	uint64_t block_cache[256];     /* hashes of names in /dev that are no block device of ours */
 	uint64_t links[256];	       /* hashes of inodes whose number of links changed, by whom */
+	struct fan_fresh fresh[256];   /* inodes that got a link a moment ago */
+	uint64_t fresh_until;	       /* the last of them */
 	uint8_t *buffer;
 };
 
@@ -51,6 +59,8 @@ static inline void marks_forget_paths(struct fan_fs *fs)
 struct handles_dir *resolve_dir(struct fan *f, struct fan_fs *fs, const struct decode_fid *fid);
 /* The folder `fid` was just made as dir/name: known without asking the kernel. */
 void resolve_learn(struct fan *f, struct fan_fs *fs, const struct decode_fid *fid, const char *path, size_t len);
+/* Device and number of the inode; negative errno when it is gone. */
+int resolve_inode(struct fan_fs *fs, const struct decode_fid *fid, uint64_t *ret_dev, uint64_t *ret_ino);
 /* Closes what resolving opened. */
 void resolve_done(struct fan *f);
 /* A descriptor on the file system through its mount point, checked to be that mount; negative errno. */
@@ -66,7 +76,6 @@ struct fan_name {
 	uint32_t ops;
 	int32_t pid;
 	bool is_dir;
-	bool link; /* the name was made by link(2) */
 };
 
 #define FAN_NAME_OPS (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO)
@@ -77,5 +86,7 @@ void side_device(struct fan *f, const struct fan_name *n);
 void side_linked(struct fan *f, const struct decode_event *ev, uint32_t ops, const char *path);
 /* The event is a name made by link(2). To be asked for each event in the kernel's order. */
 bool side_is_link(struct fan *f, const struct decode_event *ev);
+/* Tells of inodes that got another name (link), and what happens to them soon after. */
+void side_fresh_link(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, uint32_t ops, bool link);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * From a folder's file handle to its paths on this host. Owns no memory but the cache's entries and, while events are
- * decoded, one descriptor for each file system. Notify thread; opens with O_PATH only, but the mount point.
+ * From a folder's file handle to its paths on this host, and from any handle to its inode. Owns no memory but the
+ * cache's entries and, while events are decoded, one descriptor for each file system. Notify thread; opens with O_PATH
+ * only, but the mount point.
  *
  * The kernel answers with the path seen through the mount that was used to ask. That path is first made relative to the
  * root of the file system, and then looked for below every mount that shows the file system on this host.
@@ -248,6 +249,20 @@ static int open_handle(struct fan_fs *fs, const struct decode_fid *fid)
 	memcpy(handle, fid->key + DECODE_FSID_LEN, fid->len - DECODE_FSID_LEN);
 	fd = open_by_handle_at(fd, (struct file_handle *)handle, O_PATH | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+int resolve_inode(struct fan_fs *fs, const struct decode_fid *fid, uint64_t *ret_dev, uint64_t *ret_ino)
+{
+	_cleanup_close_ int fd = open_handle(fs, fid);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret_dev = st.st_dev;
+	*ret_ino = st.st_ino;
+	return 0;
 }
 
 struct handles_dir *resolve_dir(struct fan *f, struct fan_fs *fs, const struct decode_fid *fid)

@@ -26,8 +26,9 @@ enum fs_op {
 	FS_ATTRIB = 1 << 7,
 	FS_EXEC = 1 << 8,
 	FS_RESCAN = 1 << 9,  /* not an event: everything below path is to be looked at again (why in text) */
-	FS_LINK = 1 << 11,   /* path, outside of the scope, is a new name made by link(2): its inode may be that of a
-				guarded file */
+	FS_LINK = 1 << 11,   /* inode dev:ino, perhaps that of a guarded file, got a name by link(2), or was changed
+				shortly after that: the other ops tell what happened to it, path is that name, or just the
+				mount point of its file system */
 	FS_DEVICE = 1 << 10, /* path is the device node of a watched file system, and somebody wrote to it */
 };
 
@@ -40,7 +41,8 @@ struct fs_event {
 	const char *path;	 /* absolute, as the host sees it */
 	const char *path2;
 	const char *text;
-	uint64_t boot_ns; /* when it was read */
+	uint64_t dev, ino; /* FS_LINK, as statx has them */
+	uint64_t boot_ns;  /* when it was read */
 };
 
 struct fs_batch {

@@ -14,12 +14,13 @@ struct live_case {
 	const char *name;
 	const char *prepare; /* before the baseline */
 	const char *script;
-	const char *told;    /* sorted, "; " between */
-	const char *author;  /* of the first of them: command name; NULL not asked */
-	const char *inotify; /* what it tells instead; NULL the same */
+	const char *told;   /* sorted, "; " between */
+	const char *author; /* of the first of them: command name; NULL not asked */
+	const char
+		*inotify; /* what it tells instead; NULL the same; "" what the recheck has found by then, if anything */
 };
 
-#define SAME NULL
+#define SAME  NULL
 #define LATER "?" /* found by this sensor or only by the next recheck: not asked here */
 static const struct live_case cases[] = {
 	{ "edit in place", "echo a >f", "echo b >>f", "changed f", "sh", SAME },
@@ -56,12 +57,23 @@ static const struct live_case cases[] = {
 	{ "link target", "ln -s a l", "ln -sfn b l", "replaced l", "ln", SAME },
 	{ "file becomes folder", "echo a >f", "rm f; mkdir f", "replaced f", NULL, SAME },
 	{ "fifo", "true", "mkfifo p", "added p", "mkfifo", SAME },
-	{ "hard link", "echo a >f", "ln f g", "added g", "ln", LATER },
+	{ "hard link", "echo a >f", "ln f g", "added g; attributes f", "ln", LATER },
 	{ "empty file", "true", "touch f", "added f", "touch", SAME },
 	{ "opened for writing, not written", "echo a >f", "true >>f", "", NULL, SAME },
 	{ "came and went", "true", "echo a >t1; echo a >t2; rm t1 t2", "transient ", NULL, SAME },
 	{ "came, was renamed and went", "true", "echo a >t1; mv t1 t2; rm t2", "transient ", NULL, SAME },
 	{ "through a second link outside", "echo a >f; ln f $OUT/second", "echo b >>$OUT/second", "changed f", "sh",
+	  LATER },
+	{ "second link made outside", "echo a >f", "ln f $OUT/late; echo b >>$OUT/late", "changed f", "sh", LATER },
+	{ "written through a link outside that is gone", "echo a >f",
+	  "ln f $OUT/gone; exec 3>>$OUT/gone; rm $OUT/gone; echo b >&3", "changed f", NULL, LATER },
+	{ "link outside to a file that was replaced", "echo a >f",
+	  "echo b >f.new; mv f.new f; sleep 0.5; ln f $OUT/late2; echo c >>$OUT/late2", NULL, NULL, SAME },
+	{ "link outside, no change", "echo a >f", "ln f $OUT/idle", "attributes f", "ln", LATER },
+	{ "links outside of other files", "echo a >f",
+	  "echo x >$OUT/x; for i in $(seq 300); do ln $OUT/x $OUT/x$i; echo $i >>$OUT/x$i; done; echo b >>f",
+	  "changed f", "sh", SAME },
+	{ "written through a second link inside", "echo a >f; ln f g", "echo b >>g", "changed f; changed g", NULL,
 	  LATER },
 	{ "line feed in the name", "true", "echo a >\"$(printf 'a\\nb')\"", "added a\nb", NULL, SAME },
 	{ "not UTF-8", "true", "echo a >\"$(printf 'a\\377b')\"", "added a\377b", NULL, SAME },

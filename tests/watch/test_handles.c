@@ -135,7 +135,7 @@ static void on_gap(const struct watch_gap *g, _unused_ void *data)
 
 static void add(struct emit *e, const char *path, int32_t pid, uint32_t ops, const char *path2)
 {
-	emit_add(e, &(struct emit_event){ ops, false, pid, path, strlen(path), path2, NULL });
+	emit_add(e, &(struct emit_event){ .ops = ops, .pid = pid, .path = path, .len = strlen(path), .path2 = path2 });
 }
 
 static struct emit *new_emit(size_t room)
