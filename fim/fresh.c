@@ -89,9 +89,13 @@ static int fresh_name(const char *path, uint64_t ino, void *data)
 {
 	struct live *l = data;
 
-	for (size_t i = 0; i < l->n_fresh; i++)
-		if (l->fresh[i].ino == ino)
-			fresh_found(l, path, &l->fresh[i]);
+	for (size_t i = 0; i < l->n_fresh; i++) {
+		const struct fresh *f = &l->fresh[i];
+
+		/* What happens next is told of the path at once, before it is judged. */
+		if (f->ino == ino && fresh_found(l, path, f))
+			states_set_inode(l->states, path, f->dev, f->ino);
+	}
 	return 0;
 }
 

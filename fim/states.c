@@ -33,7 +33,7 @@ struct known {
 	size_t size, n;
 };
 
-/* Inode of a file that was not judged by the baseline alone: changed, added, renamed. */
+/* Inode of a file that was not judged by the baseline alone (changed, added, renamed), or that got a link lately. */
 struct newer_inode {
 	uint64_t hash;
 	char *path;
@@ -126,9 +126,9 @@ static uint64_t inode_hash(uint64_t dev, uint64_t ino)
 	return h + !h;
 }
 
-static void newer_set(struct states *s, const char *path, const struct record *rec)
+void states_set_inode(struct states *s, const char *path, uint64_t dev, uint64_t ino)
 {
-	uint64_t hash = inode_hash(rec->dev, rec->ino);
+	uint64_t hash = inode_hash(dev, ino);
 	struct newer_inode *slot = &s->newer[hash % STATES_INODES_MAX];
 	char *copy = strdup(path);
 
@@ -181,7 +181,7 @@ void states_set(struct states *s, const char *path, const struct side *now)
 	known_add(&s->known, pathmap_hash(&s->cache, path));
 	buf_reset(&s->scratch);
 	if (now->exists && now->rec.type == 'f')
-		newer_set(s, path, &now->rec);
+		states_set_inode(s, path, now->rec.dev, now->rec.ino);
 	if (now->exists)
 		record_encode(&s->scratch, &now->rec);
 	size = sizeof(*c) + s->scratch.len + path_size;
@@ -323,7 +323,7 @@ static int load_event(struct event *e, void *data)
 	if (e->path)
 		known_add(&l->known, pathmap_hash(&l->s->cache, e->path));
 	if (e->path && e->has_after && e->after.type == 'f')
-		newer_set(l->s, e->path, &e->after);
+		states_set_inode(l->s, e->path, e->after.dev, e->after.ino);
 	if (e->path2)
 		known_add(&l->known, pathmap_hash(&l->s->cache, e->path2));
 	return l->s->stop && *l->s->stop ? -ECANCELED : 0;

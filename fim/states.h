@@ -38,6 +38,8 @@ void states_forget(struct states *s, const char *path);
  * be another one by now.
  */
 const char *states_inode(const struct states *s, uint64_t dev, uint64_t ino);
+/* states_inode tells path from now on. path is not one that states_inode told. */
+void states_set_inode(struct states *s, const char *path, uint64_t dev, uint64_t ino);
 int states_each_inode(struct states *s, const uint64_t *inos, size_t n,
 		      int (*fn)(const char *path, uint64_t ino, void *data), void *data);
 /* Another baseline may stand under the name: everything is read anew. On failure the old one stays. */
