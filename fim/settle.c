@@ -144,7 +144,7 @@ static uint64_t settle_due(const struct settle *s, const struct pending *p)
 	uint64_t quiet = s->settle, patience = p->patience ? p->patience : s->settle_max, due;
 
 	if (!f->ops) /* a candidate, or resting */
-		return MAX(f->candidate ? f->first + s->settle : p->rest_until, p->rest_until);
+		return MAX(f->candidate ? f->first + MAX(s->settle, SETTLE_CANDIDATE) : p->rest_until, p->rest_until);
 	if (!(f->ops & (FS_DELETE | FS_RENAME_FROM)) && settle_is_temporary(p->node.path)) {
 		quiet = MAX(quiet, SETTLE_TEMPORARY);
 		patience = MAX(patience, SETTLE_TEMPORARY);

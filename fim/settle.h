@@ -10,7 +10,7 @@
  * that a log that is written all the time is not read all the time;
  *  - a path whose reading took long is not read again before SETTLE_COST_FACTOR times as long has passed;
  *  - names that package managers and editors use for files in the making get SETTLE_TEMPORARY;
- *  - candidates (paths a rescan named) after `settle`: the event that tells who did it may still be on its way.
+ *  - candidates (paths a rescan named) after SETTLE_CANDIDATE: the event that tells who did it may still be on its way.
  */
 #ifndef FIM_SETTLE_H
 #define FIM_SETTLE_H
@@ -23,6 +23,7 @@
 #define SETTLE_PATIENCE_MAX (60 * NSEC_PER_SEC)
 #define SETTLE_COST_FACTOR  20
 #define SETTLE_TEMPORARY    (10 * NSEC_PER_SEC)
+#define SETTLE_CANDIDATE    (250 * NSEC_PER_MSEC)
 
 /* What events and rescans told about a path. */
 struct facts {

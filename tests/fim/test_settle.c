@@ -210,13 +210,13 @@ static void test_candidate(void **state)
 	start(&s, 16);
 	assert_int_equal(settle_candidate(&s, "/new/x", "/old/x", T0, &p), 0);
 	assert_string_equal(p->facts.from, "/old/x");
-	p = settle_take(&s, T0 + SETTLE);
+	p = settle_take(&s, T0 + SETTLE_CANDIDATE);
 	assert_non_null(p);
 	assert_true(p->taken.candidate);
 	/* Named again while it is looked at: once more. */
 	assert_int_equal(settle_candidate(&s, "/new/x", NULL, T0 + 1, &p), 0);
 	settle_done(&s, p, T0 + 2, 0);
-	assert_non_null(settle_take(&s, T0 + 1 + SETTLE));
+	assert_non_null(settle_take(&s, T0 + 1 + SETTLE_CANDIDATE));
 	settle_free(&s);
 }
 
