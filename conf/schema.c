@@ -24,9 +24,7 @@ static const char *const digest_words[] = { [DIGEST_SHA256] = "sha256",
 static const char *const mode_words[] = {
 	[CONF_EXEC_OFF] = "off", [CONF_EXEC_OBSERVE] = "observe", [CONF_EXEC_ENFORCE] = "enforce", NULL
 };
-static const char *const trust_words[] = {
-	[CONF_TRUST_BASELINES] = "baselines", [CONF_TRUST_DPKG] = "dpkg", [CONF_TRUST_EXPLICIT] = "explicit", NULL
-};
+static const char *const trust_words[] = { [CONF_TRUST_BASELINES] = "baselines", [CONF_TRUST_DPKG] = "dpkg", NULL };
 static const char *const fail_words[] = { [CONF_FAIL_OPEN] = "open", [CONF_FAIL_CLOSED] = "closed", NULL };
 static const char *const scripts_words[] = {
 	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL

@@ -28,6 +28,7 @@ struct exec {
 	struct mime *mime; /* the verdict thread's */
 	struct loop_source *beat, *reload;
 	size_t marks, digests;
+	uint64_t lost;	    /* results that have a gap row */
 	atomic_bool ending; /* what is still told is told without looking anything up */
 };
 
@@ -61,7 +62,6 @@ void watchdog_part_stop(struct monitor *m)
 static const enum trust_source exec_sources[CONF_TRUST_COUNT] = {
 	[CONF_TRUST_BASELINES] = TRUST_BASELINES,
 	[CONF_TRUST_DPKG] = TRUST_PACKAGES,
-	[CONF_TRUST_EXPLICIT] = TRUST_EXPLICIT,
 };
 
 static bool exec_asks(const struct monitor *m, enum conf_exec_trust source)
@@ -307,10 +307,26 @@ static int exec_on_beat(struct loop_source *source _unused_, uint32_t events _un
 	return 0;
 }
 
-static int exec_on_reload(struct loop_source *source _unused_, uint32_t events _unused_, void *data)
+/* Starts that were judged but of which nobody could be told: they have no row, so they are a gap. */
+static void exec_tell_lost(struct exec *x)
+{
+	struct gate_stats s;
+	uint64_t key;
+
+	gate_get_stats(x->gate, &s);
+	if (s.lost == x->lost)
+		return;
+	key = gapbook_open(x->m->gaps, GAP_LIMIT, "program starts", "more at once than could be recorded",
+			   s.lost - x->lost, 0);
+	gapbook_close(x->m->gaps, key, "judged, not recorded", 0);
+	x->lost = s.lost;
+}
+
+static int exec_on_tick(struct loop_source *source _unused_, uint32_t events _unused_, void *data)
 {
 	struct exec *x = data;
 
+	exec_tell_lost(x);
 	if (x->packages && packages_outdated(x->packages))
 		exec_part_reload(x->m);
 	return 0;
@@ -380,7 +396,7 @@ static int exec_begin(struct exec *x)
 		connector_set_hooks(m->connector, &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, x->gate });
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
-	if (loop_add_timer(m->loop, EXEC_RELOAD_NS, EXEC_RELOAD_NS, exec_on_reload, x, &x->reload) < 0)
+	if (loop_add_timer(m->loop, EXEC_RELOAD_NS, EXEC_RELOAD_NS, exec_on_tick, x, &x->reload) < 0)
 		return EX_OSERR;
 	watch_each_mark(m->watch, exec_mark, x);
 	return 0;
