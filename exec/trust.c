@@ -156,12 +156,14 @@ int trust_seal(struct trust *t)
 		size_t size = digest_table[s->algo].size, n = 0;
 		uint8_t *fitted;
 
+		if (s->n == 0) /* a baseline without programs has no data either */
+			continue;
 		qsort_r(s->data, s->n, size, compare_digest, &size);
 		for (size_t k = 0; k < s->n; k++)
 			if (n == 0 || memcmp(s->data + (n - 1) * size, s->data + k * size, size) != 0)
 				memmove(s->data + n++ * size, s->data + k * size, size);
 		s->n = n;
-		fitted = n ? reallocarray(s->data, n, size) : NULL;
+		fitted = reallocarray(s->data, n, size);
 		if (fitted) {
 			s->data = fitted;
 			s->room = n;

@@ -135,6 +135,23 @@ static void test_digests(void **state _unused_)
 	assert_string_equal(a.why, "baseline golden");
 }
 
+/* A baseline without a single program, as of a folder of configuration files. */
+static void test_no_digests(void **state _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	static struct exec_digests d = { .have = 1u << DIGEST_SHA256 };
+	struct trust_answer a;
+	struct stat st = { 0 };
+	unsigned set;
+
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "etc", DIGEST_SHA256, &set), 0);
+	assert_int_equal(trust_seal(t), 0);
+	assert_int_equal(trust_digest_count(t), 0);
+	trust_ask(t, NULL, &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+}
+
 static void test_paths(void **state _unused_)
 {
 	_cleanup_trust_ struct trust *t = NULL;
@@ -217,8 +234,8 @@ static int clean(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash),  cmocka_unit_test(test_names),    cmocka_unit_test(test_digests),
-		cmocka_unit_test(test_paths), cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_hash),	   cmocka_unit_test(test_names), cmocka_unit_test(test_digests),
+		cmocka_unit_test(test_no_digests), cmocka_unit_test(test_paths), cmocka_unit_test(test_packages),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);
