@@ -5,6 +5,9 @@
  *
  * Tables: baseline, dir(id, baseline, path), chunk(dir, seq, first name, count, digest), file(dir, name, ...) clustered
  * on (dir, name) WITHOUT ROWID, xset(id, ...) for distinct xattr sets (a host labelled by SELinux has few).
+ *
+ * Of an image the head also names its layers, and a digest over which layer brought each entry. The leaves leave layers
+ * out: one image taken from an archive, a store or a folder has one tree.
  */
 #ifndef DB_BASELINE_H
 #define DB_BASELINE_H
@@ -16,15 +19,27 @@
 enum baseline_kind { BASELINE_HOST, BASELINE_TREE, BASELINE_IMAGE };
 extern const char *const baseline_kind_names[];
 
+/* A layer of an image, as its configuration and manifest name it. */
+struct baseline_layer {
+	const char *diff_id;	/* "sha256:HEX" of the uncompressed archive */
+	const char *digest;	/* of the blob it was read from; NULL when that is not known */
+	const char *created_by; /* the command that made it; NULL when not known */
+	uint64_t size;		/* uncompressed bytes */
+};
+#define BASELINE_LAYERS_MAX 255
+
 struct baseline_info {
 	int64_t id;
 	const char *name;
 	enum baseline_kind kind;
-	const char *root;      /* folder that stands for "/" in its paths; "/" for the host */
-	const char *scope;     /* JSON of conf/scope.h */
-	const char *image_ref; /* NULL when not an image */
-	const char *image_digest;
-	uint64_t created; /* real ns */
+	const char *root;	  /* folder that stands for "/" in its paths; "/" for the host */
+	const char *scope;	  /* JSON of conf/scope.h */
+	const char *image_ref;	  /* NULL when not an image */
+	const char *image_digest; /* of the manifest, "sha256:HEX"; NULL when not known */
+	const char *image_id;	  /* digest of the configuration, as runtimes name an image; NULL when not known */
+	const struct baseline_layer *layers; /* lowest first: rec.layer is its number from 1 */
+	uint32_t n_layers;		     /* 0 when not known (an image taken from a folder) */
+	uint64_t created;		     /* real ns */
 	enum digest_algo algo;
 	uint64_t files; /* entries of any type */
 	uint64_t bytes; /* of regular files that were read */
@@ -53,6 +68,11 @@ void baseline_abort(struct baseline_writer *w);
 /* All strings of info live in a. -ENOENT when there is none of that name. */
 int baseline_find(struct db *d, const char *name, struct arena *a, struct baseline_info *ret);
 int baseline_find_id(struct db *d, int64_t id, struct arena *a, struct baseline_info *ret);
+/*
+ * The signed baseline of an image, by the digest of its manifest or by its id (the digest of its configuration):
+ * "sha256:HEX", or HEX alone, which is sha256. The newest when there are several. -ENOENT when there is none.
+ */
+int baseline_find_image(struct db *d, const char *digest, struct arena *a, struct baseline_info *ret);
 /* fn returns non-zero to end the loop with it. */
 int baseline_each(struct db *d, int (*fn)(const struct baseline_info *info, void *data), void *data);
 /* Checks the signature over head and chunk digests (not the rows): 0, -EBADMSG with the reason in err. Cheap: do it at

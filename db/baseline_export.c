@@ -55,12 +55,15 @@ static int put_head(struct out *o, int64_t id, const struct sign_key *pub)
 	_cleanup_buf_ struct buf message = BUF_INIT;
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	uint8_t tree[DB_HASH_SIZE], signature[SIGN_SIZE], key[SIGN_PUBLIC_SIZE];
+	struct baseline_seal seal;
 	struct baseline_info info;
 	int r = baseline_seal_read(o->d, id, &a, &info, tree, signature);
 
+	if (r == 0)
+		r = baseline_seal_make(o->d, id, &seal);
 	if (r < 0)
 		return r;
-	baseline_message(&message, &info, tree);
+	baseline_message(&message, &info, &seal);
 	sign_key_public(pub, key);
 	if (message.failed)
 		return -ENOMEM;

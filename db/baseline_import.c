@@ -33,8 +33,9 @@ struct in {
 	struct baseline_info info; /* strings in arena */
 	struct arena arena;
 	uint8_t tree[DB_HASH_SIZE];
-	struct buf leaves; /* DB_HASH_SIZE bytes each */
-	struct digest *blake;
+	uint8_t layers[DB_HASH_SIZE]; /* of an image: checked when all chunks are there */
+	struct buf leaves;	      /* DB_HASH_SIZE bytes each */
+	struct digest *blake, *layers_digest;
 	struct buf scratch;
 	struct entry entries[CHUNK_MAX];
 	struct baseline_writer *writer;
@@ -116,6 +117,35 @@ static const char *read_string(struct reader *r, struct arena *a)
 	return arena_strndup(a, len ? s : "", len);
 }
 
+static int parse_image(struct in *in, struct reader *r)
+{
+	struct baseline_info *i = &in->info;
+	struct baseline_layer *layers;
+	const void *digest;
+
+	i->image_id = read_string(r, &in->arena);
+	i->n_layers = reader_u32(r);
+	if (r->bad || i->n_layers > BASELINE_LAYERS_MAX)
+		return -EBADMSG;
+	layers = arena_zalloc(&in->arena, (i->n_layers + 1) * sizeof(*layers));
+	if (!layers)
+		return -ENOMEM;
+	for (uint32_t n = 0; n < i->n_layers; n++) {
+		layers[n].diff_id = read_string(r, &in->arena);
+		layers[n].digest = read_string(r, &in->arena);
+		layers[n].created_by = read_string(r, &in->arena);
+		layers[n].size = reader_u64(r);
+		if (!layers[n].diff_id)
+			return -EBADMSG;
+	}
+	i->layers = layers;
+	digest = reader_raw(r, DB_HASH_SIZE);
+	if (!digest)
+		return -EBADMSG;
+	memcpy(in->layers, digest, DB_HASH_SIZE);
+	return 0;
+}
+
 /* The head is the signed message itself. */
 static int parse_head(struct in *in)
 {
@@ -136,6 +166,12 @@ static int parse_head(struct in *in)
 	i->files = reader_u64(&r);
 	i->bytes = reader_u64(&r);
 	i->unread = reader_u64(&r);
+	if (i->kind == BASELINE_IMAGE && !r.bad) {
+		int err = parse_image(in, &r);
+
+		if (err < 0)
+			return err;
+	}
 	if (r.bad || (size_t)(r.end - r.p) != DB_HASH_SIZE || !i->name || !i->root || !i->scope ||
 	    i->kind > BASELINE_IMAGE || i->algo >= DIGEST_ALGO_COUNT || !text_utf8_valid(i->scope, strlen(i->scope)))
 		return -EBADMSG;
@@ -271,10 +307,36 @@ static int parse_chunk(struct in *in, struct chunk *c)
 	return r.p == r.end ? 0 : -EBADMSG;
 }
 
+static int hash_layers(struct in *in, const struct chunk *c)
+{
+	uint8_t numbers[CHUNK_MAX];
+
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->entries[i].rec.have & ATTR_BIT(ATTR_LAYER) && c->entries[i].rec.layer > in->info.n_layers)
+			return -EBADMSG;
+	if (!chunk_layers(c, numbers))
+		return 0;
+	return layers_hash_leaf(in->layers_digest, &in->scratch, c->dir, strlen(c->dir), c->seq, numbers, c->n);
+}
+
+/* Only the head of an image speaks of layers. */
+static int check_layers(struct in *in)
+{
+	uint8_t full[DIGEST_MAX];
+	int r = digest_finish(in->layers_digest, full);
+
+	if (r < 0 || in->info.kind != BASELINE_IMAGE)
+		return r;
+	return memcmp(full, in->layers, DB_HASH_SIZE) == 0 ? 0 : -EBADMSG;
+}
+
 static int read_chunks(struct in *in)
 {
 	size_t n = in->leaves.len / DB_HASH_SIZE;
-	int r = 0;
+	int r = digest_new(DIGEST_BLAKE2B512, &in->layers_digest);
+
+	if (r == 0)
+		r = digest_start(in->layers_digest);
 
 	for (size_t i = 0; i < n && r == 0; i++) {
 		struct chunk c = { .n = 0 };
@@ -285,6 +347,8 @@ static int read_chunks(struct in *in)
 		if (r == 0 && memcmp(c.digest, in->leaves.data + i * DB_HASH_SIZE, DB_HASH_SIZE) != 0)
 			r = -EBADMSG;
 		if (r == 0)
+			r = hash_layers(in, &c);
+		if (r == 0)
 			r = baseline_add(in->writer, &c);
 		in->files += c.n;
 		if (r == 0)
@@ -292,6 +356,8 @@ static int read_chunks(struct in *in)
 	}
 	if (r == 0 && (in->tag != 'E' || in->block.len > 0 || in->files != in->info.files))
 		r = -EBADMSG;
+	if (r == 0)
+		r = check_layers(in);
 	/* And nothing behind it. */
 	return r < 0 ? r : in->pos < in->len || read(in->fd, in->data, 1) > 0 ? -EBADMSG : 0;
 }
@@ -343,6 +409,7 @@ int baseline_import(struct db *d, int fd, const char *name, const struct sign_ke
 	if (err && text.len > 0)
 		buf_str(err, text.data);
 	digest_free(in->blake);
+	digest_free(in->layers_digest);
 	buf_free(&in->block);
 	buf_free(&in->leaves);
 	buf_free(&in->scratch);

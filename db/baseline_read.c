@@ -13,7 +13,7 @@
 static const char load_sql[] = "SELECT name, tm, uid, gid, size, mtime, ctime, ino, nlink, digest, flags, xset, "
 			       "unread, dev, have, target, rdev, mime, "
 			       "id FROM file WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
-#define CHUNK_SQL "SELECT seq, base, n, first, digest, dev, have FROM chunk WHERE dir = ?1 "
+#define CHUNK_SQL "SELECT seq, base, n, first, digest, dev, have, layers FROM chunk WHERE dir = ?1 "
 
 enum load_column {
 	LOAD_NAME,
@@ -106,9 +106,10 @@ int baseline_dir(struct baseline_reader *r, const char *dir, int64_t *ret_dir)
 int chunk_row_read(struct db *d, sqlite3_stmt *st, struct chunk_row *ret)
 {
 	int64_t seq = sqlite3_column_int64(st, 0), base = sqlite3_column_int64(st, 1), n = sqlite3_column_int64(st, 2);
+	int layers = sqlite3_column_bytes(st, 7);
 
 	if (seq < 0 || seq > UINT32_MAX || base < 0 || base > INT64_MAX / CHUNK_MAX - 1 || n < 0 || n > CHUNK_MAX ||
-	    sqlite3_column_bytes(st, 4) != DB_HASH_SIZE)
+	    sqlite3_column_bytes(st, 4) != DB_HASH_SIZE || (layers != 0 && layers != n))
 		return db_failf(d, -EMEDIUMTYPE, "a chunk with values out of range");
 	ret->seq = (uint32_t)seq;
 	ret->base = base;
@@ -120,6 +121,9 @@ int chunk_row_read(struct db *d, sqlite3_stmt *st, struct chunk_row *ret)
 	ret->have = (uint32_t)sqlite3_column_int64(st, 6);
 	ret->first = sqlite3_column_blob(st, 3);
 	ret->first_len = (size_t)sqlite3_column_bytes(st, 3);
+	memset(ret->layers, 0, sizeof(ret->layers));
+	if (layers > 0)
+		memcpy(ret->layers, sqlite3_column_blob(st, 7), (size_t)layers);
 	return 0;
 }
 
@@ -235,6 +239,10 @@ static void read_numbers(sqlite3_stmt *st, const struct chunk_row *row, struct r
 	rec->flags = (uint32_t)sqlite3_column_int64(st, LOAD_FLAGS);
 	rec->unread = (uint16_t)sqlite3_column_int64(st, LOAD_UNREAD);
 	rec->rdev = (uint64_t)sqlite3_column_int64(st, LOAD_RDEV);
+	/* The rows were asked for by the numbers of this chunk. */
+	rec->layer = row->layers[sqlite3_column_int64(st, LOAD_ID) - row->base * CHUNK_MAX];
+	rec->have &= ~ATTR_BIT(ATTR_LAYER);
+	rec->have |= rec->layer ? ATTR_BIT(ATTR_LAYER) : 0;
 	if (rec->have & ATTR_BIT(ATTR_DEV))
 		rec->dev = own_dev ? (uint64_t)sqlite3_column_int64(st, LOAD_DEV) : row->dev;
 }

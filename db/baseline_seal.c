@@ -20,41 +20,75 @@ int tree_hash_leaf(struct digest *tree, struct buf *scratch, const void *path, s
 	return scratch->failed ? -ENOMEM : digest_update(tree, scratch->data, scratch->len);
 }
 
-static int hash_leaf_row(struct db *d, struct digest *tree, sqlite3_stmt *st)
+int layers_hash_leaf(struct digest *layers, struct buf *scratch, const void *path, size_t path_len, uint32_t seq,
+		     const uint8_t *numbers, size_t n)
 {
-	if (sqlite3_column_bytes(st, 4) != DB_HASH_SIZE)
-		return db_failf(d, -EMEDIUMTYPE, "a chunk without its digest");
-	return tree_hash_leaf(tree, &d->scratch, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0),
-			      (uint32_t)sqlite3_column_int64(st, 1), (uint32_t)sqlite3_column_int64(st, 2),
-			      sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3),
-			      sqlite3_column_blob(st, 4));
+	if (n == 0)
+		return 0;
+	buf_reset(scratch);
+	buf_bytes(scratch, path, path_len);
+	buf_u32(scratch, seq);
+	buf_bytes(scratch, numbers, n);
+	return scratch->failed ? -ENOMEM : digest_update(layers, scratch->data, scratch->len);
 }
 
-int baseline_tree_digest(struct db *d, int64_t id, uint8_t ret[DB_HASH_SIZE])
+static int hash_leaf_row(struct db *d, struct digest *tree, struct digest *layers, sqlite3_stmt *st)
 {
-	_cleanup_digest_ struct digest *tree = NULL;
-	uint8_t full[DIGEST_MAX];
-	sqlite3_stmt *st;
-	int r = digest_new(DIGEST_BLAKE2B512, &tree);
+	const void *path = sqlite3_column_blob(st, 0);
+	size_t path_len = (size_t)sqlite3_column_bytes(st, 0);
+	uint32_t seq = (uint32_t)sqlite3_column_int64(st, 1);
+	int r;
 
-	if (r == 0)
-		r = digest_start(tree);
-	if (r == 0)
-		r = db_stmt(d, STMT_CHUNK_LEAVES, &st);
+	if (sqlite3_column_bytes(st, 4) != DB_HASH_SIZE)
+		return db_failf(d, -EMEDIUMTYPE, "a chunk without its digest");
+	r = tree_hash_leaf(tree, &d->scratch, path, path_len, seq, (uint32_t)sqlite3_column_int64(st, 2),
+			   sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3), sqlite3_column_blob(st, 4));
+	if (r < 0)
+		return r;
+	return layers_hash_leaf(layers, &d->scratch, path, path_len, seq, sqlite3_column_blob(st, 5),
+				(size_t)sqlite3_column_bytes(st, 5));
+}
+
+static int hash_leaves(struct db *d, int64_t id, struct digest *tree, struct digest *layers)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_CHUNK_LEAVES, &st);
+
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(st, 1, id);
 	while ((r = db_step(d, st)) > 0) {
-		r = hash_leaf_row(d, tree, st);
+		r = hash_leaf_row(d, tree, layers, st);
 		if (r < 0)
 			break;
 	}
 	sqlite3_reset(st);
-	if (r == 0)
-		r = digest_finish(tree, full);
-	if (r == 0)
-		memcpy(ret, full, DB_HASH_SIZE);
 	return r;
+}
+
+int baseline_seal_make(struct db *d, int64_t id, struct baseline_seal *ret)
+{
+	_cleanup_digest_ struct digest *tree = NULL, *layers = NULL;
+	uint8_t tree_full[DIGEST_MAX], layers_full[DIGEST_MAX];
+	int r = digest_new(DIGEST_BLAKE2B512, &tree);
+
+	if (r == 0)
+		r = digest_new(DIGEST_BLAKE2B512, &layers);
+	if (r == 0)
+		r = digest_start(tree);
+	if (r == 0)
+		r = digest_start(layers);
+	if (r == 0)
+		r = hash_leaves(d, id, tree, layers);
+	if (r == 0)
+		r = digest_finish(tree, tree_full);
+	if (r == 0)
+		r = digest_finish(layers, layers_full);
+	if (r < 0)
+		return r;
+	memcpy(ret->tree, tree_full, DB_HASH_SIZE);
+	memcpy(ret->layers, layers_full, DB_HASH_SIZE);
+	return 0;
 }
 
 static void put_string(struct buf *b, const char *s)
@@ -64,7 +98,20 @@ static void put_string(struct buf *b, const char *s)
 		buf_bytes(b, s, strlen(s));
 }
 
-void baseline_message(struct buf *b, const struct baseline_info *info, const uint8_t tree[DB_HASH_SIZE])
+static void put_image(struct buf *b, const struct baseline_info *info, const struct baseline_seal *seal)
+{
+	put_string(b, info->image_id);
+	buf_u32(b, info->n_layers);
+	for (uint32_t i = 0; i < info->n_layers; i++) {
+		put_string(b, info->layers[i].diff_id);
+		put_string(b, info->layers[i].digest);
+		put_string(b, info->layers[i].created_by);
+		buf_u64(b, info->layers[i].size);
+	}
+	buf_add(b, seal->layers, DB_HASH_SIZE);
+}
+
+void baseline_message(struct buf *b, const struct baseline_info *info, const struct baseline_seal *seal)
 {
 	buf_str(b, "holdfast baseline 1\n");
 	put_string(b, info->name);
@@ -78,23 +125,26 @@ void baseline_message(struct buf *b, const struct baseline_info *info, const uin
 	buf_u64(b, info->files);
 	buf_u64(b, info->bytes);
 	buf_u64(b, info->unread);
-	buf_add(b, tree, DB_HASH_SIZE);
+	if (info->kind == BASELINE_IMAGE)
+		put_image(b, info, seal);
+	buf_add(b, seal->tree, DB_HASH_SIZE);
 }
 
 int baseline_sign(struct db *d, struct baseline_info *info, const struct sign_key *key)
 {
 	_cleanup_buf_ struct buf message = BUF_INIT;
 	_cleanup_buf_ struct buf id = BUF_INIT;
-	uint8_t tree[DB_HASH_SIZE], signature[SIGN_SIZE];
+	struct baseline_seal seal;
+	uint8_t signature[SIGN_SIZE];
 	sqlite3_stmt *st;
 	int r;
 
 	if (!key)
 		return db_failf(d, -ENOKEY, "no key to sign the baseline with");
-	r = baseline_tree_digest(d, info->id, tree);
+	r = baseline_seal_make(d, info->id, &seal);
 	if (r < 0)
 		return r;
-	baseline_message(&message, info, tree);
+	baseline_message(&message, info, &seal);
 	sign_key_id(key, &id);
 	if (message.failed || id.failed)
 		return -ENOMEM;
@@ -108,7 +158,7 @@ int baseline_sign(struct db *d, struct baseline_info *info, const struct sign_ke
 	sqlite3_bind_int64(st, 3, (int64_t)info->bytes);
 	sqlite3_bind_int64(st, 4, (int64_t)info->unread);
 	sqlite3_bind_text(st, 5, id.data, -1, SQLITE_STATIC);
-	sqlite3_bind_blob(st, 6, tree, sizeof(tree), SQLITE_STATIC);
+	sqlite3_bind_blob(st, 6, seal.tree, sizeof(seal.tree), SQLITE_STATIC);
 	sqlite3_bind_blob(st, 7, signature, sizeof(signature), SQLITE_STATIC);
 	return db_run(d, st);
 }
@@ -149,6 +199,7 @@ int baseline_info_read(sqlite3_stmt *st, struct arena *a, struct baseline_info *
 		.scope = or_empty(column_string(st, 4, a, &failed)),
 		.image_ref = column_string(st, 5, a, &failed),
 		.image_digest = column_string(st, 6, a, &failed),
+		.image_id = column_string(st, 16, a, &failed),
 		.created = (uint64_t)sqlite3_column_int64(st, 7),
 		.algo = (enum digest_algo)algo,
 		.files = (uint64_t)sqlite3_column_int64(st, 9),
@@ -162,6 +213,39 @@ int baseline_info_read(sqlite3_stmt *st, struct arena *a, struct baseline_info *
 	return failed ? -ENOMEM : 0;
 }
 
+/* The layers of an image; nothing for other kinds. */
+static int read_layers(struct db *d, struct arena *a, struct baseline_info *info)
+{
+	struct baseline_layer *layers;
+	bool failed = false;
+	uint32_t n = 0;
+	sqlite3_stmt *st;
+	int r = info->kind == BASELINE_IMAGE ? db_stmt(d, STMT_LAYER_OF, &st) : 0;
+
+	if (r < 0 || info->kind != BASELINE_IMAGE)
+		return r;
+	layers = arena_alloc(a, BASELINE_LAYERS_MAX * sizeof(*layers));
+	if (!layers)
+		return -ENOMEM;
+	sqlite3_bind_int64(st, 1, info->id);
+	while ((r = db_step(d, st)) > 0) {
+		if (n == BASELINE_LAYERS_MAX || sqlite3_column_int64(st, 0) != n + 1) {
+			r = db_failf(d, -EMEDIUMTYPE, "layers of an image with numbers out of order");
+			break;
+		}
+		layers[n++] = (struct baseline_layer){
+			.diff_id = or_empty(column_string(st, 1, a, &failed)),
+			.digest = column_string(st, 2, a, &failed),
+			.created_by = column_string(st, 3, a, &failed),
+			.size = (uint64_t)sqlite3_column_int64(st, 4),
+		};
+	}
+	sqlite3_reset(st);
+	info->layers = layers;
+	info->n_layers = n;
+	return r < 0 ? r : failed ? -ENOMEM : 0;
+}
+
 static int find(struct db *d, sqlite3_stmt *st, struct arena *a, struct baseline_info *ret)
 {
 	int r = db_step(d, st);
@@ -170,7 +254,9 @@ static int find(struct db *d, sqlite3_stmt *st, struct arena *a, struct baseline
 		return r < 0 ? r : -ENOENT;
 	r = baseline_info_read(st, a, ret);
 	sqlite3_reset(st);
-	return r == -EMEDIUMTYPE ? db_failf(d, r, "a baseline with values out of range") : r;
+	if (r == -EMEDIUMTYPE)
+		return db_failf(d, r, "a baseline with values out of range");
+	return r < 0 ? r : read_layers(d, a, ret);
 }
 
 int baseline_find(struct db *d, const char *name, struct arena *a, struct baseline_info *ret)
@@ -195,6 +281,21 @@ int baseline_find_id(struct db *d, int64_t id, struct arena *a, struct baseline_
 	return find(d, st, a, ret);
 }
 
+int baseline_find_image(struct db *d, const char *digest, struct arena *a, struct baseline_info *ret)
+{
+	_cleanup_buf_ struct buf full = BUF_INIT;
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_BASELINE_BY_IMAGE, &st);
+
+	if (r < 0)
+		return r;
+	buf_printf(&full, "%s%s", strchr(digest, ':') ? "" : "sha256:", digest);
+	if (full.failed)
+		return -ENOMEM;
+	sqlite3_bind_text(st, 1, full.data, -1, SQLITE_TRANSIENT);
+	return find(d, st, a, ret);
+}
+
 int baseline_each(struct db *d, int (*fn)(const struct baseline_info *info, void *data), void *data)
 {
 	_cleanup_finalize_ sqlite3_stmt *st = NULL;
@@ -205,6 +306,8 @@ int baseline_each(struct db *d, int (*fn)(const struct baseline_info *info, void
 		struct baseline_info info;
 
 		r = baseline_info_read(st, &a, &info);
+		if (r == 0)
+			r = read_layers(d, &a, &info);
 		if (r == 0)
 			r = fn(&info, data);
 		if (r != 0)
@@ -245,31 +348,35 @@ int baseline_seal_read(struct db *d, int64_t id, struct arena *a, struct baselin
 		memcpy(signature, sqlite3_column_blob(st, 15), SIGN_SIZE);
 	}
 	sqlite3_reset(st);
-	return r;
+	return r < 0 ? r : read_layers(d, a, info);
 }
 
 int baseline_check_signature(struct db *d, int64_t id, const struct sign_key *pub, struct buf *err)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	_cleanup_buf_ struct buf message = BUF_INIT;
-	uint8_t tree[DB_HASH_SIZE], now[DB_HASH_SIZE], signature[SIGN_SIZE];
+	uint8_t tree[DB_HASH_SIZE], signature[SIGN_SIZE];
+	struct baseline_seal seal;
 	struct baseline_info info;
+	bool same;
 	int r = baseline_seal_read(d, id, &a, &info, tree, signature);
 
 	if (r == -EMEDIUMTYPE)
 		return bad(err, "", "its row was changed");
 	if (r == 0)
-		r = baseline_tree_digest(d, id, now);
+		r = baseline_seal_make(d, id, &seal);
 	if (r == -EMEDIUMTYPE)
 		return bad(err, info.name, "its chunks were changed");
 	if (r < 0)
 		return r;
-	baseline_message(&message, &info, tree);
+	same = memcmp(tree, seal.tree, sizeof(tree)) == 0;
+	memcpy(seal.tree, tree, sizeof(tree));
+	baseline_message(&message, &info, &seal);
 	if (message.failed)
 		return -ENOMEM;
 	if (sign_check(pub, message.data, message.len, signature) < 0)
 		return bad(err, info.name, "the signature does not match: it was changed, or signed with another key");
-	if (memcmp(tree, now, sizeof(tree)) != 0)
+	if (!same)
 		return bad(err, info.name, "chunks were changed, removed or added since it was signed");
 	return 0;
 }

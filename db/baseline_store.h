@@ -46,6 +46,7 @@ struct chunk_row {
 	uint32_t have;
 	const char *first; /* borrowed from the statement, not NUL-terminated */
 	size_t first_len;
+	uint8_t layers[CHUNK_MAX]; /* rec.layer of each entry, 0 for none */
 };
 /* -EMEDIUMTYPE when it holds what no writer puts there. */
 int chunk_row_read(struct db *d, sqlite3_stmt *st, struct chunk_row *ret);
@@ -63,13 +64,25 @@ int chunk_writer_dir(struct chunk_writer *w, const char *path, int64_t *ret);
 int chunk_remove_files(struct db *d, int64_t base);
 DEFINE_CLEANUP(struct chunk_writer *, chunk_writer_free)
 
-/* Digest over all leaves of a baseline in order: path, seq, n, first name and digest of each chunk. */
-int baseline_tree_digest(struct db *d, int64_t id, uint8_t ret[DB_HASH_SIZE]);
+/*
+ * What the signature covers besides the head row. tree: over all leaves of a baseline in order: path, seq, n, first
+ * name and digest of each chunk. layers: over the layer of each entry, in the same order; for images alone.
+ */
+struct baseline_seal {
+	uint8_t tree[DB_HASH_SIZE];
+	uint8_t layers[DB_HASH_SIZE];
+};
+int baseline_seal_make(struct db *d, int64_t id, struct baseline_seal *ret);
+/* One chunk in the digest over layers. */
+int layers_hash_leaf(struct digest *layers, struct buf *scratch, const void *path, size_t path_len, uint32_t seq,
+		     const uint8_t *numbers, size_t n);
+/* Numbers of the layers of a chunk's entries; false when none of them has one. */
+bool chunk_layers(const struct chunk *c, uint8_t ret[CHUNK_MAX]);
 /* One leaf of it. */
 int tree_hash_leaf(struct digest *tree, struct buf *scratch, const void *path, size_t path_len, uint32_t seq,
 		   uint32_t n, const void *first, size_t first_len, const uint8_t digest[DB_HASH_SIZE]);
 /* The bytes that are signed. */
-void baseline_message(struct buf *b, const struct baseline_info *info, const uint8_t tree[DB_HASH_SIZE]);
+void baseline_message(struct buf *b, const struct baseline_info *info, const struct baseline_seal *seal);
 /* Signs in the open transaction with what is in the tables and the counts in info. */
 int baseline_sign(struct db *d, struct baseline_info *info, const struct sign_key *key);
 /*

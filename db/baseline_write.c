@@ -150,6 +150,12 @@ static int purge_last(struct db *d, int64_t id)
 	sqlite3_bind_int64(st, 1, id);
 	r = db_run(d, st);
 	if (r == 0)
+		r = db_stmt(d, STMT_LAYER_REMOVE, &st);
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	r = db_run(d, st);
+	if (r == 0)
 		r = db_exec(d, "DELETE FROM xset WHERE id NOT IN (SELECT xset FROM file WHERE xset IS NOT NULL)");
 	return r;
 }
@@ -232,13 +238,75 @@ static int insert_building(struct baseline_writer *w, const struct baseline_info
 	sqlite3_bind_blob64(st, 3, info->root, strlen(info->root), SQLITE_STATIC);
 	display_bind(st, 4, info->root, strlen(info->root), &d->scratch);
 	sqlite3_bind_text(st, 5, info->scope, -1, SQLITE_STATIC);
-	display_bind_text(st, 6, info->image_ref, &d->scratch);
-	display_bind_text(st, 7, info->image_digest, &d->scratch);
+	sqlite3_bind_text(st, 6, info->image_ref, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 7, info->image_digest, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 8, (int64_t)info->created);
 	sqlite3_bind_int(st, 9, (int)info->algo);
 	sqlite3_bind_text(st, 10, builder.data, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 11, info->image_id, -1, SQLITE_STATIC);
 	r = db_run(d, st);
 	w->info.id = sqlite3_last_insert_rowid(d->h);
+	return r;
+}
+
+/* The key is the byte that stands for the layer in column layers of chunk. */
+static int insert_layers(struct baseline_writer *w, const struct baseline_info *info)
+{
+	struct db *d = w->d;
+	int r = 0;
+
+	for (uint32_t i = 0; i < info->n_layers && r == 0; i++) {
+		const struct baseline_layer *l = &info->layers[i];
+		uint8_t key = (uint8_t)(i + 1);
+		sqlite3_stmt *st;
+
+		r = db_stmt(d, STMT_LAYER_ADD, &st);
+		if (r < 0)
+			return r;
+		sqlite3_bind_int64(st, 1, w->info.id);
+		sqlite3_bind_blob(st, 2, &key, 1, SQLITE_TRANSIENT);
+		sqlite3_bind_int64(st, 3, key);
+		sqlite3_bind_text(st, 4, l->diff_id, -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 5, l->digest, -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 6, l->created_by, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(st, 7, (int64_t)l->size);
+		r = db_run(d, st);
+	}
+	return r;
+}
+
+/* What the views show is what is signed: fit for a terminal. *ret is NULL for NULL. */
+static int keep_text(struct arena *a, const char *s, const char **ret)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	*ret = NULL;
+	if (!s)
+		return 0;
+	text_sanitize(&b, s, strlen(s)); /* an imported one may hold escaped parts */
+	*ret = b.failed ? NULL : arena_strndup(a, b.data ? b.data : "", b.len);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int keep_image(struct baseline_writer *w, const struct baseline_info *info)
+{
+	struct baseline_info *i = &w->info;
+	struct baseline_layer *layers = arena_zalloc(&w->arena, (info->n_layers + 1) * sizeof(*layers));
+	int r = layers ? keep_text(&w->arena, info->image_ref, &i->image_ref) : -ENOMEM;
+
+	if (r == 0)
+		r = keep_text(&w->arena, info->image_digest, &i->image_digest);
+	if (r == 0)
+		r = keep_text(&w->arena, info->image_id, &i->image_id);
+	for (uint32_t n = 0; n < info->n_layers && r == 0; n++) {
+		r = keep_text(&w->arena, info->layers[n].diff_id, &layers[n].diff_id);
+		if (r == 0)
+			r = keep_text(&w->arena, info->layers[n].digest, &layers[n].digest);
+		if (r == 0)
+			r = keep_text(&w->arena, info->layers[n].created_by, &layers[n].created_by);
+		layers[n].size = info->layers[n].size;
+	}
+	i->layers = layers;
 	return r;
 }
 
@@ -250,12 +318,10 @@ static int keep_info(struct baseline_writer *w, const struct baseline_info *info
 	i->name = arena_strdup(&w->arena, info->name);
 	i->root = arena_strdup(&w->arena, info->root ? info->root : "/");
 	i->scope = arena_strdup(&w->arena, info->scope ? info->scope : "{}");
-	i->image_ref = info->image_ref ? arena_strdup(&w->arena, info->image_ref) : NULL;
-	i->image_digest = info->image_digest ? arena_strdup(&w->arena, info->image_digest) : NULL;
 	i->files = i->bytes = i->unread = 0;
 	if (!i->created)
 		i->created = clock_real_ns();
-	return i->name && i->root && i->scope ? 0 : -ENOMEM;
+	return i->name && i->root && i->scope ? keep_image(w, info) : -ENOMEM;
 }
 
 static int begin_rows(struct baseline_writer *w)
@@ -295,6 +361,8 @@ static int begin(struct baseline_writer *w, const struct baseline_info *info)
 	if (r < 0)
 		return r;
 	r = insert_building(w, &w->info);
+	if (r == 0)
+		r = insert_layers(w, &w->info);
 	if (r < 0) {
 		db_rollback(w->d);
 		return r;
@@ -312,6 +380,8 @@ int baseline_begin(struct db *d, const struct baseline_info *info, bool replace,
 
 	if (!info->name || !baseline_name_valid(info->name))
 		return db_failf(d, -EINVAL, "not a name for a baseline: 1 to 200 printable bytes are");
+	if (info->n_layers > BASELINE_LAYERS_MAX)
+		return db_failf(d, -E2BIG, "an image of more than %d layers", BASELINE_LAYERS_MAX);
 	if (d->depth > 0)
 		return db_failf(d, -EINVAL, "a baseline begins outside a transaction");
 	w = calloc(1, sizeof(*w));

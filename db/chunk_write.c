@@ -313,6 +313,25 @@ static void bind_rare(struct chunk_writer *w, sqlite3_stmt *st, const struct ent
 		sqlite3_bind_text(st, FILE_MIME, r->mime, -1, SQLITE_STATIC);
 }
 
+bool chunk_layers(const struct chunk *c, uint8_t ret[CHUNK_MAX])
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct record *r = &c->entries[i].rec;
+
+		ret[i] = r->have & ATTR_BIT(ATTR_LAYER) ? (uint8_t)r->layer : 0;
+		any |= ret[i] != 0;
+	}
+	return any;
+}
+
+/* Layers are columns of the chunk: what the rows say they have leaves them out. */
+static uint32_t row_have(const struct record *r)
+{
+	return r->have & ~ATTR_BIT(ATTR_LAYER);
+}
+
 static int add_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const struct entry *e,
 		   const struct record *usual)
 {
@@ -337,7 +356,7 @@ static int add_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const s
 	bind_bytes(w, st, FILE_DIGEST, r->digest_len && r->have & ATTR_BIT(ATTR_DIGEST), r->digest, r->digest_len);
 	bind_int(w, st, FILE_XSET, xset != 0, xset);
 	bind_int(w, st, FILE_DEV, dev, (int64_t)r->dev);
-	bind_int(w, st, FILE_HAVE, r->have != usual->have, r->have);
+	bind_int(w, st, FILE_HAVE, row_have(r) != row_have(usual), row_have(r));
 	bind_rare(w, st, e);
 	rc = sqlite3_step(st);
 	sqlite3_reset(st);
@@ -347,6 +366,7 @@ static int add_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const s
 static int add_chunk_row(struct chunk_writer *w, const struct chunk *c, int64_t dir_id, const struct record *usual)
 {
 	const char *first = c->n > 0 ? c->entries[0].name : "";
+	uint8_t layers[CHUNK_MAX];
 	sqlite3_stmt *st;
 	int r = db_stmt(w->d, STMT_CHUNK_ADD, &st);
 
@@ -361,7 +381,9 @@ static int add_chunk_row(struct chunk_writer *w, const struct chunk *c, int64_t 
 	if (c->n > 0 && usual->have & ATTR_BIT(ATTR_DEV))
 		sqlite3_bind_int64(st, 7, (int64_t)usual->dev);
 	if (c->n > 0)
-		sqlite3_bind_int64(st, 8, usual->have);
+		sqlite3_bind_int64(st, 8, row_have(usual));
+	if (chunk_layers(c, layers))
+		sqlite3_bind_blob(st, 9, layers, (int)c->n, SQLITE_TRANSIENT);
 	return db_run(w->d, st);
 }
 

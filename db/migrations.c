@@ -80,6 +80,35 @@
 	"p.user AS user, p.loginuid AS loginuid, p.login_user AS login_user, NULL AS container"
 
 /* clang-format off */
+#define SQL_FILE_FLAGS                                                                                                 \
+	"CASE WHEN f.flags IS NOT NULL THEN " SQL_FLAG(0x1, "s") " || " SQL_FLAG(0x2, "u") " || "                     \
+	SQL_FLAG(0x8, "S") " || " SQL_FLAG(0x10000, "D") " || " SQL_FLAG(0x10, "i") " || " SQL_FLAG(0x20, "a")         \
+	" || " SQL_FLAG(0x40, "d") " || " SQL_FLAG(0x80, "A") " || " SQL_FLAG(0x4, "c") " || "                         \
+	SQL_FLAG(0x200, "B") " || " SQL_FLAG(0x100, "Z") " || " SQL_FLAG(0x400, "m") " || " SQL_FLAG(0x800, "E")       \
+	" || " SQL_FLAG(0x4000, "j") " || " SQL_FLAG(0x1000, "I") " || " SQL_FLAG(0x8000, "t") " || "                  \
+	SQL_FLAG(0x20000, "T") " || " SQL_FLAG(0x80000, "e") " || " SQL_FLAG(0x40000, "h") " || "                      \
+	SQL_FLAG(0x800000, "C") " || " SQL_FLAG(0x2000000, "x") " || " SQL_FLAG(0x40000000, "F") " || "                \
+	SQL_FLAG(0x10000000, "N") " || " SQL_FLAG(0x20000000, "P") " || " SQL_FLAG(0x100000, "V")                      \
+	" || CASE WHEN f.flags&2371887104 THEN CASE WHEN f.flags&1923080191 THEN '+' ELSE '' END || "                  \
+	"printf('0x%x', f.flags&2371887104) ELSE '' END END"
+
+#define SQL_FILES                                                                                                      \
+	"b.name AS baseline, CASE d.path WHEN x'2f' THEN '' ELSE " SQL_SHOW("d.show", "d.path") " END || '/' || "      \
+	SQL_SHOW("f.show", "f.name") " AS path, CASE f.tm&7 WHEN 1 THEN 'file' WHEN 2 THEN 'directory' "               \
+	"WHEN 3 THEN 'symlink' WHEN 4 THEN 'pipe' WHEN 5 THEN 'socket' WHEN 6 THEN 'block' WHEN 7 THEN 'char' END AS " \
+	"type, CASE WHEN " SQL_HAS(1) " THEN printf('%04o', f.tm>>3) END AS mode, f.uid AS uid, f.gid AS gid, "       \
+	"a.name AS user, f.size AS size, " SQL_TIME_NS("f.mtime") " AS mtime, " SQL_TIME_NS("(" SQL_CTIME ")")         \
+	" AS ctime, CASE WHEN " SQL_HAS(7) " THEN " SQL_DEV("coalesce(f.dev, c.dev)") " END AS dev, "                  \
+	SQL_UNSIGNED("f.ino") " AS ino, f.nlink AS nlink, " SQL_SHOW("f.target_show", "f.target") " AS target, "       \
+	"nullif(lower(hex(f.digest)), '') AS digest, CASE WHEN f.rdev IS NOT NULL THEN " SQL_DEV("f.rdev")             \
+	" END AS rdev, x.xattrs AS xattrs, x.acl AS acl, x.caps AS caps, x.selinux AS selinux, " SQL_FILE_FLAGS        \
+	" AS flags, CASE typeof(f.mime) WHEN 'text' THEN f.mime END AS mime, u.text AS unread"
+
+#define SQL_FILES_FROM                                                                                                 \
+	"FROM baseline b JOIN dir d ON d.baseline = b.id JOIN chunk c ON c.dir = d.id JOIN file f ON f.id BETWEEN "    \
+	"c.base*64 AND c.base*64+63 LEFT JOIN xset x ON x.id = f.xset LEFT JOIN unread u ON u.code = f.unread "        \
+	"LEFT JOIN account a ON a.uid = f.uid"
+
 static const char *const version_1[] = {
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
 	"CREATE TABLE account (uid INTEGER PRIMARY KEY, name TEXT NOT NULL)",
@@ -151,37 +180,7 @@ static const char *const version_1[] = {
 			   "END AS state, signed_by "
 			   "FROM baseline WHERE state < 2",
 
-	"CREATE VIEW files AS SELECT b.name AS baseline, CASE d.path WHEN x'2f' THEN '' ELSE " SQL_SHOW("d.show", "d."
-														  "pat"
-														  "h") " END || '/' || " SQL_SHOW(
-		"f.show", "f.name") " AS path, "
-				    "CASE f.tm&7 WHEN 1 THEN 'file' WHEN 2 THEN 'directory' WHEN 3 THEN 'symlink' WHEN "
-				    "4 THEN 'pipe' WHEN 5 THEN 'socket' "
-				    "WHEN 6 THEN 'block' WHEN 7 THEN 'char' END AS type, CASE WHEN " SQL_HAS(
-					    1) " THEN printf('%04o', f.tm>>3) END AS mode, f.uid AS uid, f.gid AS gid, "
-					       "a.name AS user, f.size AS size, " SQL_TIME_NS("f.mtime") " AS "
-													 "mtime,"
-													 " " SQL_TIME_NS("(" SQL_CTIME
-															 ")") " AS ctime, "
-															      "CASE WHEN " SQL_HAS(
-																      7) " THEN " SQL_DEV("coalesce(f.dev, c.dev)") " END AS dev, " SQL_UNSIGNED("f.ino") " AS ino, "
-																											  "f.nlink AS nlink, " SQL_SHOW("f.target_show", "f.target") " AS target, nullif(lower(hex(f.digest)), '') AS digest, "
-																																		     "CASE WHEN f.rdev IS NOT NULL THEN " SQL_DEV("f.rdev") " END AS rdev, x.xattrs AS xattrs, x.acl AS acl, x.caps AS "
-																																									    "caps, x.selinux AS selinux, CASE WHEN f.flags IS NOT NULL THEN " SQL_FLAG(0x1,
-																																																		       "s") " || " SQL_FLAG(0x2, "u") " || " SQL_FLAG(0x8, "S") " || " SQL_FLAG(0x10000, "D") " || " SQL_FLAG(0x10,
-																																																															      "i") " || " SQL_FLAG(0x20,
-																																																																		   "a") " || " SQL_FLAG(0x40,
-																																																																					"d") " || " SQL_FLAG(0x80, "A") " || " SQL_FLAG(0x4,
-																																																																											"c") " || " SQL_FLAG(0x200, "B") " || " SQL_FLAG(0x100, "Z") " || " SQL_FLAG(0x400, "m") " || " SQL_FLAG(0x800,
-																																																																																								 "E") " || " SQL_FLAG(0x4000,
-																																																																																										      "j") " || " SQL_FLAG(0x1000,
-																																																																																													   "I") " || " SQL_FLAG(0x8000, "t") " || " SQL_FLAG(0x20000, "T") " || " SQL_FLAG(0x80000, "e") " || " SQL_FLAG(0x40000, "h") " || " SQL_FLAG(0x800000,
-																																																																																																														       "C") " || " SQL_FLAG(0x2000000,
-																																																																																																																	    "x") " || " SQL_FLAG(0x40000000, "F") " || " SQL_FLAG(0x10000000, "N") " || " SQL_FLAG(0x20000000, "P") " || " SQL_FLAG(0x100000,
-																																																																																																																																    "V") " || CASE WHEN f.flags&2371887104 THEN CASE WHEN f.flags&1923080191 THEN '+' ELSE '' END || printf('0x%x', f.flags&2371887104) ELSE '' END END AS flags, CASE typeof(f.mime) WHEN 'text' THEN f.mime END AS mime, u.text AS unread "
-																																																																																																																																	 "FROM baseline b JOIN dir d ON d.baseline = b.id JOIN chunk c ON c.dir = d.id JOIN file f ON f.id BETWEEN "
-																																																																																																																																	 "c.base*64 AND c.base*64+63 LEFT JOIN xset x ON x.id = f.xset LEFT JOIN unread u ON u.code = f.unread LEFT JOIN "
-																																																																																																																																	 "account a ON a.uid = f.uid WHERE b.state = 1",
+	"CREATE VIEW files AS SELECT " SQL_FILES " " SQL_FILES_FROM " WHERE b.state = 1",
 
 	"CREATE VIEW deviations AS SELECT e.id AS id, " SQL_TIME_MS(
 		"e.time") " AS time, e.baseline_name AS baseline, " SQL_PATH " AS path, " SQL_PATH2
@@ -278,11 +277,41 @@ static const char *const version_2[] = {
 	"FROM event e" SQL_WHO_FROM,
 	NULL,
 };
+
+/*
+ * Images. Column layers of chunk has a byte for each entry, the key of its layer, and is NULL where no entry has one:
+ * baselines of hosts pay nothing for it.
+ */
+static const char *const version_3[] = {
+	"ALTER TABLE baseline ADD COLUMN image_id TEXT",
+	"ALTER TABLE chunk ADD COLUMN layers BLOB",
+	"CREATE INDEX baseline_image_digest ON baseline (image_digest) WHERE image_digest IS NOT NULL",
+	"CREATE INDEX baseline_image_id ON baseline (image_id) WHERE image_id IS NOT NULL",
+	"CREATE TABLE layer (baseline INTEGER NOT NULL, key BLOB NOT NULL, number INTEGER NOT NULL, diff_id TEXT NOT NULL, "
+	"digest TEXT, created_by TEXT, size INTEGER NOT NULL, PRIMARY KEY (baseline, key)) WITHOUT ROWID",
+
+	"DROP VIEW baselines",
+	"CREATE VIEW baselines AS SELECT id, name, CASE kind WHEN 0 THEN 'host' WHEN 1 THEN 'tree' WHEN 2 THEN 'image' END "
+	"AS kind, " SQL_SHOW("root_show", "root") " AS root, image_ref, image_digest, image_id, (SELECT count(*) FROM layer l "
+	"WHERE l.baseline = baseline.id) AS layers, " SQL_TIME_MS("created") " AS created, CASE algo WHEN 0 THEN 'sha256' "
+	"WHEN 1 THEN 'sha512' WHEN 2 THEN 'sha3-256' WHEN 3 THEN 'blake2b512' END AS algorithm, files, bytes, unread, CASE "
+	"state WHEN 0 THEN 'building' WHEN 1 THEN 'signed' END AS state, signed_by FROM baseline WHERE state < 2",
+
+	"DROP VIEW files",
+	"CREATE VIEW files AS SELECT " SQL_FILES ", l.number AS layer, l.diff_id AS layer_digest " SQL_FILES_FROM
+	" LEFT JOIN layer l ON l.baseline = b.id AND l.key = substr(c.layers, f.id - c.base*64 + 1, 1) WHERE b.state = 1",
+
+	"CREATE VIEW layers AS SELECT b.name AS baseline, l.number AS layer, l.diff_id AS layer_digest, l.digest AS "
+	"blob_digest, l.size AS size, l.created_by AS created_by FROM baseline b JOIN layer l ON l.baseline = b.id WHERE "
+	"b.state = 1",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 },
 	{ 2, version_2 },
+	{ 3, version_3 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

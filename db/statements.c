@@ -11,7 +11,7 @@
 	"FROM "                                                                                                        \
 	"str WHERE id = tty), (SELECT data FROM str WHERE id = cgroup), parent, user, login_user"
 
-#define CHUNK_COLUMNS "seq, base, n, first, digest, dev, have"
+#define CHUNK_COLUMNS "seq, base, n, first, digest, dev, have, layers"
 #define BATCH_COLUMNS "seq, first, last, time, floor, kept, baselines, prev, digest, signature"
 
 const char *const statement_sql[STMT_COUNT] = {
@@ -26,8 +26,8 @@ const char *const statement_sql[STMT_COUNT] = {
 
 	[STMT_BASELINE_ADD] =
 		"INSERT INTO baseline (name, kind, root, root_show, scope, image_ref, image_digest, created, "
-		"algo, files, bytes, unread, state, builder) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, "
-		"0, 0, ?10)",
+		"algo, files, bytes, unread, state, builder, image_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+		"0, 0, 0, 0, ?10, ?11)",
 	[STMT_BASELINE_SIGN] =
 		"UPDATE baseline SET files = ?2, bytes = ?3, unread = ?4, state = 1, builder = NULL, signed_by "
 		"= ?5, tree = ?6, signature = ?7 WHERE id = ?1",
@@ -35,6 +35,14 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_BASELINE_ALIVE] = "SELECT 1 FROM baseline WHERE id = ?1 AND state = 0",
 	[STMT_BASELINE_BY_NAME] = "SELECT " STMT_BASELINE_COLUMNS " FROM baseline WHERE name = ?1 AND state = 1",
 	[STMT_BASELINE_BY_ID] = "SELECT " STMT_BASELINE_COLUMNS " FROM baseline WHERE id = ?1 AND state = 1",
+	[STMT_BASELINE_BY_IMAGE] = "SELECT " STMT_BASELINE_COLUMNS
+				   " FROM baseline WHERE kind = 2 AND state = 1 AND (image_digest = ?1 OR image_id = "
+				   "?1) ORDER BY id DESC LIMIT 1",
+	[STMT_LAYER_ADD] = "INSERT INTO layer (baseline, key, number, diff_id, digest, created_by, size) VALUES (?1, "
+			   "?2, ?3, ?4, ?5, ?6, ?7)",
+	[STMT_LAYER_OF] =
+		"SELECT number, diff_id, digest, created_by, size FROM layer WHERE baseline = ?1 ORDER BY key",
+	[STMT_LAYER_REMOVE] = "DELETE FROM layer WHERE baseline = ?1",
 	[STMT_BASELINE_REMOVE] = "DELETE FROM baseline WHERE id = ?1",
 	[STMT_BASELINE_SEALS] = "SELECT id, name, signature FROM baseline WHERE state = 1 ORDER BY id",
 	[STMT_BASELINE_UNSIGNED] = "SELECT id, state, builder FROM baseline WHERE state <> 1",
@@ -43,10 +51,10 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_DIR_REMOVE] = "DELETE FROM dir WHERE id = ?1",
 	[STMT_DIR_PIECE] = "SELECT id FROM dir WHERE baseline = ?1 LIMIT 1",
 	[STMT_CHUNK_ADD] =
-		"INSERT INTO chunk (dir, seq, base, n, first, digest, dev, have) VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-		"?7, ?8)",
+		"INSERT INTO chunk (dir, seq, base, n, first, digest, dev, have, layers) VALUES (?1, ?2, ?3, ?4, ?5, "
+		"?6, ?7, ?8, ?9)",
 	[STMT_CHUNK_LEAVES] =
-		"SELECT d.path, c.seq, c.n, c.first, c.digest FROM dir d CROSS JOIN chunk c ON c.dir = d.id "
+		"SELECT d.path, c.seq, c.n, c.first, c.digest, c.layers FROM dir d CROSS JOIN chunk c ON c.dir = d.id "
 		"WHERE d.baseline = ?1 ORDER BY d.path, c.seq",
 	[STMT_CHUNK_OF_DIR] = "SELECT " CHUNK_COLUMNS " FROM chunk WHERE dir = ?1 ORDER BY seq",
 	[STMT_CHUNK_BASE] = "SELECT base FROM chunk WHERE dir = ?1 AND seq = ?2",

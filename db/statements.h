@@ -17,6 +17,7 @@ enum statement {
 	STMT_BASELINE_ALIVE,
 	STMT_BASELINE_BY_NAME,
 	STMT_BASELINE_BY_ID,
+	STMT_BASELINE_BY_IMAGE,
 	STMT_BASELINE_REMOVE,
 	STMT_BASELINE_SEALS,
 	STMT_BASELINE_UNSIGNED,
@@ -24,6 +25,9 @@ enum statement {
 	STMT_DIR_ADD,
 	STMT_DIR_REMOVE,
 	STMT_DIR_PIECE,
+	STMT_LAYER_ADD,
+	STMT_LAYER_OF,
+	STMT_LAYER_REMOVE,
 	STMT_CHUNK_ADD,
 	STMT_CHUNK_LEAVES,
 	STMT_CHUNK_OF_DIR,
@@ -70,6 +74,6 @@ extern const char *const statement_sql[STMT_COUNT];
 #define STMT_BASELINE_COLUMNS                                                                                          \
 	"id, name, kind, root, scope, image_ref, image_digest, created, algo, files, bytes, unread, state, "           \
 	"signed_by, "                                                                                                  \
-	"tree, signature"
+	"tree, signature, image_id"
 
 #endif

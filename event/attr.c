@@ -29,6 +29,7 @@ DIFFER_NUMBER(dev)
 DIFFER_NUMBER(ino)
 DIFFER_NUMBER(nlink)
 DIFFER_NUMBER(rdev)
+DIFFER_NUMBER(layer)
 
 static bool differ_string(const char *a, const char *b)
 {
@@ -122,6 +123,8 @@ const struct attr_info attr_table[ATTR_COUNT] = {
 	[ATTR_FLAGS] = { "flags", "inode flags as lsattr(1) shows them: i immutable, a append only", differ_flags,
 			 attr_format_flags, attr_json_flags },
 	[ATTR_MIME] = { "mime", "MIME type by content (libmagic)", differ_mime, attr_format_mime, attr_json_mime },
+	[ATTR_LAYER] = { "layer", "layer of the image that brought it, 1 the lowest; only in baselines of images",
+			 differ_layer, attr_format_layer, attr_json_layer },
 };
 
 int attr_by_name(const char *name, enum attr *ret)
@@ -156,9 +159,9 @@ static const struct {
 
 const struct attr_group attr_groups[] = {
 	{ "all",
-	  (ATTR_ALL & ~ATTR_BIT(ATTR_DEV) & ~ATTR_BIT(ATTR_INO)) | ATTR_GROUPED_SIZE | ATTR_GROUPED_MTIME |
-		  ATTR_GROUPED_CTIME | ATTR_GROUPED_NLINK,
-	  "every attribute but dev and ino, which renumber by themselves" },
+	  (ATTR_ALL & ~ATTR_BIT(ATTR_DEV) & ~ATTR_BIT(ATTR_INO) & ~ATTR_BIT(ATTR_LAYER)) | ATTR_GROUPED_SIZE |
+		  ATTR_GROUPED_MTIME | ATTR_GROUPED_CTIME | ATTR_GROUPED_NLINK,
+	  "every attribute but dev, ino and layer, which renumber by themselves" },
 	{ "content", GROUP_CONTENT, "what the file holds: type size digest target rdev" },
 	{ "permissions", GROUP_PERMISSIONS, "who may do what: type mode uid gid xattrs acl caps selinux flags" },
 	{ "growing", GROUP_PERMISSIONS | GROUP_CONTENT | ATTR_GROWING,

@@ -47,7 +47,8 @@ int attr_by_name(const char *name, enum attr *ret);
 
 /*
  * Named groups, and their mask:
- * all: every attribute that a change of the file by anybody shows in, without dev and ino, that renumber by themselves
+ * all: every attribute that a change of the file by anybody shows in, without dev, ino and layer, that renumber by
+ * themselves
  * content: type size digest target rdev
  * permissions: type mode uid gid xattrs acl caps selinux flags
  * growing: permissions and content, which may only be appended to (flag ATTR_GROWING)

@@ -32,6 +32,7 @@ SHOW_NUMBER(gid)
 SHOW_NUMBER(size)
 SHOW_NUMBER(ino)
 SHOW_NUMBER(nlink)
+SHOW_NUMBER(layer)
 
 #define SHOW_DEVICE(member)                                                                                            \
 	void attr_format_##member(struct buf *b, const struct record *r)                                               \

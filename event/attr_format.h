@@ -34,6 +34,7 @@ void attr_format_caps(struct buf *b, const struct record *r);
 void attr_format_selinux(struct buf *b, const struct record *r);
 void attr_format_flags(struct buf *b, const struct record *r);
 void attr_format_mime(struct buf *b, const struct record *r);
+void attr_format_layer(struct buf *b, const struct record *r);
 
 json_t *attr_json_type(const struct record *r);
 json_t *attr_json_mode(const struct record *r);
@@ -54,6 +55,7 @@ json_t *attr_json_caps(const struct record *r);
 json_t *attr_json_selinux(const struct record *r);
 json_t *attr_json_flags(const struct record *r);
 json_t *attr_json_mime(const struct record *r);
+json_t *attr_json_layer(const struct record *r);
 
 /* The value of an ACL xattr as "user::rw-,user:1000:r--,...", each entry behind prefix ("default:"). */
 void xattr_format_acl(struct buf *b, const char *prefix, const void *value, size_t len);

@@ -132,8 +132,8 @@ bool record_same_version(const struct record *a, const struct record *b)
 
 /* --- encoding: version, have, unread, then each member of have in the order of enum attr. Numbers are varints. */
 
-/* Bytes that the members of fixed kind can take at most: 13 varints of 10, two times, a type, a digest. */
-#define RECORD_FIXED_MAX (13 * 10 + 2 * 8 + 2 + DIGEST_MAX)
+/* Bytes that the members of fixed kind can take at most: 14 varints of 10, two times, a type, a digest. */
+#define RECORD_FIXED_MAX (14 * 10 + 2 * 8 + 2 + DIGEST_MAX)
 
 static uint8_t *put_varint(uint8_t *p, uint64_t v)
 {
@@ -236,6 +236,8 @@ void record_encode(struct buf *b, const struct record *r)
 		p = put_bytes(p, r->xattrs, xattrs_len);
 	if (have & ATTR_BIT(ATTR_MIME))
 		p = put_string(p, r->mime);
+	if (have & ATTR_BIT(ATTR_LAYER))
+		p = put_varint(p, r->layer);
 	b->len += (size_t)(p - start);
 	b->data[b->len] = '\0';
 }
@@ -370,6 +372,8 @@ int record_decode(const void *data, size_t len, struct record *ret)
 		get_xattrs(&in, &r);
 	if (r.have & ATTR_BIT(ATTR_MIME))
 		r.mime = get_string(&in);
+	if (r.have & ATTR_BIT(ATTR_LAYER))
+		r.layer = (uint32_t)get_number(&in, UINT32_MAX);
 	if (in.bad || in.p != in.end)
 		return -EBADMSG;
 	*ret = r;
@@ -450,8 +454,11 @@ int chunk_seal(struct chunk *c, struct digest *d, struct buf *scratch)
 	buf_u32(scratch, c->seq);
 	/* Each record ends where its encoding says so, names are length-prefixed: no two chunks give the same bytes. */
 	for (uint32_t i = 0; i < c->n; i++) {
+		struct record rec = c->entries[i].rec;
+
+		rec.have &= ~ATTR_BIT(ATTR_LAYER);
 		buf_bytes(scratch, c->entries[i].name, strlen(c->entries[i].name));
-		record_encode(scratch, &c->entries[i].rec);
+		record_encode(scratch, &rec);
 	}
 	if (scratch->failed)
 		return -ENOMEM;

@@ -33,6 +33,7 @@ enum attr {
 	ATTR_SELINUX,
 	ATTR_FLAGS,
 	ATTR_MIME,
+	ATTR_LAYER,
 	ATTR_COUNT
 };
 #define ATTR_BIT(a) (1u << (a))
@@ -71,6 +72,7 @@ struct record {
 	uint8_t digest_len;
 	uint8_t digest[DIGEST_MAX];
 	const char *mime;
+	uint32_t layer; /* of an image that brought it: 1 the lowest; 0 is not in have */
 };
 
 /*
@@ -120,7 +122,8 @@ struct chunk {
 	uint32_t seq;	    /* number of the chunk in its folder, from 0 */
 	uint32_t n;
 	struct entry *entries;
-	/* BLAKE2b-512 cut to 32 bytes over dir, seq and each name and encoded record. */
+	/* BLAKE2b-512 cut to 32 bytes over dir, seq and each name and encoded record, without its layer: an image gives
+	 * the same chunks however it is cut into layers. */
 	uint8_t digest[32];
 };
 

@@ -15,7 +15,8 @@
 #define MANUAL TOP_SRCDIR "/man/holdfast-db.5"
 
 static const char *const views[] = { "baselines", "files",  "deviations", "execs", "unexpected_binaries",
-				     "opens",	  "alerts", "actions",	  "gaps",  "history" };
+				     "opens",	  "alerts", "actions",	  "gaps",  "history",
+				     "layers" };
 
 static void need_shell(void)
 {
@@ -212,6 +213,29 @@ static void fill_hostile(struct store *s)
 	store_finish(s, w);
 }
 
+/* bad: what an image says of itself. */
+static void fill_image(struct store *s, const char *name, const char *bad)
+{
+	const struct baseline_layer layer = { bad, bad, bad, 512 };
+	const struct baseline_info info = { .name = name,
+					    .image_ref = bad,
+					    .image_digest = bad,
+					    .image_id = bad,
+					    .kind = BASELINE_IMAGE,
+					    .root = "/",
+					    .scope = "{\"paths\":[]}",
+					    .layers = &layer,
+					    .n_layers = 1 };
+	struct entry entry = { "etc", record_file(1) };
+	struct baseline_writer *w;
+
+	entry.rec.layer = 1;
+	entry.rec.have |= ATTR_BIT(ATTR_LAYER);
+	assert_int_equal(baseline_begin(s->d, &info, false, &w), 0);
+	store_add(s, w, "/", &entry, 1);
+	store_finish(s, w);
+}
+
 static void test_nothing_raw(void **state _unused_)
 {
 	struct store s;
@@ -219,6 +243,7 @@ static void test_nothing_raw(void **state _unused_)
 	need_shell();
 	store_new(&s);
 	fill_hostile(&s);
+	fill_image(&s, "image", "\x1b[2J\n\xff\xe2\x80\xae\\");
 	store_close(&s);
 	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
 		char sql[64];
@@ -438,6 +463,7 @@ static void fill_examples(struct store *s)
 	struct event *e;
 
 	store_small(s, "host", false);
+	fill_image(s, "tiny", "COPY etc");
 	e = named(EVENT_CHANGE, "/etc/passwd");
 	e->time = 1769860800000000000; /* 2026-01-31T12:00 */
 	e->change = CHANGE_CHANGED;

@@ -348,7 +348,8 @@ static void test_format(void **state _unused_)
 				  .flags = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_EXTENT_FL | 0x80000000,
 				  .digest_len = 3,
 				  .digest = { 0, 0xab, 0xff },
-				  .mime = "text/plain" };
+				  .mime = "text/plain",
+				  .layer = 7 };
 	static const struct {
 		enum attr attr;
 		const char *text, *json;
@@ -372,6 +373,7 @@ static void test_format(void **state _unused_)
 		{ ATTR_SELINUX, "", "none" },
 		{ ATTR_FLAGS, "iae+0x80000000", "\"iae+0x80000000\"" },
 		{ ATTR_MIME, "text/plain", "\"text/plain\"" },
+		{ ATTR_LAYER, "7", "7" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

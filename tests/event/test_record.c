@@ -36,7 +36,8 @@ static struct record full_record(struct buf *xattrs)
 			    .rdev = 0x10300,
 			    .target = "../a\nb",
 			    .digest_len = 64,
-			    .mime = "text/plain" };
+			    .mime = "text/plain",
+			    .layer = 3 };
 
 	memset(r.digest, 0xab, 64);
 	put_xattr(xattrs, "security.selinux", "x");
@@ -128,6 +129,7 @@ static void test_members(void **state _unused_)
 	assert_true(back.ino == r.ino && back.rdev == r.rdev);
 	assert_string_equal(back.target, r.target);
 	assert_string_equal(back.mime, r.mime);
+	assert_int_equal(back.layer, r.layer);
 	assert_int_equal(back.digest_len, 64);
 	assert_memory_equal(back.digest, r.digest, 64);
 	assert_memory_equal(record_xattr(&back, "user.ab", &len), "value", 5);
