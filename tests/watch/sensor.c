@@ -41,18 +41,55 @@ void sensor_run(const char *command)
 		fail_msg("%s: status %d", command, status);
 }
 
-void sensor_make_folder(char *ret, size_t size)
+char sensor_base[64];
+
+int sensor_setup(_unused_ void **state)
 {
-	snprintf(ret, size, "/tmp/holdfast-watch.XXXXXX");
-	assert_non_null(mkdtemp(ret));
-	if (mount("tmpfs", ret, "tmpfs", 0, "size=2g,mode=755") < 0)
-		print_message("no tmpfs on %s: %s\n", ret, strerror(errno));
+	snprintf(sensor_base, sizeof(sensor_base), "/tmp/holdfast-watch.XXXXXX");
+	assert_non_null(mkdtemp(sensor_base));
+	if (mount("tmpfs", sensor_base, "tmpfs", 0, "size=2g,mode=755") < 0)
+		print_message("no tmpfs on %s: %s\n", sensor_base, strerror(errno));
+	return 0;
 }
 
-void sensor_remove_folder(const char *folder)
+int sensor_teardown(_unused_ void **state)
 {
-	umount2(folder, MNT_DETACH);
-	rmdir(folder);
+	umount2(sensor_base, MNT_DETACH);
+	rmdir(sensor_base);
+	return 0;
+}
+
+const char *at(const char *fmt, ...)
+{
+	static char ring[8][6000];
+	static unsigned next;
+	char *text = ring[next++ % 8];
+	int n = snprintf(text, sizeof(ring[0]), "%s/", sensor_base);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text + n, sizeof(ring[0]) - (size_t)n, fmt, args);
+	va_end(args);
+	return text;
+}
+
+void sh(const char *fmt, ...)
+{
+	char command[16384];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(command, sizeof(command), fmt, args);
+	va_end(args);
+	sensor_run(command);
+}
+
+void expect(struct sensor *s, const char *path, uint32_t ops)
+{
+	if (sensor_wait(s, path, ops, -1))
+		return;
+	sensor_dump(s);
+	fail_msg("%s: expected %#x, got %#x", path, ops, sensor_ops(s, path, -1));
 }
 
 static bool runs(const char *fmt, const char *a, const char *b)

@@ -28,9 +28,15 @@ struct sensor {
 void sensor_own_namespace(void);
 /* Why the kernel or our rights do not allow fanotify on file systems; NULL when they do. */
 const char *sensor_lacks_fanotify(void);
-/* A folder below /tmp, with a tmpfs of its own mounted on it where that is allowed. In ret. */
-void sensor_make_folder(char *ret, size_t size);
-void sensor_remove_folder(const char *folder);
+/* The folder of the test, below /tmp, with a tmpfs of its own mounted on it where that is allowed: setup and teardown.
+ */
+extern char sensor_base[64];
+int sensor_setup(void **state);
+int sensor_teardown(void **state);
+/* Path below it; good until the eighth call after. */
+const char *at(const char *fmt, ...) _printf_(1, 2);
+/* The shell is the one who does it: the sensor does not tell what the test itself does. */
+void sh(const char *fmt, ...) _printf_(1, 2);
 /*
  * A fresh file system of that type at `point` (made); `image` is the file that holds it, NULL for tmpfs. 0, or a
  * negative errno with *ret_why.
@@ -52,6 +58,8 @@ bool sensor_take(struct sensor *s);
 bool sensor_wait(struct sensor *s, const char *path, uint32_t ops, int pid);
 /* All ops of the path that came so far. */
 uint32_t sensor_ops(struct sensor *s, const char *path, int pid);
+/* Fails the test when it does not come. */
+void expect(struct sensor *s, const char *path, uint32_t ops);
 const struct fs_event *sensor_find(struct sensor *s, const char *path, uint32_t ops);
 bool sensor_wait_gap(struct sensor *s, enum gap_reason reason, const char *scope, bool closed);
 void sensor_dump(struct sensor *s);

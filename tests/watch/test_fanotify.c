@@ -5,38 +5,24 @@
 #include "tests/watch/rows.h"
 #include "tests/watch/sensor.h"
 
-static char base[64];
-
 static void test_rows_tmpfs(_unused_ void **state)
 {
-	rows_run("fanotify", base, "tmpfs");
+	rows_run("fanotify", sensor_base, "tmpfs");
 }
 
 static void test_rows_ext4(_unused_ void **state)
 {
-	rows_run("fanotify", base, "ext4");
+	rows_run("fanotify", sensor_base, "ext4");
 }
 
 static void test_rows_xfs(_unused_ void **state)
 {
-	rows_run("fanotify", base, "xfs");
+	rows_run("fanotify", sensor_base, "xfs");
 }
 
 static void test_rows_btrfs(_unused_ void **state)
 {
-	rows_run("fanotify", base, "btrfs");
-}
-
-static int setup(_unused_ void **state)
-{
-	sensor_make_folder(base, sizeof(base));
-	return 0;
-}
-
-static int teardown(_unused_ void **state)
-{
-	sensor_remove_folder(base);
-	return 0;
+	rows_run("fanotify", sensor_base, "btrfs");
 }
 
 int main(void)
@@ -54,5 +40,5 @@ int main(void)
 		return 77;
 	}
 	sensor_own_namespace();
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, sensor_setup, sensor_teardown);
 }

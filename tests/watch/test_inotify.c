@@ -17,46 +17,9 @@
 #define WRITTEN	   (FS_MODIFY | FS_CLOSE_WRITE)
 #define LIMIT_FILE "/proc/sys/user/max_inotify_watches"
 
-static char base[64];
-
-static const char *at(const char *fmt, ...) _printf_(1, 2);
-static const char *at(const char *fmt, ...)
-{
-	static char ring[8][512];
-	static unsigned next;
-	char *text = ring[next++ % 8];
-	int n = snprintf(text, sizeof(ring[0]), "%s/", base);
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text + n, sizeof(ring[0]) - (size_t)n, fmt, args);
-	va_end(args);
-	return text;
-}
-
-static void sh(const char *fmt, ...) _printf_(1, 2);
-static void sh(const char *fmt, ...)
-{
-	char command[4096];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	sensor_run(command);
-}
-
-static void expect(struct sensor *s, const char *path, uint32_t ops)
-{
-	if (sensor_wait(s, path, ops, -1))
-		return;
-	sensor_dump(s);
-	fail_msg("%s: expected %#x, got %#x", path, ops, sensor_ops(s, path, -1));
-}
-
 static void test_rows(_unused_ void **state)
 {
-	rows_run("inotify", base, "tmpfs");
+	rows_run("inotify", sensor_base, "tmpfs");
 }
 
 static void test_tree(_unused_ void **state)
@@ -237,18 +200,6 @@ static void test_stand_in(_unused_ void **state)
 	sensor_stop(&s);
 }
 
-static int setup(_unused_ void **state)
-{
-	sensor_make_folder(base, sizeof(base));
-	return 0;
-}
-
-static int teardown(_unused_ void **state)
-{
-	sensor_remove_folder(base);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,5 +209,5 @@ int main(void)
 	};
 
 	sensor_own_namespace();
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, sensor_setup, sensor_teardown);
 }

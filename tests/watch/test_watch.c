@@ -20,45 +20,6 @@
 
 #define WRITTEN (FS_MODIFY | FS_CLOSE_WRITE)
 
-static char base[64];
-
-/* Path below the folder of the test; good until the eighth call after. */
-static const char *at(const char *fmt, ...) _printf_(1, 2);
-static const char *at(const char *fmt, ...)
-{
-	static char ring[8][6000];
-	static unsigned next;
-	char *text = ring[next++ % 8];
-	int n = snprintf(text, sizeof(ring[0]), "%s/", base);
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text + n, sizeof(ring[0]) - (size_t)n, fmt, args);
-	va_end(args);
-	return text;
-}
-
-/* The shell is the one who does it: the sensor does not tell what the test itself does. */
-static void sh(const char *fmt, ...) _printf_(1, 2);
-static void sh(const char *fmt, ...)
-{
-	char command[16384];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	sensor_run(command);
-}
-
-static void expect(struct sensor *s, const char *path, uint32_t ops)
-{
-	if (sensor_wait(s, path, ops, -1))
-		return;
-	sensor_dump(s);
-	fail_msg("%s: expected %#x, got %#x", path, ops, sensor_ops(s, path, -1));
-}
-
 static void expect_none(struct sensor *s, const char *path)
 {
 	if (!sensor_ops(s, path, -1))
@@ -411,7 +372,7 @@ static void test_partial(_unused_ void **state)
 static int write_elsewhere(void)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount(at("ns/in"), "/mnt", NULL, MS_BIND, NULL) < 0 || umount2(base, MNT_DETACH) < 0)
+	    mount(at("ns/in"), "/mnt", NULL, MS_BIND, NULL) < 0 || umount2(sensor_base, MNT_DETACH) < 0)
 		return -1;
 	return system("echo x > /mnt/d/f") ? -1 : 0;
 }
@@ -585,18 +546,6 @@ static void test_flood(_unused_ void **state)
 	free(ops);
 }
 
-static int setup(_unused_ void **state)
-{
-	sensor_make_folder(base, sizeof(base));
-	return 0;
-}
-
-static int teardown(_unused_ void **state)
-{
-	sensor_remove_folder(base);
-	return 0;
-}
-
 int main(void)
 {
 	const char *why = sensor_lacks_fanotify();
@@ -626,5 +575,5 @@ int main(void)
 		return 77;
 	}
 	sensor_own_namespace();
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, sensor_setup, sensor_teardown);
 }
