@@ -240,6 +240,17 @@ static int read_data(struct file_reader *r, struct arena *a, int fd, attr_mask m
 
 #define READ_OPENS (READ_DIGEST | READ_XATTRS | ATTR_BIT(ATTR_FLAGS) | ATTR_BIT(ATTR_MIME))
 
+/* What is asked of an open descriptor beside content, and then what it is now. */
+static int read_rest(struct file_reader *r, struct arena *a, int fd, attr_mask mask, struct record *rec,
+		     struct record *ret_after)
+{
+	if (mask & READ_XATTRS)
+		xattr_read_fd(&r->xattr, a, fd, rec);
+	if (mask & ATTR_BIT(ATTR_FLAGS))
+		read_flags(fd, rec);
+	return read_statx(fd, "", ret_after);
+}
+
 /* fd is open on what rec, so far its metadata, was taken of. */
 static int read_opened(struct file_reader *r, struct arena *a, int fd, attr_mask mask, struct record *rec)
 {
@@ -248,11 +259,7 @@ static int read_opened(struct file_reader *r, struct arena *a, int fd, attr_mask
 
 	if (e)
 		return read_open_outcome(e);
-	if (mask & READ_XATTRS)
-		xattr_read_fd(&r->xattr, a, fd, rec);
-	if (mask & ATTR_BIT(ATTR_FLAGS))
-		read_flags(fd, rec);
-	e = read_statx(fd, "", &after);
+	e = read_rest(r, a, fd, mask, rec, &after);
 	if (e < 0)
 		return e;
 	if (!record_same_version(&before, &after))
@@ -288,11 +295,7 @@ static int read_folder(struct file_reader *r, struct arena *a, int dirfd, const 
 	fd = read_open(dirfd, *name ? name : ".", O_DIRECTORY);
 	if (fd < 0)
 		return read_open_outcome(fd);
-	if (mask & READ_XATTRS)
-		xattr_read_fd(&r->xattr, a, fd, rec);
-	if (mask & ATTR_BIT(ATTR_FLAGS))
-		read_flags(fd, rec);
-	e = read_statx(fd, "", &after);
+	e = read_rest(r, a, fd, mask, rec, &after);
 	if (e < 0)
 		return e;
 	return after.dev == rec->dev && after.ino == rec->ino ? 0 : READ_CHANGED;
@@ -351,22 +354,32 @@ void file_read_content(struct file_reader *r, struct arena *a, int dirfd, const 
 	rec->unread = RECORD_UNSTABLE;
 }
 
-/* True when it is all there. */
-static bool read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
-			struct record *ret)
+static bool read_is_for_later(const struct file_reader *r, attr_mask mask, const struct record *rec)
+{
+	return r->o.later && rec->size >= r->o.later && mask & READ_DIGEST &&
+	       !(r->o.hash_size && rec->size > r->o.hash_size);
+}
+
+/* 0 when it is all there, FILE_READ_LATER, or a negative errno: nothing is. */
+static int read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
+		       struct record *ret)
 {
 	_cleanup_close_ int fd = mask & READ_OPENS ? read_open(dirfd, name, 0) : -1;
 
-	return fd >= 0 && read_statx(fd, "", ret) == 0 && ret->type == 'f' && read_opened(r, a, fd, mask, ret) == 0;
+	if (fd < 0 || read_statx(fd, "", ret) < 0 || ret->type != 'f')
+		return -ENOENT;
+	if (read_is_for_later(r, mask, ret))
+		return FILE_READ_LATER;
+	return read_opened(r, a, fd, mask, ret) == 0 ? 0 : -ESTALE;
 }
 
 int file_read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
 		     struct record *ret)
 {
-	int e;
+	int e = read_listed(r, a, dirfd, name, mask, ret);
 
-	if (read_listed(r, a, dirfd, name, mask, ret))
-		return 0;
+	if (e >= 0)
+		return e;
 	e = file_read_meta(r, a, dirfd, name, ret);
 	if (!e)
 		file_read_content(r, a, dirfd, name, mask, ret);

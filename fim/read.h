@@ -12,6 +12,7 @@
 struct read_options {
 	enum digest_algo algo;
 	uint64_t hash_size; /* larger regular files are not read (RECORD_TOO_LARGE); 0: no limit */
+	uint64_t later;	    /* file_read_listed leaves content of this size and more for later; 0: no limit */
 	bool mime_all;	    /* MIME type of every regular file, not of programs only */
 	struct mime *mime; /* shared with other readers (fim/mime.h), which it outlives; NULL: the reader has its own */
 	/*
@@ -45,8 +46,10 @@ void file_read_content(struct file_reader *r, struct arena *a, int dirfd, const 
 
 /*
  * Both at once, for a name that a listing of the folder has just called a regular file: it is opened right away, which
- * saves a look-up of the name. Whatever is not as the listing said is read by the two above.
+ * saves a look-up of the name. Whatever is not as the listing said is read by the two above. FILE_READ_LATER: the
+ * content is at least options.later bytes, ret holds metadata only, file_read_content has still to be called.
  */
+enum { FILE_READ_LATER = 1 };
 int file_read_listed(struct file_reader *r, struct arena *a, int dirfd, const char *name, attr_mask mask,
 		     struct record *ret);
 

@@ -1,6 +1,6 @@
 /*
- * A scan's run. The calling thread walks: it lists folders, cuts them into jobs and pushes those into a bounded queue;
- * N workers (fim/worker.c) do the rest. At the end the walker goes through the folders that the baseline has and the
+ * A scan's run. The calling thread walks: it lists folders and cuts them into bounded jobs (fim/jobs.h); N workers
+ * (fim/worker.c) do the rest. At the end the walker goes through the folders that the baseline has and the
  * walk did not meet. Everything stops at the first failure, at a sink's non-zero value, or when progress->stop is set.
  */
 #include "fim/scan.h"
@@ -18,7 +18,6 @@
 #include "lib/text.h"
 #include "lib/util.h"
 
-#define SCAN_JOBS	 128 /* in the queue: bounds memory and open folders */
 #define SCAN_THREADS_MAX 256
 #define SCAN_NAP_MIN	 (10 * NSEC_PER_MSEC) /* a rate is kept on average, not by naps for every file */
 #define SCAN_NAP_MAX	 (100 * NSEC_PER_MSEC)
@@ -141,8 +140,8 @@ static int scanner_push(struct scanner *w, struct folder *f, uint32_t from, uint
 
 	if (!j)
 		return -ENOMEM;
-	*j = (struct job){ folder_ref(f), from, to, dir, seq };
-	r = queue_push(w->scan.jobs, j);
+	*j = (struct job){ .folder = folder_ref(f), .from = from, .to = to, .dir = dir, .seq = seq };
+	r = jobs_push(w->scan.jobs, j);
 	if (r < 0) {
 		folder_unref(j->folder);
 		free(j);
@@ -396,7 +395,7 @@ static void scan_threads(struct scanner *w)
 		if (r)
 			scan_fail(&w->scan, r);
 	}
-	queue_close(w->scan.jobs);
+	jobs_close(w->scan.jobs);
 	while (n)
 		pthread_join(threads[--n], NULL);
 }
@@ -413,13 +412,13 @@ int scan_run(const struct scan_options *o, const struct scan_sink *sink, struct 
 			.err = err,
 		},
 	};
-	int r = queue_new(SCAN_JOBS, &w.scan.jobs);
+	int r = jobs_new(&w.scan.jobs);
 
 	if (r < 0)
 		return r;
 	r = mime_new(&w.scan.mime);
 	if (r < 0) {
-		queue_free(w.scan.jobs);
+		jobs_free(w.scan.jobs);
 		return r;
 	}
 	w.scan.progress = o->progress ? o->progress : &w.scan.own;
@@ -427,7 +426,7 @@ int scan_run(const struct scan_options *o, const struct scan_sink *sink, struct 
 	r = atomic_load(&w.scan.status);
 	if (!r && atomic_load(&w.scan.progress->stop))
 		r = -ECANCELED;
-	queue_free(w.scan.jobs);
+	jobs_free(w.scan.jobs);
 	mime_free(w.scan.mime);
 	source_close(&w.source);
 	idset_free(&w.seen);
