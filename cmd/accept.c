@@ -89,22 +89,6 @@ static int accept_ids(struct accept *k)
 	return 0;
 }
 
-static int accept_until(struct accept *k)
-{
-	uint64_t now = clock_real_ns(), span;
-
-	if (!k->o->until)
-		return 0;
-	if (text_parse_duration(k->o->until, &span) == 0)
-		k->until = now + span;
-	else if (text_parse_time(k->o->until, now, &k->until))
-		return cmd_usage(k->c, "--until %s: want a time (2026-01-31, 2026-01-31T12:00:00Z) or in how long (7d)",
-				 k->o->until);
-	if (k->until <= now)
-		return cmd_usage(k->c, "--until %s: that is past", k->o->until);
-	return 0;
-}
-
 static int accept_arguments(struct accept *k)
 {
 	struct cmd *c = k->c;
@@ -119,7 +103,9 @@ static int accept_arguments(struct accept *k)
 	if (k->o->all && (k->o->ids.n || c->n_args))
 		return cmd_usage(c, "--all stands alone");
 	status = accept_ids(k);
-	return status ? status : accept_until(k);
+	if (!status && k->o->until)
+		status = cmd_until(c, k->o->until, &k->until);
+	return status;
 }
 
 /* --- collecting */

@@ -76,7 +76,7 @@ struct cmd {
 };
 
 extern const struct command command_init, command_check, command_accept, command_baseline, command_watch,
-	command_status, command_history, command_explain, command_doctor, command_rules;
+	command_status, command_history, command_explain, command_doctor, command_rules, command_trust;
 extern const struct command command_baseline_export, command_baseline_import;
 
 /* --- cmd/context.c */
@@ -112,6 +112,8 @@ int cmd_note(struct db *d, const char *text);
  * monitor. 0 or a negative errno.
  */
 int cmd_tell(const char *socket, const char *what, const char *path);
+/* A moment to come: a time, or in how long. 0 or EX_USAGE, having said so. */
+int cmd_until(const struct cmd *c, const char *text, uint64_t *ret);
 /* Letters, digits, and "._:@+-", not first a "-" or "."; at most 64. */
 bool cmd_name_valid(const char *name);
 /* A NAME has no slash; anything else is a PATH. */

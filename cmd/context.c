@@ -390,6 +390,20 @@ int cmd_note(struct db *d, const char *text)
 	return r;
 }
 
+int cmd_until(const struct cmd *c, const char *text, uint64_t *ret)
+{
+	uint64_t now = clock_real_ns(), span, until;
+
+	if (text_parse_duration(text, &span) == 0)
+		until = now + span;
+	else if (text_parse_time(text, now, &until))
+		return cmd_usage(c, "--until %s: want a time (2026-01-31, 2026-01-31T12:00:00Z) or in how long (7d)", text);
+	if (until <= now)
+		return cmd_usage(c, "--until %s: that is past", text);
+	*ret = until;
+	return 0;
+}
+
 int cmd_tell(const char *socket, const char *what, const char *path)
 {
 	_cleanup_json_ json_t *request = json_object(), *reply = NULL;

@@ -7,6 +7,7 @@
 struct watch_command_options {
 	uint64_t seconds;
 	const char *sensor, *control;
+	bool force;
 };
 
 #define AT(member) offsetof(struct watch_command_options, member)
@@ -15,6 +16,8 @@ static const struct cmd_option watch_rows[] = {
 	{ "sensor", 0, OPTION_STRING, "NAME", "fanotify or inotify (default: the best that works here)", AT(sensor) },
 	{ "control", 0, OPTION_STRING, "FILE", "the control socket (default: control in the configuration)",
 	  AT(control) },
+	{ "force", 0, OPTION_FLAG, NULL, "enforce though nobody vouches for init, a shell, sshd or this program",
+	  AT(force) },
 };
 
 /*
@@ -65,13 +68,14 @@ static int watch(struct cmd *c)
 		.colour = c->out.colour,
 		.quiet = c->quiet,
 		.control = o->control,
+		.force = o->force,
 	};
 	return daemon_run(&options);
 }
 
 const struct command command_watch = {
 	.name = "watch",
-	.usage = "[NAME] [--for TIME] [--sensor NAME] [--control FILE]",
+	.usage = "[NAME] [--for TIME] [--sensor NAME] [--control FILE] [--force]",
 	.summary = "run the monitor in the foreground",
 	.details = "Guards the files of baseline NAME (\"host\" when left out) and prints each change with who made "
 		   "it. SIGHUP reloads the\n"

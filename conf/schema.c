@@ -24,7 +24,9 @@ static const char *const digest_words[] = { [DIGEST_SHA256] = "sha256",
 static const char *const mode_words[] = {
 	[CONF_EXEC_OFF] = "off", [CONF_EXEC_OBSERVE] = "observe", [CONF_EXEC_ENFORCE] = "enforce", NULL
 };
-static const char *const trust_words[] = { [CONF_TRUST_BASELINES] = "baselines", [CONF_TRUST_DPKG] = "dpkg", NULL };
+static const char *const trust_words[] = {
+	[CONF_TRUST_BASELINES] = "baselines", [CONF_TRUST_DPKG] = "dpkg", [CONF_TRUST_EXPLICIT] = "explicit", NULL
+};
 static const char *const fail_words[] = { [CONF_FAIL_OPEN] = "open", [CONF_FAIL_CLOSED] = "closed", NULL };
 static const char *const scripts_words[] = {
 	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL
@@ -98,7 +100,7 @@ const struct conf_key conf_schema[] = {
 
 	{ "exec.mode", CONF_WORD, AT(exec.mode), "observe", WORDS(mode_words),
 	  .help = "program starts are not looked at, reported, or denied too" },
-	{ "exec.trust", CONF_WORDS, AT(exec.trust), "baselines, dpkg", WORDS(trust_words),
+	{ "exec.trust", CONF_WORDS, AT(exec.trust), "baselines, dpkg, explicit", WORDS(trust_words),
 	  .help = "who vouches for a program, in the order in which they are asked" },
 	{ "exec.deadline", CONF_DURATION, AT(exec.deadline), "500ms", .min = 10 * MSEC, .max = 60 * SEC,
 	  .help = "a start that is not judged by then is answered by exec.fail" },

@@ -17,6 +17,7 @@ struct daemon_options {
 	bool json;	       /* output format on stdout */
 	bool colour;
 	bool quiet;	     /* nothing on stdout */
+	bool force;	     /* exec.mode enforce also when nobody vouches for what is needed to log in */
 	const char *control; /* socket path; NULL: conf->control */
 };
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,23 +12,24 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/exec_marks.h"
+#include "daemon/exec_trust.h"
 #include "daemon/monitor.h"
-#include "db/sign.h"
 #include "exec/gate.h"
-#include "exec/trust_store.h"
 #include "fim/mime.h"
 #include "lib/clock.h"
 
-#define EXEC_BEAT_NS   (250 * NSEC_PER_MSEC)
-#define EXEC_RELOAD_NS (2 * NSEC_PER_SEC)
+#define EXEC_BEAT_NS (250 * NSEC_PER_MSEC)
+#define EXEC_TICK_NS (2 * NSEC_PER_SEC)
 
 struct exec {
 	struct monitor *m;
 	struct gate *gate;
-	struct packages *packages;
+	struct exec_trust *trust;
 	struct mime *mime; /* the verdict thread's */
-	struct loop_source *beat, *reload;
-	size_t marks, digests;
+	struct exec_marks *marks;
+	struct loop_source *beat, *tick;
+	bool host;
 	uint64_t lost;	    /* results that have a gap row */
 	atomic_bool ending; /* what is still told is told without looking anything up */
 };
@@ -57,50 +59,7 @@ void watchdog_part_stop(struct monitor *m)
 	watchdog_stop(TAKE_PTR(m->watchdog));
 }
 
-/* --- trust */
-
-static const enum trust_source exec_sources[CONF_TRUST_COUNT] = {
-	[CONF_TRUST_BASELINES] = TRUST_BASELINES,
-	[CONF_TRUST_DPKG] = TRUST_PACKAGES,
-};
-
-static bool exec_asks(const struct monitor *m, enum conf_exec_trust source)
-{
-	for (unsigned i = 0; i < m->conf->exec.trust.n; i++)
-		if (m->conf->exec.trust.word[i] == source)
-			return true;
-	return false;
-}
-
-static int exec_load_packages(struct exec *x)
-{
-	_cleanup_buf_ struct buf warnings = BUF_INIT;
-	struct packages *p;
-	int r = packages_load("/", &p, &warnings);
-
-	if (r < 0)
-		return r;
-	if (x->packages)
-		packages_unref(x->packages);
-	x->packages = p;
-	return 0;
-}
-
-static int exec_load_baselines(struct monitor *m, struct trust *t, struct buf *warnings)
-{
-	_cleanup_db_ struct db *db = NULL;
-	_cleanup_sign_key_ struct sign_key *pub = NULL;
-	_cleanup_buf_ struct buf key = BUF_INIT;
-	int r = db_open(&m->db, DB_READ, &db, warnings);
-
-	if (r == 0)
-		r = db_key_path(&m->db, &key);
-	if (r == 0)
-		r = sign_key_load_public(key.data, &pub, warnings);
-	if (r == 0)
-		r = trust_add_baselines(t, db, pub, m->conf->exec.scripts != CONF_SCRIPTS_OFF, warnings);
-	return r;
-}
+/* --- programs without which nobody logs in or ends us */
 
 /* The loop is not there yet, or waits for us: nobody else sees that the monitor is to end. */
 static bool exec_is_over(void)
@@ -109,33 +68,6 @@ static bool exec_is_over(void)
 
 	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
-
-static int exec_make_trust(struct exec *x, struct trust **ret)
-{
-	_cleanup_buf_ struct buf warnings = BUF_INIT;
-	_cleanup_trust_ struct trust *t = NULL;
-	struct monitor *m = x->m;
-	enum trust_source order[CONF_WORDS_MAX];
-	int r = exec_asks(m, CONF_TRUST_DPKG) ? exec_load_packages(x) : 0;
-
-	for (unsigned i = 0; i < m->conf->exec.trust.n; i++)
-		order[i] = exec_sources[m->conf->exec.trust.word[i]];
-	if (r == 0)
-		r = trust_new(order, m->conf->exec.trust.n, x->packages, &t);
-	if (r == 0 && exec_asks(m, CONF_TRUST_BASELINES) && !exec_is_over())
-		r = exec_load_baselines(m, t, &warnings);
-	if (r == 0)
-		r = trust_seal(t);
-	if (warnings.len)
-		log_warn("trust: %s", warnings.data);
-	if (r < 0)
-		return r;
-	x->digests = trust_digest_count(t);
-	*ret = TAKE_PTR(t);
-	return 0;
-}
-
-/* --- programs without which nobody logs in or ends us */
 
 static bool exec_is_trusted(struct trust *t, struct exec_hash *h, struct exec_digests *d, const char *path, int fd,
 			    const struct stat *st)
@@ -148,8 +80,6 @@ static bool exec_is_trusted(struct trust *t, struct exec_hash *h, struct exec_di
 	return answer.source != TRUST_NONE;
 }
 
-static bool exec_is_marked(struct exec *x, const struct stat *st);
-
 static void exec_check_path(struct exec *x, struct trust *t, struct exec_hash *h, struct exec_digests *d,
 			    const char *name, struct buf *refused)
 {
@@ -157,7 +87,7 @@ static void exec_check_path(struct exec *x, struct trust *t, struct exec_hash *h
 	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !exec_is_marked(x, &st))
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !exec_marks_covers(x->m, st.st_dev))
 		return;
 	if (!exec_is_trusted(t, h, d, path, fd, &st))
 		buf_printf(refused, "%s%s", refused->len ? ", " : "", path);
@@ -165,65 +95,38 @@ static void exec_check_path(struct exec *x, struct trust *t, struct exec_hash *h
 
 static int exec_check_essential(struct exec *x, struct trust *t)
 {
-	static const char *const essential[] = { "/sbin/init",
-						 "/bin/sh",
-						 "/bin/bash",
-						 "/usr/sbin/sshd",
-						 "/bin/login",
-						 "/bin/systemctl",
-						 "/lib64/ld-linux-x86-64.so.2",
-						 "/bin/kill",
-						 "/proc/self/exe" };
+	static const char *const essential[] = {
+		"/sbin/init", "/bin/sh",	"/bin/bash", "/usr/sbin/sshd", "/usr/lib/openssh/sshd-session",
+		"/bin/login", "/bin/systemctl", "/bin/kill", "/usr/bin/sudo",  "/proc/self/exe"
+	};
 	_cleanup_exec_hash_ struct exec_hash *h = NULL;
 	_cleanup_buf_ struct buf refused = BUF_INIT;
-	_cleanup_free_ struct exec_digests *d = malloc(sizeof(*d));
+	_cleanup_free_ struct exec_digests *d = calloc(1, sizeof(*d));
+	struct script_kind self;
+	const struct passwd *root;
 
 	if (!d || exec_hash_new(&h) < 0)
 		return EX_OSERR;
 	for (size_t i = 0; i < ARRAY_SIZE(essential); i++)
 		exec_check_path(x, t, h, d, essential[i], &refused);
+	/* The last one was this program: its loader is everybody's. */
+	script_sniff(d->head, d->head_len, &self);
+	if (*self.interpreter)
+		exec_check_path(x, t, h, d, self.interpreter, &refused);
+	root = getpwuid(0);
+	if (root && *root->pw_shell)
+		exec_check_path(x, t, h, d, root->pw_shell, &refused);
 	if (refused.len == 0)
 		return 0;
+	if (x->m->o->force) {
+		log_warn("nobody vouches for %s: the next start of these is refused", refused.data);
+		return 0;
+	}
 	log_error("exec.mode is enforce, but nobody vouches for %s: nobody could log in or stop this monitor. Take a "
-		  "baseline "
-		  "that holds them, or widen exec.trust",
+		  "baseline that holds them, widen exec.trust, trust them by hand (holdfast trust add), or insist "
+		  "(--force)",
 		  refused.data);
 	return EX_CONFIG;
-}
-
-/* --- marks */
-
-struct exec_dev {
-	const struct stat *st;
-	bool found;
-};
-
-static int exec_match_dev(const struct watch_mark *mark, void *data)
-{
-	struct exec_dev *d = data;
-
-	d->found |= mark->marked && mark->dev == d->st->st_dev;
-	return 0;
-}
-
-static bool exec_is_marked(struct exec *x, const struct stat *st)
-{
-	struct exec_dev d = { st, false };
-
-	watch_each_mark(x->m->watch, exec_match_dev, &d);
-	return d.found;
-}
-
-static int exec_mark(const struct watch_mark *mark, void *data)
-{
-	struct exec *x = data;
-	int r = mark->marked ? gate_mark(x->gate, mark->mountpoint) : -ENODEV;
-
-	if (r == 0)
-		x->marks++;
-	else if (mark->marked && r != -EOPNOTSUPP)
-		gapbook_note(x->m->gaps, GAP_MARK_FAILED, mark->mountpoint, "program starts there are not gated");
-	return 0;
 }
 
 /* --- verdicts */
@@ -327,32 +230,20 @@ static int exec_on_tick(struct loop_source *source _unused_, uint32_t events _un
 	struct exec *x = data;
 
 	exec_tell_lost(x);
-	if (x->packages && packages_outdated(x->packages))
-		exec_part_reload(x->m);
 	return 0;
 }
 
-void exec_part_reload(struct monitor *m)
+uint64_t exec_part_reload(struct monitor *m)
 {
-	_cleanup_trust_ struct trust *t = NULL;
-	int r;
-
-	if (!m->exec)
-		return;
-	r = exec_make_trust(m->exec, &t);
-	if (r == 0)
-		gate_set_trust(m->exec->gate, t);
-	else
-		log_warn("trust could not be loaded again, the old one stays in force: %s", strerror(-r));
+	return m->exec && m->exec->gate ? exec_trust_want(m->exec->trust) : 0;
 }
 
 static int exec_open(struct exec *x, struct trust *t)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	const struct conf *c = x->m->conf;
-	struct stat root;
 	const struct gate_options o = { .enforce = exec_enforces(x->m),
-					.host = stat("/usr/bin", &root) == 0 && exec_is_marked(x, &root),
+					.host = x->host,
 					.fail_closed = c->exec.fail == CONF_FAIL_CLOSED,
 					.deadline = c->exec.deadline,
 					.max_size = c->exec.max_size,
@@ -374,15 +265,17 @@ static int exec_open(struct exec *x, struct trust *t)
 
 static int exec_begin(struct exec *x)
 {
-	_cleanup_trust_ struct trust *t = NULL;
 	struct monitor *m = x->m;
+	struct trust *t;
+	struct stat bin;
 	int r, status;
 
 	if (exec_is_over())
 		return 0;
-	r = exec_make_trust(x, &t);
+	r = exec_trust_new(m, exec_is_over, &x->trust, &t);
 	if (exec_is_over())
 		return 0;
+	x->host = stat("/usr/bin", &bin) == 0 && exec_marks_covers(m, bin.st_dev);
 	if (r < 0) {
 		log_error("trust for program starts cannot be loaded: %s", strerror(-r));
 		return EX_IOERR;
@@ -396,9 +289,9 @@ static int exec_begin(struct exec *x)
 		connector_set_hooks(m->connector, &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, x->gate });
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
-	if (loop_add_timer(m->loop, EXEC_RELOAD_NS, EXEC_RELOAD_NS, exec_on_tick, x, &x->reload) < 0)
+	if (loop_add_timer(m->loop, EXEC_TICK_NS, EXEC_TICK_NS, exec_on_tick, x, &x->tick) < 0 ||
+	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0)
 		return EX_OSERR;
-	watch_each_mark(m->watch, exec_mark, x);
 	return 0;
 }
 
@@ -431,13 +324,14 @@ void exec_part_stop(struct monitor *m)
 	watchdog_end(m->watchdog, WATCHDOG_MAIN);
 	if (m->connector)
 		connector_set_hooks(m->connector, NULL);
+	exec_marks_stop(x->marks);
+	exec_trust_stop(x->trust);
 	gate_stop(x->gate);
+	exec_trust_free(x->trust);
 	if (x->beat)
 		loop_remove(x->beat);
-	if (x->reload)
-		loop_remove(x->reload);
-	if (x->packages)
-		packages_unref(x->packages);
+	if (x->tick)
+		loop_remove(x->tick);
 	mime_free(x->mime);
 	free(x);
 	m->exec = NULL;
@@ -448,6 +342,18 @@ void exec_part_stop(struct monitor *m)
 static void exec_number(json_t *o, const char *key, uint64_t value)
 {
 	json_object_set_new(o, key, json_integer((json_int_t)value));
+}
+
+static void exec_status_trust(json_t *o, struct exec *x)
+{
+	struct exec_trust_state t;
+
+	exec_trust_get_state(x->trust, &t);
+	exec_number(o, "trusted_digests", t.digests);
+	exec_number(o, "trusted_paths", t.paths);
+	exec_number(o, "packages", t.packages);
+	exec_number(o, "trust_loaded", t.loaded);
+	json_object_set_new(o, "trust_failed", json_boolean(t.failed));
 }
 
 json_t *exec_status(struct monitor *m)
@@ -465,9 +371,8 @@ json_t *exec_status(struct monitor *m)
 	json_object_set_new(o, "class", json_string(gate_class(x->gate, &deny_errno)));
 	json_object_set_new(o, "deny_errno", json_boolean(deny_errno));
 	json_object_set_new(o, "watchdog", json_boolean(m->watchdog && watchdog_alive(m->watchdog)));
-	exec_number(o, "file_systems", x->marks);
-	exec_number(o, "trusted_digests", x->digests);
-	exec_number(o, "packages", x->packages ? packages_count(x->packages) : 0);
+	exec_number(o, "file_systems", x->marks ? exec_marks_count(x->marks) : 0);
+	exec_status_trust(o, x);
 	const struct {
 		const char *key;
 		uint64_t value;

@@ -108,8 +108,9 @@ int watchdog_part_start(struct monitor *m);
 void watchdog_part_stop(struct monitor *m);
 int exec_part_start(struct monitor *m);
 void exec_part_stop(struct monitor *m);
-/* Baselines, packages or configuration may be others now. */
-void exec_part_reload(struct monitor *m);
+/* Baselines, packages or entries of trust may be others now. The number of the load that will hold them (0: nothing is
+ * judged). */
+uint64_t exec_part_reload(struct monitor *m);
 json_t *exec_status(struct monitor *m);
 
 /* --- status.c */

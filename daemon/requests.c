@@ -38,7 +38,15 @@ static json_t *request_forget(struct monitor *m, json_t *body)
 	live_forget(m->live, path);
 	if (!path)
 		monitor_rescope(m);
+	exec_part_reload(m);
 	return json_pack("{s:b}", "ok", 1);
+}
+
+/* Answers at once: status says when what is trusted now is in force. */
+static json_t *request_trust(struct monitor *m, json_t *body)
+{
+	(void)body;
+	return json_pack("{s:b, s:I}", "ok", 1, "load", (json_int_t)exec_part_reload(m));
 }
 
 static json_t *request_flush(struct monitor *m, json_t *body)
@@ -62,6 +70,7 @@ static const struct {
 } requests[] = {
 	{ "status", request_status }, { "reload", request_reload }, { "rescan", request_rescan },
 	{ "forget", request_forget }, { "flush", request_flush },   { "stop", request_stop },
+	{ "trust", request_trust },
 };
 
 json_t *requests_answer(const char *request, json_t *body, void *data)

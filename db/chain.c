@@ -54,6 +54,24 @@ int chain_newest(struct db *d, struct batch *ret)
 	return r < 0 ? r : 0;
 }
 
+/* Programs trusted by hand are sealed with the baselines; a store that has none is sealed as it always was. */
+static int add_trusted(struct db *d, struct buf *b)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_TRUSTED_SEALS, &st);
+	bool any = false;
+
+	if (r < 0)
+		return r;
+	while ((r = db_step(d, st)) > 0) {
+		if (!any)
+			buf_str(b, "holdfast trusted 1\n");
+		any = true;
+		row_hash_columns(b, st, 0, sqlite3_column_count(st));
+	}
+	return r;
+}
+
 int chain_baselines_digest(struct db *d, uint8_t ret[DB_HASH_SIZE])
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
@@ -68,6 +86,8 @@ int chain_baselines_digest(struct db *d, uint8_t ret[DB_HASH_SIZE])
 		buf_bytes(&b, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
 		buf_bytes(&b, sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2));
 	}
+	if (r == 0)
+		r = add_trusted(d, &b);
 	if (r < 0)
 		return r;
 	return b.failed ? -ENOMEM : db_hash(d, b.data, b.len, ret);
@@ -141,7 +161,8 @@ int chain_change_baselines(struct db *d)
 	    memcmp(now, d->chain.prev.baselines, sizeof(now)) != 0)
 		return db_failf(
 			d, -EBADMSG,
-			"baselines were added, removed or changed behind our back: see holdfast baseline verify");
+			"baselines or trust entries were added, removed or changed behind our back: see holdfast "
+			"baseline verify");
 	d->chain.baselines_changed = true;
 	return 0;
 }

@@ -94,9 +94,8 @@ static int check_newest(struct verify *v)
 		return bad(v->err, "batch %lld is not signed with this key", (long long)v->newest.seq);
 	r = chain_baselines_digest(v->d, now);
 	if (r == 0 && memcmp(now, v->newest.baselines, sizeof(now)) != 0)
-		return bad(v->err, "baselines were added, removed or changed, or an older one was put in place, by "
-				   "something else than "
-				   "holdfast");
+		return bad(v->err, "baselines or trust entries were added, removed or changed, or older ones were put "
+				   "in place, by something else than holdfast");
 	return r;
 }
 

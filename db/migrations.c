@@ -306,12 +306,26 @@ static const char *const version_3[] = {
 	"b.state = 1",
 	NULL,
 };
+
+/* Programs trusted by hand (trusted.c). AUTOINCREMENT: a number that people wrote down never means another entry. */
+static const char *const version_4[] = {
+	"CREATE TABLE trust_entry (id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, digest BLOB, path BLOB, "
+	"path_show TEXT, reason TEXT, added INTEGER NOT NULL, added_by TEXT, until INTEGER, removed INTEGER, removed_by "
+	"TEXT, removed_reason TEXT)",
+	"CREATE VIEW trusted AS SELECT id, CASE kind WHEN 0 THEN 'digest' WHEN 1 THEN 'path' END AS kind, "
+	"nullif(lower(hex(digest)), '') AS digest, " SQL_SHOW("path_show", "path") " AS path, reason, "
+	SQL_TIME_MS("added") " AS added, added_by, " SQL_TIME_MS("until") " AS until, " SQL_TIME_MS("removed")
+	" AS removed, removed_by, removed_reason, CASE WHEN removed IS NOT NULL THEN 'removed' WHEN until <= " SQL_NOW
+	" THEN 'expired' ELSE 'trusted' END AS state FROM trust_entry",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 },
 	{ 2, version_2 },
 	{ 3, version_3 },
+	{ 4, version_4 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

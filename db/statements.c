@@ -101,4 +101,17 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_BATCH_ADD] = "INSERT INTO batch (" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[STMT_BATCH_NEWEST] = "SELECT " BATCH_COLUMNS " FROM batch ORDER BY seq DESC LIMIT 1",
 	[STMT_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE seq = ?1",
+
+	[STMT_TRUSTED_FIND] = "SELECT id FROM trust_entry WHERE " TRUSTED_IN_FORCE " AND kind = ?2 AND "
+			      "CASE kind WHEN 0 THEN digest ELSE path END = ?3 AND until IS ?4",
+	[STMT_TRUSTED_COUNT] = "SELECT count(*) FROM trust_entry WHERE " TRUSTED_IN_FORCE,
+	[STMT_TRUSTED_ADD] =
+		"INSERT INTO trust_entry (kind, digest, path, path_show, reason, added, added_by, until) VALUES (?1, ?2, "
+		"?3, ?4, ?5, ?6, ?7, ?8)",
+	[STMT_TRUSTED_REMOVE] = "UPDATE trust_entry SET removed = ?1, removed_by = ?3, removed_reason = ?4 WHERE id = "
+				"?2 AND " TRUSTED_IN_FORCE,
+	[STMT_TRUSTED_FORGET] = "DELETE FROM trust_entry WHERE id IN (SELECT id FROM trust_entry WHERE NOT "
+				"(" TRUSTED_IN_FORCE ") ORDER BY id DESC LIMIT -1 OFFSET ?2)",
+	[STMT_TRUSTED_SEALS] = "SELECT id, kind, digest, path, path_show, reason, added, added_by, until, removed, "
+			       "removed_by, removed_reason FROM trust_entry ORDER BY id",
 };

@@ -54,6 +54,13 @@ enum statement {
 	STMT_BATCH_ADD,
 	STMT_BATCH_NEWEST,
 	STMT_BATCH_GET,
+	/* programs trusted by hand */
+	STMT_TRUSTED_FIND,
+	STMT_TRUSTED_COUNT,
+	STMT_TRUSTED_ADD,
+	STMT_TRUSTED_REMOVE,
+	STMT_TRUSTED_FORGET,
+	STMT_TRUSTED_SEALS,
 	STMT_COUNT
 };
 
@@ -69,6 +76,9 @@ extern const char *const statement_sql[STMT_COUNT];
 
 /* Table process, without id and digest; strings resolved when read. */
 #define STMT_PROCESS_COLUMN_COUNT 23
+
+/* Of table trust_entry; ?1: now. */
+#define TRUSTED_IN_FORCE "removed IS NULL AND (until IS NULL OR until > ?1)"
 
 /* The columns of a baseline that BASELINE_BY_* and baseline_each select, in this order. */
 #define STMT_BASELINE_COLUMNS                                                                                          \

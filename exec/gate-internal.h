@@ -23,7 +23,7 @@
 #define GATE_WORKERS   4
 #define GATE_BUCKETS   1024
 #define GATE_BATCH_MAX 128
-#define GATE_DEVS_MAX  256
+#define GATE_DEVS_MAX  1024
 #define GATE_SIGHTINGS 4096
 
 /* One version of one file. */

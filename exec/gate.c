@@ -306,7 +306,7 @@ void gate_stop(struct gate *g)
 
 /* --- marks and trust */
 
-static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *ret_dev)
+static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *dev)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 	const struct fstype *type;
@@ -316,6 +316,9 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *ret_
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if (*dev && *dev != st.st_dev)
+		return -ENODEV;
+	*dev = st.st_dev;
 	r = fstype_of_fd(fd, &type);
 	if (r < 0)
 		return r;
@@ -323,16 +326,14 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *ret_
 	if (type->class == FSTYPE_REMOTE || type->class == FSTYPE_FUSE || type->class == FSTYPE_PSEUDO)
 		return -EOPNOTSUPP;
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	*ret_dev = st.st_dev;
 	return fanotify_mark(g->fanotify, flags | FAN_MARK_FILESYSTEM,
 			     g->o.enforce ? FAN_OPEN_EXEC_PERM : FAN_OPEN_EXEC, AT_FDCWD, self) < 0
 		       ? -errno
 		       : 0;
 }
 
-int gate_mark(struct gate *g, const char *path)
+int gate_mark(struct gate *g, const char *path, uint64_t dev)
 {
-	uint64_t dev;
 	int r = mark(g, path, FAN_MARK_ADD, &dev);
 
 	if (r < 0)
@@ -347,19 +348,15 @@ int gate_mark(struct gate *g, const char *path)
 	return 0;
 }
 
-int gate_unmark(struct gate *g, const char *path)
+void gate_unmark(struct gate *g, const char *path, uint64_t dev)
 {
-	uint64_t dev;
-	int r = mark(g, path, FAN_MARK_REMOVE, &dev);
-
-	if (r < 0)
-		return r;
+	/* That it cannot be reached any more (unmounted) is as good. */
+	mark(g, path, FAN_MARK_REMOVE, &dev);
 	pthread_mutex_lock(&g->lock);
 	for (size_t i = 0; i < g->n_devs; i++)
 		if (g->devs[i] == dev)
 			g->devs[i--] = g->devs[--g->n_devs];
 	pthread_mutex_unlock(&g->lock);
-	return 0;
 }
 
 void gate_set_trust(struct gate *g, struct trust *trust)

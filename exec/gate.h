@@ -112,11 +112,12 @@ int gate_start(const struct gate_options *o, struct trust *trust, struct gate **
 void gate_stop(struct gate *g);
 
 /*
- * Guards the file system that holds path. -EOPNOTSUPP for types that are never gated (remote, FUSE, pseudo). Any
- * thread.
+ * Guards the file system that holds path; dev is its st_dev, 0: whatever it is. -EOPNOTSUPP for types that are never
+ * gated (remote, FUSE, pseudo), -ENODEV when another one is mounted there by now. Any thread.
  */
-int gate_mark(struct gate *g, const char *path);
-int gate_unmark(struct gate *g, const char *path);
+int gate_mark(struct gate *g, const char *path, uint64_t dev);
+/* dev is gated no more, whether or not it can still be reached by path. */
+void gate_unmark(struct gate *g, const char *path, uint64_t dev);
 
 /* Answers from memory are given up; starts already waiting may still be judged by the old snapshot. Any thread. */
 void gate_set_trust(struct gate *g, struct trust *trust);

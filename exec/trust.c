@@ -13,10 +13,12 @@
 #include <string.h>
 
 #include "lib/arena.h"
+#include "lib/text.h"
 #include "lib/util.h"
 
 #define TRUST_SETS_MAX	1024
 #define TRUST_PATHS_MAX 4096
+#define TRUST_GLOBS_MAX 256 /* each is tried for each program that nobody vouches for */
 /* Slots of confirmed digests; a digest is looked for in a few that follow its own, then takes one of them over. */
 #define CONFIRMED_SLOTS 16384
 #define CONFIRMED_PROBE 8
@@ -37,14 +39,15 @@ struct confirmed {
 
 struct trust {
 	atomic_uint refs;
+	struct trust *base; /* whose sets and paths these are; NULL: our own */
 	struct arena arena;
 	enum trust_source order[TRUST_SOURCE_COUNT];
 	size_t n_order;
 	struct packages *packages;
 	struct digest_set *sets;
 	size_t n_sets;
-	const char *paths[TRUST_PATHS_MAX];
-	size_t n_paths;
+	const char *paths[TRUST_PATHS_MAX], *globs[TRUST_GLOBS_MAX];
+	size_t n_paths, n_globs;
 	unsigned algos;
 	pthread_mutex_t lock;
 	struct confirmed *confirmed; /* CONFIRMED_SLOTS, made when first needed */
@@ -131,12 +134,16 @@ int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest)
 
 int trust_add_path(struct trust *t, const char *path)
 {
+	bool glob = text_is_glob(path);
+	const char **list = glob ? t->globs : t->paths;
+	size_t *n = glob ? &t->n_globs : &t->n_paths;
+
 	if (path[0] != '/')
 		return -EINVAL;
-	if (t->n_paths == TRUST_PATHS_MAX)
+	if (*n == (glob ? TRUST_GLOBS_MAX : TRUST_PATHS_MAX))
 		return -E2BIG;
-	t->paths[t->n_paths] = arena_strdup(&t->arena, path);
-	return t->paths[t->n_paths++] ? 0 : -ENOMEM;
+	list[*n] = arena_strdup(&t->arena, path);
+	return list[(*n)++] ? 0 : -ENOMEM;
 }
 
 static int compare_digest(const void *a, const void *b, void *size)
@@ -147,6 +154,12 @@ static int compare_digest(const void *a, const void *b, void *size)
 static int compare_path(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int make_confirmed(struct trust *t)
+{
+	t->confirmed = calloc(t->packages ? CONFIRMED_SLOTS : 1, sizeof(*t->confirmed));
+	return t->confirmed ? 0 : -ENOMEM;
 }
 
 int trust_seal(struct trust *t)
@@ -170,8 +183,28 @@ int trust_seal(struct trust *t)
 		}
 	}
 	qsort(t->paths, t->n_paths, sizeof(*t->paths), compare_path);
-	t->confirmed = calloc(t->packages ? CONFIRMED_SLOTS : 1, sizeof(*t->confirmed));
-	return t->confirmed ? 0 : -ENOMEM;
+	return make_confirmed(t);
+}
+
+int trust_renew(struct trust *sealed, struct packages *packages, struct trust **ret)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	int r = trust_new(sealed->order, sealed->n_order, packages, &t);
+
+	if (r < 0)
+		return r;
+	t->base = trust_ref(sealed->base ?: sealed);
+	t->sets = sealed->sets;
+	t->n_sets = sealed->n_sets;
+	memcpy(t->paths, sealed->paths, sizeof(t->paths));
+	t->n_paths = sealed->n_paths;
+	memcpy(t->globs, sealed->globs, sizeof(t->globs));
+	t->n_globs = sealed->n_globs;
+	t->algos = sealed->algos;
+	r = make_confirmed(t);
+	if (r == 0)
+		*ret = TAKE_PTR(t);
+	return r;
 }
 
 struct trust *trust_ref(struct trust *t)
@@ -184,9 +217,11 @@ void trust_unref(struct trust *t)
 {
 	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (size_t i = 0; i < t->n_sets; i++)
+	for (size_t i = 0; !t->base && i < t->n_sets; i++)
 		free(t->sets[i].data);
-	free(t->sets);
+	if (!t->base)
+		free(t->sets);
+	trust_unref(t->base);
 	if (t->packages)
 		packages_unref(t->packages);
 	free(t->confirmed);
@@ -202,6 +237,11 @@ size_t trust_digest_count(const struct trust *t)
 	for (size_t i = 0; i < t->n_sets; i++)
 		n += t->sets[i].n;
 	return n;
+}
+
+size_t trust_path_count(const struct trust *t)
+{
+	return t->n_paths + t->n_globs;
 }
 
 unsigned trust_algos(const struct trust *t)
@@ -267,11 +307,21 @@ static bool ask_baselines(struct trust *t, const struct question *q, struct trus
 	return ask_sets(t, TRUST_BASELINES, "baseline ", q, ret);
 }
 
+static bool names_path(const struct trust *t, const char *path)
+{
+	if (bsearch(&path, t->paths, t->n_paths, sizeof(*t->paths), compare_path))
+		return true;
+	for (size_t i = 0; i < t->n_globs; i++)
+		if (text_glob(t->globs[i], path))
+			return true;
+	return false;
+}
+
 static bool ask_explicit(struct trust *t, const struct question *q, struct trust_answer *ret)
 {
 	if (ask_sets(t, TRUST_EXPLICIT, "", q, ret))
 		return true;
-	if (!q->path || !bsearch(&q->path, t->paths, t->n_paths, sizeof(*t->paths), compare_path) || !stands_there(q))
+	if (!q->path || !names_path(t, q->path) || !stands_there(q))
 		return false;
 	snprintf(ret->why, sizeof(ret->why), "explicit path");
 	return true;

@@ -32,14 +32,20 @@ int trust_new(const enum trust_source *order, size_t n, struct packages *package
 int trust_add_set(struct trust *t, enum trust_source source, const char *label, enum digest_algo algo,
 		  unsigned *ret_set);
 int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest);
-/* Absolute. The file that stands there now is trusted whatever its content: for programs that change by themselves. */
+/*
+ * Absolute path or glob (lib/text.h). The file that stands there is trusted whatever its content: for programs that
+ * change by themselves. -E2BIG beyond 4096 paths or 256 globs.
+ */
 int trust_add_path(struct trust *t, const char *path);
 /* Sorts. -ENOMEM. */
 int trust_seal(struct trust *t);
+/* A sealed snapshot with another package database; digests and paths are shared with `sealed`. -ENOMEM. */
+int trust_renew(struct trust *sealed, struct packages *packages, struct trust **ret);
 struct trust *trust_ref(struct trust *t);
 void trust_unref(struct trust *t);
 
 size_t trust_digest_count(const struct trust *t);
+size_t trust_path_count(const struct trust *t);
 
 /* What to compute for a file before asking: 1u << enum digest_algo for each, and the OpenSSL name of the digest that
  * its package gives (NULL: none does). */

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "db/baseline.h"
+#include "db/history.h"
+#include "db/trusted.h"
 #include "lib/arena.h"
 #include "lib/util.h"
 
@@ -98,5 +100,50 @@ int trust_add_baselines(struct trust *t, struct db *d, const struct sign_key *pu
 	digest_free(l.blake);
 	arena_free(&l.chunk.arena);
 	buf_free(&l.scratch);
+	return r;
+}
+
+/* --- by hand */
+
+struct explicit
+{
+	struct trust *t;
+	unsigned set;
+	uint64_t next;
+	struct buf *warnings;
+};
+
+_Static_assert(TRUSTED_DIGEST_SIZE == EXEC_DIGEST_SIZE, "one digest names a program");
+
+static int add_entry(const struct trusted *e, void *data)
+{
+	struct explicit *x = data;
+	int r = e->kind == TRUSTED_DIGEST ? trust_add_digest(x->t, x->set, e->digest) : trust_add_path(x->t, e->path);
+
+	if (e->until && (!x->next || e->until < x->next))
+		x->next = e->until;
+	if (r != -E2BIG)
+		return r;
+	buf_printf(x->warnings, "trust entry %lld: more paths than there is room for, it vouches for nothing\n",
+		   (long long)e->id);
+	return 0;
+}
+
+int trust_add_explicit(struct trust *t, struct db *d, const struct sign_key *pub, uint64_t now, uint64_t *ret_next,
+		       struct buf *warnings)
+{
+	struct explicit x = { .t = t, .warnings = warnings };
+	int r = history_check_head(d, pub, warnings);
+
+	*ret_next = 0;
+	if (r == -EBADMSG) {
+		buf_str(warnings, ": nothing is trusted by hand\n");
+		return 0;
+	}
+	if (r == 0)
+		r = trust_add_set(t, TRUST_EXPLICIT, "trusted by hand", EXEC_DIGEST, &x.set);
+	if (r == 0)
+		r = trusted_each(d, false, now, add_entry, &x);
+	*ret_next = x.next;
 	return r;
 }

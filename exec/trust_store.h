@@ -1,4 +1,4 @@
-/* Trust from the store: digests of programs in signed baselines. */
+/* Trust from the store: digests of programs in signed baselines, and what people trust by hand. */
 #ifndef EXEC_TRUST_STORE_H
 #define EXEC_TRUST_STORE_H
 
@@ -14,5 +14,12 @@
  */
 int trust_add_baselines(struct trust *t, struct db *d, const struct sign_key *pub, bool all_files,
 			struct buf *warnings);
+
+/*
+ * Adds the entries of `holdfast trust` that are in force at `now`, if the store's newest seal covers them: else none,
+ * with a line in warnings. *ret_next: when the first of them runs out (real ns), 0: none does.
+ */
+int trust_add_explicit(struct trust *t, struct db *d, const struct sign_key *pub, uint64_t now, uint64_t *ret_next,
+		       struct buf *warnings);
 
 #endif

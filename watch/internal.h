@@ -39,6 +39,13 @@ struct watch_published {
 	size_t n;
 };
 
+/* Who follows the marks; the lock is held while it is called. */
+struct watch_follower {
+	pthread_mutex_t lock;
+	void (*fn)(void *data);
+	void *data;
+};
+
 struct watch {
 	struct watch_options o; /* o.conf is not used: conf below is */
 	struct conf *conf;	/* counted */
@@ -62,6 +69,7 @@ struct watch {
 	atomic_bool stop;
 	struct watch_inbox inbox;
 	struct watch_published published;
+	struct watch_follower follower;
 	_Atomic uint64_t events, dropped, stale, marks, wanted, watches, handle_hits, handle_misses;
 };
 

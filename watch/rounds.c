@@ -56,6 +56,10 @@ static void publish(struct watch *w)
 	w->published.n = n;
 	pthread_mutex_unlock(&w->published.lock);
 	arena_free(&old);
+	pthread_mutex_lock(&w->follower.lock);
+	if (w->follower.fn)
+		w->follower.fn(w->follower.data);
+	pthread_mutex_unlock(&w->follower.lock);
 }
 
 static bool needs_stand_in(const struct watch *w)

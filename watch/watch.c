@@ -214,6 +214,7 @@ static struct watch *watch_new(const struct watch_options *o)
 	pthread_mutex_init(&w->inbox.lock, NULL);
 	pthread_cond_init(&w->inbox.done, NULL);
 	pthread_mutex_init(&w->published.lock, NULL);
+	pthread_mutex_init(&w->follower.lock, NULL);
 	emit_init(&w->emit, o, &w->stop);
 	w->gaps.emit = &w->emit;
 	return w;
@@ -270,6 +271,7 @@ void watch_stop(struct watch *w)
 		conf_unref(w->inbox.conf);
 	arena_free(&w->published.arena);
 	pthread_mutex_destroy(&w->published.lock);
+	pthread_mutex_destroy(&w->follower.lock);
 	pthread_cond_destroy(&w->inbox.done);
 	pthread_mutex_destroy(&w->inbox.lock);
 	if (w->mountinfo >= 0)
@@ -366,4 +368,12 @@ int watch_each_mark(struct watch *w, int (*fn)(const struct watch_mark *m, void 
 		r = fn(&w->published.marks[i], data);
 	pthread_mutex_unlock(&w->published.lock);
 	return r;
+}
+
+void watch_on_marks(struct watch *w, void (*fn)(void *data), void *data)
+{
+	pthread_mutex_lock(&w->follower.lock);
+	w->follower.fn = fn;
+	w->follower.data = data;
+	pthread_mutex_unlock(&w->follower.lock);
 }

@@ -112,6 +112,11 @@ const char *watch_sensor(const struct watch *w);
 void watch_get_stats(struct watch *w, struct watch_stats *ret);
 /* Each file system in scope, for status and canary. fn non-zero ends. */
 int watch_each_mark(struct watch *w, int (*fn)(const struct watch_mark *m, void *data), void *data);
+/*
+ * fn is called after each round that set marks (a mount came or went, another configuration), on the sensor's thread.
+ * NULL: no more, and no call is running when this returns.
+ */
+void watch_on_marks(struct watch *w, void (*fn)(void *data), void *data);
 /* Sensitive files and folders in `path` (or path itself) are marked for opens (again): after create, rename, at start.
  * Any thread. */
 void watch_mark_sensitive(struct watch *w, const char *path);

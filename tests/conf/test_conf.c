@@ -173,7 +173,7 @@ static const struct {
 	{ "store.path: /x\n", "f:1:1: unknown key 'store.path'\n" },
 	{ "exec: {mode: obsrve}\n",
 	  "f:1:14: exec.mode: 'obsrve' is not one of off, observe, enforce; did you mean 'observe'?\n" },
-	{ "exec: {trust: [baselines, rpm]}\n", "f:1:27: exec.trust: 'rpm' is not one of baselines, dpkg\n" },
+	{ "exec: {trust: [baselines, rpm]}\n", "f:1:27: exec.trust: 'rpm' is not one of baselines, dpkg, explicit\n" },
 	{ "exec: {trust: [dpkg, dpkg]}\n", "f:1:22: exec.trust: the same word twice\n" },
 	{ "exec: {trust: {a: 1}}\n", "f:1:15: exec.trust: expected a word, found a mapping\n" },
 	{ "containers: 1\nrules:\noutputs: []\nrespond: {}\n",

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "db/trusted.h"
 #include "event/attr.h"
 #include "lib/clock.h"
 #include "lib/text.h"
@@ -16,7 +17,7 @@
 
 static const char *const views[] = { "baselines", "files",  "deviations", "execs", "unexpected_binaries",
 				     "opens",	  "alerts", "actions",	  "gaps",  "history",
-				     "layers" };
+				     "layers",	  "trusted" };
 
 static void need_shell(void)
 {
@@ -166,6 +167,19 @@ static struct event *named(enum event_kind kind, const char *path)
 }
 
 /* Everything that a stranger can name, and what he could do with it on a terminal. */
+static void trust_hostile(struct store *s, const char *bad, uint64_t n)
+{
+	char path[64];
+	const struct trusted t = { .kind = TRUSTED_PATH, .path = path, .reason = bad, .added_by = bad, .added = n + 1 };
+	int64_t id;
+
+	snprintf(path, sizeof(path), "/trusted%s", bad);
+	assert_int_equal(db_begin(s->d), 0);
+	assert_int_equal(trusted_add(s->d, &t, &id), 0);
+	assert_int_equal(trusted_remove(s->d, id, bad, bad, n + 2), 0);
+	assert_int_equal(db_commit(s->d), 0);
+}
+
 static void fill_hostile(struct store *s)
 {
 	static const char *const bad[] = { "\x1b[2J", "\n", "\xff\xfe", "\xe2\x80\xae", "\xc2\x9b", "\x7f",
@@ -211,6 +225,8 @@ static void fill_hostile(struct store *s)
 		}
 	}
 	store_finish(s, w);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		trust_hostile(s, bad[i], i);
 }
 
 /* bad: what an image says of itself. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "exec/trust.h"
+#include "exec/trust_file.h"
 #include "tests/test.h"
 
 static const enum trust_source order[] = { TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT };
@@ -176,6 +177,124 @@ static void test_paths(void **state _unused_)
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
+static void test_globs(void **state _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	static struct exec_digests d;
+	struct trust_answer a;
+	char pattern[300];
+	struct stat st;
+
+	make_dirs(in_dir("sub/deep"));
+	write_file(in_dir("sub/deep/tool"), "one");
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	snprintf(pattern, sizeof(pattern), "%s/sub/**/t*l", dir);
+	assert_int_equal(trust_add_path(t, pattern), 0);
+	for (int i = 1; i < 256; i++)
+		assert_int_equal(trust_add_path(t, "/nowhere/*"), 0);
+	assert_int_equal(trust_add_path(t, "/nowhere/*"), -E2BIG);
+	assert_int_equal(trust_seal(t), 0);
+	assert_int_equal(trust_path_count(t), 256);
+	read_digests(in_dir("sub/deep/tool"), 0, NULL, &d, &st);
+	trust_ask(t, in_dir("sub/deep/tool"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_EXPLICIT);
+	trust_ask(t, in_dir("sub/deep/other"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+	trust_ask(t, in_dir("deep/tool"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+}
+
+static struct packages *tool_packages(const char *root, const char *md5)
+{
+	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	char path[300], text[200];
+	struct packages *p;
+
+	snprintf(path, sizeof(path), "%s/var/lib/dpkg/info", root);
+	make_dirs(path);
+	snprintf(path, sizeof(path), "%s/var/lib/dpkg/status", root);
+	write_file(path, "Package: tool\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n");
+	snprintf(path, sizeof(path), "%s/var/lib/dpkg/info/tool.md5sums", root);
+	snprintf(text, sizeof(text), "%s  usr/bin/tool\n", md5);
+	write_file(path, text);
+	assert_int_equal(packages_load(root, &p, &warnings), 0);
+	return p;
+}
+
+/* Another package database, the same digests and paths; the old snapshot may go first. */
+static void test_renew(void **state _unused_)
+{
+	struct packages *p = tool_packages(in_dir("old"), "00000000000000000000000000000000");
+	struct trust *t = NULL, *renewed = NULL, *again = NULL;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st;
+	unsigned set;
+
+	write_file(in_dir("by-path"), "abc");
+	read_digests(in_dir("by-path"), 0, "MD5", &d, &st);
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), p, &t), 0);
+	packages_unref(p);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "host", DIGEST_SHA256, &set), 0);
+	assert_int_equal(trust_add_digest(t, set, (const uint8_t[32]){ 1 }), 0);
+	assert_int_equal(trust_add_path(t, in_dir("by-path")), 0);
+	assert_int_equal(trust_seal(t), 0);
+	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+
+	p = tool_packages(in_dir("new"), "900150983cd24fb0d6963f7d28e17f72");
+	assert_int_equal(trust_renew(t, p, &renewed), 0);
+	trust_unref(t);
+	assert_int_equal(trust_renew(renewed, p, &again), 0);
+	packages_unref(p);
+	trust_unref(renewed);
+	trust_ask(again, "/usr/bin/tool", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_PACKAGES);
+	d.extra_len = 0;
+	memcpy(d.digest[DIGEST_SHA256], (const uint8_t[32]){ 1 }, 32);
+	trust_ask(again, NULL, &st, &d, &a);
+	assert_int_equal(a.source, TRUST_BASELINES);
+	memset(d.digest[DIGEST_SHA256], 9, 32);
+	trust_ask(again, in_dir("by-path"), &st, &d, &a);
+	assert_int_equal(a.source, TRUST_EXPLICIT);
+	trust_unref(again);
+}
+
+static const struct list_case {
+	const char *text;
+	size_t lines;
+	const char *errors;
+} list_cases[] = {
+	{ "", 0, "" },
+	{ "\n\n# x\n", 0, "" },
+	{ "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", 1, "" },
+	{ "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad *name", 1, "" },
+	{ "/a\n/b*\n", 2, "" },
+	{ "ba78\n/b\n", 1, "l:1:1: too short for a SHA-256 digest, which has 64 hex digits\n" },
+	{ "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ", 0,
+	  "l:1:65: want two blanks, or a blank and '*', and a name\n" },
+	{ "xyz\n q\n", 0,
+	  "l:1:1: not a digest: only hex digits may stand in it\nl:2:1: too short for a SHA-256 digest, which has 64 "
+	  "hex digits\n" },
+};
+
+static void test_lists(void **state _unused_)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(list_cases); i++) {
+		const struct list_case *c = &list_cases[i];
+		_cleanup_errors_ struct errors errors = ERRORS_INIT;
+		_cleanup_arena_ struct arena a = ARENA_INIT;
+		_cleanup_buf_ struct buf said = BUF_INIT;
+		struct trust_line *lines;
+		size_t n;
+
+		assert_int_equal(trust_file_parse(c->text, strlen(c->text), &a, &errors, &lines, &n), 0);
+		errors_write(&errors, "l", &said);
+		assert_string_equal(said.len ? said.data : "", c->errors);
+		assert_int_equal(n, c->lines);
+	}
+}
+
 static void test_packages(void **state _unused_)
 {
 	struct packages *p = NULL;
@@ -236,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hash),	   cmocka_unit_test(test_names), cmocka_unit_test(test_digests),
 		cmocka_unit_test(test_no_digests), cmocka_unit_test(test_paths), cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_globs),	   cmocka_unit_test(test_renew), cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);

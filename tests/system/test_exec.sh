@@ -31,7 +31,7 @@ configure() {
 		paths: [$mnt]
 		control: $tmp/control.sock
 		limits: {settle: 5ms}
-		exec: {mode: $1, trust: [baselines], stall: 1s}
+		exec: {mode: $1, trust: [baselines, explicit], stall: 1s}
 	END
 }
 
@@ -46,7 +46,7 @@ start() {
 }
 
 gated() {
-	"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" status --json 2>/dev/null | grep -q '"file_systems":[1-9].*"trusted_digests":1'
+	"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" status --json 2>/dev/null | grep -q '"file_systems":[1-9].*"trusted_digests":[1-9]'
 }
 
 stop() {
@@ -96,6 +96,95 @@ until_true 10 grep -q "denied .*$mnt/bin/link" "$tmp/watch" || fail "enforce: wh
 stop
 rows 5 "SELECT count(*) FROM execs WHERE path = '$mnt/bin/bad' AND verdict = 'denied'"
 hf 0 baseline verify
+
+# A file system that is mounted while it enforces, and one that was there before.
+start enforce
+mkdir "$mnt/new"
+# How many file systems are gated, besides the one that was mounted and unmounted here.
+gated_count() {
+	"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" status --json |
+		sed 's/.*"watchdog":[a-z]*,"file_systems":\([0-9]*\).*/\1/'
+}
+before=$(gated_count)
+one_more() {
+	[ "$(gated_count)" = $((before + 1)) ]
+}
+as_before() {
+	[ "$(gated_count)" = "$before" ]
+}
+mount -t tmpfs none "$mnt/new"
+until_true 10 one_more || fail "a file system that was mounted later is not gated"
+cp "$mnt/bin/bad" "$mnt/new/bad"
+cp "$mnt/bin/good" "$mnt/new/good"
+ran 126 "$mnt/new/bad"
+ran 0 "$mnt/new/good"
+until_true 10 umount "$mnt/new" || fail "umount"
+until_true 10 as_before || fail "a file system that was unmounted is still gated"
+ran 126 "$mnt/bin/bad"
+# And again, under the same name.
+mount -t tmpfs none "$mnt/new"
+until_true 10 one_more || fail "a file system that was mounted again is not gated"
+cp "$mnt/bin/bad" "$mnt/new/bad"
+ran 126 "$mnt/new/bad"
+until_true 10 umount "$mnt/new" || fail "umount"
+
+# By hand, at once, and no more.
+hf 0 trust add "$mnt/bin/bad" --reason 'wanted after all' --until 1h
+ran 1 "$mnt/bin/bad"
+hf 0 trust remove --path "$mnt/bin/bad" --reason 'no more'
+ran 126 "$mnt/bin/bad"
+cp "$mnt/bin/bad" "$mnt/bin/plugin"
+hf 0 trust add --path "$mnt/bin/plug*" --reason 'changes by itself'
+ran 1 "$mnt/bin/plugin"
+ran 126 "$mnt/bin/bad"
+mv "$mnt/bin/plugin" "$mnt/bin/elsewhere"
+ran 126 "$mnt/bin/elsewhere"
+hf 0 trust add "$mnt/bin/bad" --reason 'for a moment' --until 2s
+ran 1 "$mnt/bin/bad"
+refused_again() {
+	"$mnt/bin/bad" 2>/dev/null
+	[ $? = 126 ]
+}
+until_true 10 refused_again || fail "an entry that ran out is still in force"
+# What is accepted into the baseline is trusted.
+hf 0 accept "$mnt/bin/bad" --reason 'part of it'
+accepted() {
+	"$mnt/bin/bad"
+	[ $? = 1 ]
+}
+until_true 10 accepted || fail "what was accepted is refused"
+stop
+# An entry that was not sealed by the program is none.
+if command -v sqlite3 >/dev/null; then
+	hf 0 trust list --all
+	has "for a moment"
+fi
+
+# Learning from what was seen.
+start observe
+cp /bin/false "$mnt/bin/tool"
+echo salt >>"$mnt/bin/tool"
+cp "$mnt/bin/tool" "$mnt/bin/passing"
+echo more >>"$mnt/bin/passing"
+ran 1 "$mnt/bin/tool"
+ran 1 "$mnt/bin/passing"
+rm "$mnt/bin/passing"
+until_true 10 grep -q "unexpected .*$mnt/bin/passing" "$tmp/watch" || fail "no unexpected program"
+hf 0 trust learn
+has "$mnt/bin/tool"
+has "1 new; nothing was changed"
+grep "$mnt/bin/passing" "$out" | grep -q gone || fail "a program that is gone is not named so"
+hf 0 trust learn --json
+has '"state":"new"'
+hf 0 trust learn --yes --reason 'seen in May'
+has "1 entry added"
+hf 0 trust learn
+has "nothing new"
+stop
+start enforce
+ran 1 "$mnt/bin/tool"
+rm "$mnt/bin/tool"
+stop
 
 # Killed: nothing waits.
 start enforce

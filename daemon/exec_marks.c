@@ -1,0 +1,200 @@
+/*
+ * The gate's marks follow the sensor's: one round works out which file systems are wanted now, marks them, and forgets
+ * those that are not. Rounds run on the sensor's thread "notify" (the first on the main thread) and open mount points
+ * of local file systems only.
+ */
+#include "daemon/exec_marks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/fstype.h"
+#include "watch/mounts.h"
+
+struct gated {
+	uint64_t dev;
+	char *point;
+	bool wanted, marked;
+	uint64_t gap; /* key while it cannot be marked */
+};
+
+struct exec_marks {
+	struct monitor *m;
+	struct gate *gate;
+	bool host;
+	pthread_mutex_t lock; /* rounds and count */
+	struct gated *list;
+	size_t n, room;
+};
+
+/* --- what is wanted */
+
+static struct gated *find(struct exec_marks *x, uint64_t dev)
+{
+	for (size_t i = 0; i < x->n; i++)
+		if (x->list[i].dev == dev)
+			return &x->list[i];
+	return NULL;
+}
+
+static void want(struct exec_marks *x, uint64_t dev, const char *point)
+{
+	struct gated *g = find(x, dev);
+	char *copy;
+
+	if (g && g->wanted)
+		return;
+	if (!g && x->n == x->room) {
+		size_t room = x->room ? x->room * 2 : 16;
+		struct gated *more = reallocarray(x->list, room, sizeof(*more));
+
+		if (!more)
+			return;
+		x->list = more;
+		x->room = room;
+	}
+	copy = strdup(point);
+	if (!copy)
+		return;
+	if (!g) {
+		g = &x->list[x->n++];
+		*g = (struct gated){ .dev = dev };
+	}
+	free(g->point);
+	g->point = copy;
+	g->wanted = true;
+}
+
+static int want_mark(const struct watch_mark *mark, void *data)
+{
+	if (mark->marked)
+		want(data, mark->dev, mark->mountpoint);
+	return 0;
+}
+
+/* Programs can be put on any file system that is mounted, whether or not its files are guarded. */
+static void want_local(struct exec_marks *x)
+{
+	struct mount_table t;
+
+	if (mounts_read("/proc/self/mountinfo", &t, NULL) < 0)
+		return;
+	for (size_t i = 0; i < t.n; i++) {
+		const struct mount *m = &t.mounts[i];
+		enum fstype_class class = fstype_by_name(m->fstype)->class;
+
+		/* What lies under another mount cannot be reached by its name. */
+		if ((class == FSTYPE_DISK || class == FSTYPE_MEMORY) && mounts_find(&t, m->point) == m)
+			want(x, m->dev, m->point);
+	}
+	mounts_free(&t);
+}
+
+/* --- a round */
+
+static void set_mark(struct exec_marks *x, struct gated *g)
+{
+	int r = gate_mark(x->gate, g->point, g->dev);
+
+	g->marked = r == 0;
+	if (r == 0 && g->gap)
+		gapbook_close(x->m->gaps, g->gap, "marked", 0);
+	else if (r < 0 && r != -EOPNOTSUPP && r != -ENODEV && !g->gap)
+		g->gap =
+			gapbook_open(x->m->gaps, GAP_MARK_FAILED, g->point, "program starts there are not gated", 0, 0);
+	if (r == 0)
+		g->gap = 0;
+}
+
+static void forget(struct exec_marks *x, struct gated *g)
+{
+	if (g->marked)
+		gate_unmark(x->gate, g->point, g->dev);
+	if (g->gap)
+		gapbook_close(x->m->gaps, g->gap, "not wanted any more", 0);
+	free(g->point);
+	*g = x->list[--x->n];
+}
+
+static void round_marks(void *data)
+{
+	struct exec_marks *x = data;
+
+	pthread_mutex_lock(&x->lock);
+	for (size_t i = 0; i < x->n; i++)
+		x->list[i].wanted = false;
+	watch_each_mark(x->m->watch, want_mark, x);
+	if (x->host)
+		want_local(x);
+	/* Set again each time: a device number may have come back with another file system. */
+	for (size_t i = 0; i < x->n; i++)
+		if (x->list[i].wanted)
+			set_mark(x, &x->list[i]);
+	for (size_t i = x->n; i-- > 0;)
+		if (!x->list[i].wanted)
+			forget(x, &x->list[i]);
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* --- the rest */
+
+struct covers {
+	uint64_t dev;
+	bool found;
+};
+
+static int match_dev(const struct watch_mark *mark, void *data)
+{
+	struct covers *c = data;
+
+	c->found |= mark->marked && mark->dev == c->dev;
+	return 0;
+}
+
+bool exec_marks_covers(struct monitor *m, uint64_t dev)
+{
+	struct covers c = { .dev = dev };
+
+	watch_each_mark(m->watch, match_dev, &c);
+	return c.found;
+}
+
+int exec_marks_start(struct monitor *m, struct gate *g, bool host, struct exec_marks **ret)
+{
+	struct exec_marks *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return -ENOMEM;
+	x->m = m;
+	x->gate = g;
+	x->host = host;
+	pthread_mutex_init(&x->lock, NULL);
+	/* First the hook: what is mounted from here on is in a round of its own. */
+	watch_on_marks(m->watch, round_marks, x);
+	round_marks(x);
+	*ret = x;
+	return 0;
+}
+
+void exec_marks_stop(struct exec_marks *x)
+{
+	if (!x)
+		return;
+	watch_on_marks(x->m->watch, NULL, NULL);
+	for (size_t i = 0; i < x->n; i++)
+		free(x->list[i].point);
+	free(x->list);
+	pthread_mutex_destroy(&x->lock);
+	free(x);
+}
+
+size_t exec_marks_count(struct exec_marks *x)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&x->lock);
+	for (size_t i = 0; i < x->n; i++)
+		n += x->list[i].marked;
+	pthread_mutex_unlock(&x->lock);
+	return n;
+}

@@ -1,0 +1,176 @@
+/*
+ * Loads trust on a thread of its own: it reads the store and the package databases for as long as that takes, and
+ * neither the main thread's beat nor a start that waits at the gate waits with it. Must not exec.
+ */
+#include "daemon/exec_trust.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+
+#define LOOK_NS NSEC_PER_SEC /* at package databases and the clock */
+
+struct exec_trust {
+	struct monitor *m;
+	struct gate *gate;
+	struct trust_loaded now; /* the thread's, once there is one */
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t lock; /* never held over I/O */
+	pthread_cond_t wake;
+	bool end;
+	struct exec_trust_state state;
+};
+
+static void tell(const struct buf *warnings)
+{
+	if (warnings->len)
+		log_warn("trust: %s", warnings->data);
+}
+
+static void take(struct exec_trust *x, struct trust_loaded *l)
+{
+	trust_loaded_free(&x->now);
+	x->now = *l;
+	x->state.digests = trust_digest_count(l->trust);
+	x->state.paths = trust_path_count(l->trust);
+	x->state.packages = l->packages ? packages_count(l->packages) : 0;
+}
+
+int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **ret, struct trust **ret_trust)
+{
+	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	struct exec_trust *x = calloc(1, sizeof(*x));
+	struct trust_loaded l;
+	pthread_condattr_t monotonic;
+	int r;
+
+	if (!x)
+		return -ENOMEM;
+	x->m = m;
+	pthread_mutex_init(&x->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&x->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	r = trust_load(m->conf, &m->db, over, &l, &warnings);
+	tell(&warnings);
+	if (r < 0) {
+		exec_trust_free(x);
+		return r;
+	}
+	take(x, &l);
+	*ret = x;
+	*ret_trust = l.trust;
+	return 0;
+}
+
+/* --- the thread */
+
+static void load(struct exec_trust *x, bool everything)
+{
+	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	struct trust_loaded l;
+	int r = everything ? trust_load(x->m->conf, &x->m->db, NULL, &l, &warnings)
+			   : trust_load_packages(&x->now, &l, &warnings);
+
+	tell(&warnings);
+	if (r < 0)
+		log_warn("trust could not be loaded again, the old one stays in force: %s", strerror(-r));
+	else
+		gate_set_trust(x->gate, l.trust);
+	pthread_mutex_lock(&x->lock);
+	x->state.failed = r < 0;
+	if (r == 0)
+		take(x, &l);
+	pthread_mutex_unlock(&x->lock);
+}
+
+/* With the lock held: until something is wanted, or it is time to look. False: the end. */
+static bool sleep_a_while(struct exec_trust *x)
+{
+	uint64_t until = clock_mono_ns() + LOOK_NS;
+	struct timespec t = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+
+	while (!x->end && x->state.wanted == x->state.loaded &&
+	       pthread_cond_timedwait(&x->wake, &x->lock, &t) != ETIMEDOUT)
+		;
+	return !x->end;
+}
+
+static void *run(void *data)
+{
+	struct exec_trust *x = data;
+
+	pthread_setname_np(pthread_self(), "trust");
+	pthread_mutex_lock(&x->lock);
+	while (sleep_a_while(x)) {
+		uint64_t wanted = x->state.wanted;
+		bool everything = wanted != x->state.loaded || (x->now.expires && x->now.expires <= clock_real_ns());
+
+		pthread_mutex_unlock(&x->lock);
+		if (everything || (x->now.packages && packages_outdated(x->now.packages)))
+			load(x, everything);
+		pthread_mutex_lock(&x->lock);
+		x->state.loaded = wanted;
+	}
+	pthread_mutex_unlock(&x->lock);
+	return NULL;
+}
+
+int exec_trust_start(struct exec_trust *x, struct gate *g)
+{
+	sigset_t all, old;
+	int r;
+
+	x->gate = g;
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&x->thread, NULL, run, x);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	x->running = r == 0;
+	return r;
+}
+
+uint64_t exec_trust_want(struct exec_trust *x)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&x->lock);
+	number = ++x->state.wanted;
+	pthread_cond_signal(&x->wake);
+	pthread_mutex_unlock(&x->lock);
+	return number;
+}
+
+void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret)
+{
+	pthread_mutex_lock(&x->lock);
+	*ret = x->state;
+	pthread_mutex_unlock(&x->lock);
+}
+
+void exec_trust_stop(struct exec_trust *x)
+{
+	if (!x || !x->running)
+		return;
+	pthread_mutex_lock(&x->lock);
+	x->end = true;
+	pthread_cond_signal(&x->wake);
+	pthread_mutex_unlock(&x->lock);
+	pthread_join(x->thread, NULL);
+	x->running = false;
+}
+
+void exec_trust_free(struct exec_trust *x)
+{
+	if (!x)
+		return;
+	exec_trust_stop(x);
+	trust_loaded_free(&x->now);
+	pthread_cond_destroy(&x->wake);
+	pthread_mutex_destroy(&x->lock);
+	free(x);
+}

@@ -1,0 +1,95 @@
+/*
+ * Puts a trust snapshot together from its sources. Runs before the gate starts, then on the monitor's thread "trust",
+ * or in a command; opens a connection of its own for each load.
+ */
+#include "exec/trust_load.h"
+
+#include <errno.h>
+
+#include "db/sign.h"
+#include "exec/trust_store.h"
+#include "lib/clock.h"
+#include "lib/util.h"
+
+static const enum trust_source sources[CONF_TRUST_COUNT] = {
+	[CONF_TRUST_BASELINES] = TRUST_BASELINES,
+	[CONF_TRUST_DPKG] = TRUST_PACKAGES,
+	[CONF_TRUST_EXPLICIT] = TRUST_EXPLICIT,
+};
+
+bool trust_asks(const struct conf *c, enum conf_exec_trust source)
+{
+	for (unsigned i = 0; i < c->exec.trust.n; i++)
+		if (c->exec.trust.word[i] == source)
+			return true;
+	return false;
+}
+
+static int load_store(const struct conf *c, const struct db_options *o, bool (*over)(void), struct trust_loaded *l,
+		      struct buf *warnings)
+{
+	_cleanup_db_ struct db *db = NULL;
+	_cleanup_sign_key_ struct sign_key *pub = NULL;
+	_cleanup_buf_ struct buf key = BUF_INIT;
+	int r = db_open(o, DB_READ, &db, warnings);
+
+	if (r == 0)
+		r = db_key_path(o, &key);
+	if (r == 0)
+		r = sign_key_load_public(key.data, &pub, warnings);
+	if (r == 0 && trust_asks(c, CONF_TRUST_EXPLICIT))
+		r = trust_add_explicit(l->trust, db, pub, clock_real_ns(), &l->expires, warnings);
+	if (r == 0 && trust_asks(c, CONF_TRUST_BASELINES) && !(over && over()))
+		r = trust_add_baselines(l->trust, db, pub, c->exec.scripts != CONF_SCRIPTS_OFF, warnings);
+	return r;
+}
+
+static int load_all(const struct conf *c, const struct db_options *db, bool (*over)(void), struct trust_loaded *l,
+		    struct buf *warnings)
+{
+	enum trust_source order[CONF_WORDS_MAX];
+	int r = trust_asks(c, CONF_TRUST_DPKG) ? packages_load("/", &l->packages, warnings) : 0;
+
+	for (unsigned i = 0; i < c->exec.trust.n; i++)
+		order[i] = sources[c->exec.trust.word[i]];
+	if (r == 0)
+		r = trust_new(order, c->exec.trust.n, l->packages, &l->trust);
+	if (r == 0 && (trust_asks(c, CONF_TRUST_BASELINES) || trust_asks(c, CONF_TRUST_EXPLICIT)) && !(over && over()))
+		r = load_store(c, db, over, l, warnings);
+	return r < 0 ? r : trust_seal(l->trust);
+}
+
+int trust_load(const struct conf *c, const struct db_options *db, bool (*over)(void), struct trust_loaded *ret,
+	       struct buf *warnings)
+{
+	struct trust_loaded l = { 0 };
+	int r = load_all(c, db, over, &l, warnings);
+
+	if (r < 0)
+		trust_loaded_free(&l);
+	else
+		*ret = l;
+	return r;
+}
+
+int trust_load_packages(const struct trust_loaded *old, struct trust_loaded *ret, struct buf *warnings)
+{
+	struct trust_loaded l = { .expires = old->expires };
+	int r = packages_load("/", &l.packages, warnings);
+
+	if (r == 0)
+		r = trust_renew(old->trust, l.packages, &l.trust);
+	if (r < 0)
+		trust_loaded_free(&l);
+	else
+		*ret = l;
+	return r;
+}
+
+void trust_loaded_free(struct trust_loaded *l)
+{
+	trust_unref(l->trust);
+	if (l->packages)
+		packages_unref(l->packages);
+	*l = (struct trust_loaded){ 0 };
+}
