@@ -20,7 +20,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <linux/bpf.h>
 #include <unistd.h>
 
 #include <cap-ng.h>
@@ -215,7 +214,7 @@ static void probe_overlay(struct probe_result *r)
 
 /* --- who */
 
-static void probe_connector(struct probe_result *r)
+static void probe_processes(struct probe_result *r, enum connector_source source)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct proc_table *table = NULL;
@@ -226,7 +225,7 @@ static void probe_connector(struct probe_result *r)
 	int e = proc_table_new("/proc", 1024, &table);
 
 	if (!e)
-		e = connector_start(table, NULL, NULL, &connector, &err);
+		e = connector_start(&(struct connector_options){ .procs = table, .source = source }, &connector, &err);
 	if (e) {
 		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
 		return; /* the child ends here: nothing to give back */
@@ -268,6 +267,16 @@ static void probe_capabilities(struct probe_result *r)
 	}
 }
 
+static void probe_connector(struct probe_result *r)
+{
+	probe_processes(r, CONNECTOR_NETLINK);
+}
+
+static void probe_bpf(struct probe_result *r)
+{
+	probe_processes(r, CONNECTOR_BPF);
+}
+
 /* --- others */
 
 static void probe_inotify(struct probe_result *r)
@@ -300,19 +309,6 @@ static void probe_lease(struct probe_result *r)
 		say(r, PROBE_OK, "a file can be held while it is judged");
 	else
 		say(r, PROBE_MISSING, "F_SETLEASE: %s", strerror(errno));
-}
-
-static void probe_bpf(struct probe_result *r)
-{
-	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
-	_cleanup_close_ int fd = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-
-	if (fd < 0)
-		say(r, PROBE_MISSING, "bpf: %s", strerror(errno));
-	else if (access("/sys/kernel/btf/vmlinux", R_OK))
-		say(r, PROBE_MISSING, "/sys/kernel/btf/vmlinux: %s", strerror(errno));
-	else
-		say(r, PROBE_OK, "maps can be made, types are there");
 }
 
 static void probe_speed(struct probe_result *r)
@@ -348,10 +344,14 @@ const struct probe probe_table[] = {
 	{ "overlay events", "containers need a mark each; changes in them may be missed at their start",
 	  probe_overlay },
 	{ "read leases", "a program may be written to between its verdict and its start", probe_lease },
-	{ "proc connector", "a process that ended at once may stay unknown", probe_connector },
+	{ "BPF", "arguments and file of a process that ended at once may stay unknown; the proc connector stands in",
+	  probe_bpf },
+	{ "proc connector",
+	  "without BPF too, a process that ended at once stays unknown; beside it, ids that change "
+	  "between two starts are known late",
+	  probe_connector },
 	{ "capabilities", "run as root: files of others, marks and authors are out of reach", probe_capabilities },
 	{ "inotify", "no stand-in where fanotify cannot mark", probe_inotify },
-	{ "BPF", "programs run from memory or from new file systems are found late", probe_bpf },
 	{ "sha256", "no digests", probe_speed },
 };
 const size_t probe_count = ARRAY_SIZE(probe_table);

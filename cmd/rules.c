@@ -114,6 +114,7 @@ struct sensor_probe {
 static const struct sensor_probe sensor_probes[] = {
 	{ SENSOR_CHANGES, "fanotify" },
 	{ SENSOR_EXEC, "proc connector" },
+	{ SENSOR_EXEC_BPF, "BPF" },
 	{ SENSOR_PROC, "capabilities" },
 };
 
@@ -138,6 +139,8 @@ static sensor_mask node_sensors(struct cmd *c)
 		if (probe_ok(sensor_probes[i].probe))
 			mask |= SENSOR_BIT(sensor_probes[i].sensor);
 	}
+	if (c->conf->sensors.bpf == CONF_BPF_OFF)
+		mask &= ~SENSOR_BIT(SENSOR_EXEC_BPF);
 	if (mask & SENSOR_BIT(SENSOR_CHANGES) && c->conf->opens != CONF_OPENS_OFF)
 		mask |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
 	if (mask & SENSOR_BIT(SENSOR_CHANGES) && c->conf->opens == CONF_OPENS_ALL)

@@ -21,6 +21,7 @@ enum conf_exec_mode { CONF_EXEC_OFF, CONF_EXEC_OBSERVE, CONF_EXEC_ENFORCE };
 enum conf_exec_trust { CONF_TRUST_BASELINES, CONF_TRUST_DPKG, CONF_TRUST_EXPLICIT, CONF_TRUST_COUNT };
 enum conf_exec_fail { CONF_FAIL_OPEN, CONF_FAIL_CLOSED };
 enum conf_exec_scripts { CONF_SCRIPTS_OFF, CONF_SCRIPTS_REPORT, CONF_SCRIPTS_ENFORCE };
+enum conf_bpf { CONF_BPF_OFF, CONF_BPF_AUTO };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
 
 /* Words of a list, in their order. */
@@ -70,14 +71,19 @@ struct conf {
 	} limits;
 
 	struct {
-		enum conf_exec_mode mode;	/* exec.mode: observe */
-		struct conf_words trust;	/* exec.trust: enum conf_exec_trust in the order in which they are asked */
-		uint64_t deadline;		/* exec.deadline: 500ms, ns */
-		uint64_t stall;			/* exec.stall: 5s, ns */
-		enum conf_exec_fail fail;	/* exec.fail: open */
-		uint64_t max_size;		/* exec.max_size: 256M */
+		enum conf_exec_mode mode; /* exec.mode: observe */
+		struct conf_words trust;  /* exec.trust: enum conf_exec_trust in the order in which they are asked */
+		uint64_t deadline;	  /* exec.deadline: 500ms, ns */
+		uint64_t stall;		  /* exec.stall: 5s, ns */
+		enum conf_exec_fail fail; /* exec.fail: open */
+		uint64_t max_size;	  /* exec.max_size: 256M */
 		enum conf_exec_scripts scripts; /* exec.scripts: off */
 	} exec;
+
+	struct {
+		enum conf_bpf bpf; /* sensors.bpf: auto, where it is built in and the kernel allows */
+		uint64_t ring;	   /* sensors.ring: bytes, 4M */
+	} sensors;
 
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };

@@ -32,6 +32,8 @@ static const char *const scripts_words[] = {
 	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL
 };
 
+static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
+
 #define MSEC	 NSEC_PER_MSEC
 #define SEC	 NSEC_PER_SEC
 #define HOUR	 (3600 * SEC)
@@ -112,6 +114,11 @@ const struct conf_key conf_schema[] = {
 	  .help = "larger programs are answered by exec.fail" },
 	{ "exec.scripts", CONF_WORD, AT(exec.scripts), "off", WORDS(scripts_words),
 	  .help = "scripts that an interpreter is given on its command line" },
+
+	{ "sensors.bpf", CONF_WORD, AT(sensors.bpf), "auto", WORDS(bpf_words),
+	  .help = "programs in the kernel, where it takes them, tell of processes" },
+	{ "sensors.ring", CONF_SIZE, AT(sensors.ring), "4M", .min = 4 * KIB, .max = GIB,
+	  .help = "room for what they tell and nobody has read yet" },
 
 	{ "containers", CONF_RESERVED, .help = "container runtimes" },
 	{ "rules", CONF_RESERVED, .help = "rule files" },

@@ -92,7 +92,14 @@ static void stop_procs(struct monitor *m)
 static int start_connector(struct monitor *m)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = connector_start(m->procs, pipeline_proc_lost, m, &m->connector, &err);
+	const struct connector_options o = {
+		.procs = m->procs,
+		.source = m->conf->sensors.bpf == CONF_BPF_OFF ? CONNECTOR_NETLINK : CONNECTOR_BEST,
+		.ring = m->conf->sensors.ring,
+		.lost = pipeline_proc_lost,
+		.data = m,
+	};
+	int r = connector_start(&o, &m->connector, &err);
 
 	if (r < 0) {
 		m->no_connector = strdup(err.len ? err.data : strerror(-r));
@@ -238,8 +245,8 @@ static void stop_control(struct monitor *m)
 }
 
 /*
- * The watchdog before there is a thread or a fanotify group. Standard output and history before anything that tells; who
- * before what; what before the check of what it missed.
+ * The watchdog before there is a thread or a fanotify group. Standard output and history before anything that tells;
+ * who before what; what before the check of what it missed.
  */
 /* clang-format off */
 static const struct part parts[] = {
@@ -396,8 +403,7 @@ static void part_stop(struct monitor *m, const struct part *part)
 	uint64_t start = clock_mono_ns();
 
 	part->stop(m);
-	log_debug("%s ended in %llu ms", part->name,
-		  (unsigned long long)((clock_mono_ns() - start) / NSEC_PER_MSEC));
+	log_debug("%s ended in %llu ms", part->name, (unsigned long long)((clock_mono_ns() - start) / NSEC_PER_MSEC));
 }
 
 static int daemon_parts(struct monitor *m)

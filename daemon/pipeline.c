@@ -179,7 +179,7 @@ void pipeline_proc_lost(uint64_t n, void *data)
 
 	m->proc_lost += n;
 	m->procs_lost = true;
-	gapbook_open(m->gaps, GAP_PROC_LOST, "processes", "messages of the proc connector were lost", n, 0);
+	gapbook_open(m->gaps, GAP_PROC_LOST, "processes", "messages of the kernel were lost", n, 0);
 	loop_wake(m->wake);
 }
 

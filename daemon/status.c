@@ -193,6 +193,24 @@ static json_t *status_store(struct monitor *m, const struct writer_stats *s)
 	return o;
 }
 
+/* Who tells of processes, and what is lost. */
+static void status_source(struct monitor *m, json_t *o, const struct connector_stats *c)
+{
+	bool bpf = connector_source(m->connector) == CONNECTOR_BPF;
+	const char *weakness = connector_weakness(m->connector);
+
+	json_object_set_new(o, "source", json_string(bpf ? "BPF" : "proc connector"));
+	status_number(o, "messages", c->messages);
+	status_number(o, "lost", c->lost);
+	if (bpf)
+		json_object_set_new(o, "lost_records",
+				    json_pack("{s:I, s:I, s:I}", "fork", (json_int_t)c->lost_kinds[BPF_RECORD_FORK],
+					      "exec", (json_int_t)c->lost_kinds[BPF_RECORD_EXEC], "exit",
+					      (json_int_t)c->lost_kinds[BPF_RECORD_EXIT]));
+	if (weakness)
+		json_put_string(o, "why", weakness);
+}
+
 static json_t *status_processes(struct monitor *m)
 {
 	struct connector_stats c = { 0 };
@@ -207,8 +225,7 @@ static json_t *status_processes(struct monitor *m)
 	json_object_set_new(o, "connector", json_boolean(m->connector != NULL));
 	if (m->connector) {
 		connector_get_stats(m->connector, &c);
-		status_number(o, "messages", c.messages);
-		status_number(o, "lost", c.lost);
+		status_source(m, o, &c);
 	} else if (m->no_connector) {
 		json_put_string(o, "why", m->no_connector);
 	}

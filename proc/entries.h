@@ -18,6 +18,7 @@ struct entry {
 	bool exe_wanted;   /* an exec whose file /proc could no longer tell */
 	bool login_stale;  /* its login uid may have been written since it was read */
 	uint64_t ended_ns; /* boot time when it was seen to end; 0 live */
+	uint64_t told_ns;  /* boot time of the newest fork or exec that was told with its ids; 0 none */
 	uint64_t unread;   /* serial of the exec of which only the image was read; 0 none */
 	uint64_t stamp;	   /* when it was last told or read, in table ticks */
 	char *opened;	   /* first file opened for execution since the last exec */

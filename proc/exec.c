@@ -54,8 +54,8 @@ static void take_opened(struct proc_table *t, struct entry *e, struct process *v
 	e->exe_wanted = false;
 }
 
-/* What marks the exec whose rest is to be read; 0 when there is nothing to read it from. */
-static uint64_t exec_apply(struct proc_table *t, struct process *values, bool readable)
+/* told_ns: when, if its ids were told too. What marks the exec whose rest is to be read; 0 when it cannot be read. */
+static uint64_t exec_apply(struct proc_table *t, struct process *values, bool readable, uint64_t told_ns)
 {
 	TABLE_LOCKED(t);
 	struct entry *e = entry_of(t, values->pid);
@@ -70,6 +70,8 @@ static uint64_t exec_apply(struct proc_table *t, struct process *values, bool re
 		entry_set(t, e, p);
 	entry_touch(t, e);
 	free(TAKE_PTR(e->opened));
+	e->told_ns = told_ns;
+	e->login_stale = e->login_stale && !told_ns;
 	e->unread = readable ? ++t->serial : 0;
 	return e->unread;
 }
@@ -203,7 +205,64 @@ void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 	v.exec_count++;
 	forget_image(&v);
 	snapshot_take(&v, &now, PROC_PART_IMAGE);
-	u.serial = exec_apply(t, &v, fds.dir >= 0);
+	u.serial = exec_apply(t, &v, fds.dir >= 0, 0);
+	if (!u.serial)
+		return;
+	u.dirfd = TAKE_FD(fds.dir);
+	unread_put(t, &u);
+}
+
+/* --- an exec told with all that it is */
+
+/* The process it is about. One held under the pid that began at another time is an earlier one, whose end was not told.
+ */
+static struct process *held_same(struct proc_table *t, const struct process *told)
+{
+	TABLE_LOCKED(t);
+	struct entry *e = entry_live(t, told->pid);
+
+	if (e && !snapshot_started(e->p, e->exact, told->start_ns)) {
+		entry_end(t, e);
+		return NULL;
+	}
+	e = entry_of(t, told->pid);
+	return e && snapshot_started(e->p, e->exact, told->start_ns) ? process_ref(e->p) : NULL;
+}
+
+/* One whose fork was not told. */
+static struct process *begin(struct proc_table *t, const struct process *told)
+{
+	_cleanup_process_ struct process *parent = table_settled(t, told->ppid);
+	struct process *p;
+
+	TABLE_LOCKED(t);
+	p = snapshot_child(t, told, parent);
+	return p && entry_add(t, p, true) ? process_ref(p) : NULL;
+}
+
+void proc_table_execed(struct proc_table *t, const struct process *told, bool rest, uint64_t boot_ns)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	_cleanup_process_ struct process *old = held_same(t, told);
+	_cleanup_(proc_fds_close) struct proc_fds fds = { .dir = -1, .exe = -1, .cmdline = -1 };
+	struct unread u = { .pid = told->pid, .boot_ns = boot_ns };
+	bool whole = told->known & PROCESS_EXE && told->known & PROCESS_CMDLINE;
+	struct process now = { 0 }, v;
+
+	if (!old)
+		old = begin(t, told);
+	if (!old)
+		return;
+	if (rest || !whole)
+		fds.dir = proc_open(t->procfd, told->pid);
+	if (!whole && fds.dir >= 0)
+		proc_read_image(&fds, &a, &now);
+	snapshot_values(old, &v);
+	v.exec_count++;
+	forget_image(&v);
+	snapshot_take(&v, &now, PROC_PART_IMAGE);
+	snapshot_take(&v, told, PROC_PART_ALL);
+	u.serial = exec_apply(t, &v, fds.dir >= 0, boot_ns);
 	if (!u.serial)
 		return;
 	u.dirfd = TAKE_FD(fds.dir);

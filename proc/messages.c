@@ -12,14 +12,6 @@
 #include "lib/util.h"
 #include "proc/entries.h"
 
-static uint64_t tick_floor(uint64_t ns)
-{
-	long hz = sysconf(_SC_CLK_TCK);
-	uint64_t tick = NSEC_PER_SEC / (uint64_t)(hz > 0 ? hz : 100);
-
-	return ns - ns % tick;
-}
-
 /* --- files opened for execution before the fork of their process was told (lock held) */
 
 /* Longer than any queue of messages is behind; far shorter than a pid takes to come around again. */
@@ -76,7 +68,7 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
 		snapshot_values(parent, &v);
 	v.pid = child_tgid;
 	v.ppid = parent_tgid;
-	v.start_ns = tick_floor(boot_ns);
+	v.start_ns = proc_tick(boot_ns);
 	v.exec_count = 0;
 	v.known |= PROCESS_START | PROCESS_PPID;
 	prepared_put(t, child_tgid);
@@ -89,6 +81,35 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
 		e->opened = early_take(t, child_tgid);
 }
 
+void proc_table_forked(struct proc_table *t, int32_t maker, const struct process *told)
+{
+	_cleanup_process_ struct process *from = table_settled(t, maker), *other = NULL;
+	struct process v = { 0 }, *parent = from, *p;
+	struct entry *e;
+
+	if (told->ppid != maker)
+		parent = other = table_settled(t, told->ppid);
+	if (from)
+		snapshot_values(from, &v);
+	v.pid = told->pid;
+	v.ppid = told->ppid;
+	v.start_ns = told->start_ns;
+	v.exec_count = 0;
+	v.known |= PROCESS_START | PROCESS_PPID;
+	snapshot_take(&v, told, PROC_PART_STAT | PROC_PART_LOGIN | PROC_PART_IDS);
+	TABLE_LOCKED(t);
+	e = entry_live(t, told->pid);
+	/* A scan found it before it was told. */
+	if (e && e->p->start_ns == told->start_ns)
+		return;
+	p = snapshot_child(t, &v, parent);
+	e = p ? entry_add(t, p, true) : NULL;
+	if (!e)
+		return;
+	e->opened = early_take(t, told->pid);
+	e->told_ns = told->start_ns;
+}
+
 /* --- ids, session, end */
 
 /*
@@ -96,8 +117,8 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
  * wait for it. The login uid, which pam writes to /proc and of which no message tells, may have changed on the same
  * occasion, and is read when somebody asks for the process, or at its exec.
  */
-static void change(struct proc_table *t, int32_t tgid, void (*alter)(struct process *v, const void *data),
-		   const void *data)
+static void change(struct proc_table *t, int32_t tgid, uint64_t boot_ns,
+		   void (*alter)(struct process *v, const void *data), const void *data)
 {
 	_cleanup_process_ struct process *known = NULL;
 	struct process v, *p;
@@ -111,7 +132,7 @@ static void change(struct proc_table *t, int32_t tgid, void (*alter)(struct proc
 		known = table_learn(t, tgid);
 	TABLE_LOCKED(t);
 	e = entry_live(t, tgid);
-	if (!e)
+	if (!e || boot_ns < e->told_ns)
 		return;
 	e->login_stale = true;
 	snapshot_values(e->p, &v);
@@ -136,11 +157,11 @@ static void alter_ids(struct process *v, const void *data)
 	*(ids->gid ? &v->egid : &v->euid) = ids->effective;
 }
 
-void proc_table_ids(struct proc_table *t, int32_t tgid, bool gid, uint32_t real, uint32_t effective)
+void proc_table_ids(struct proc_table *t, int32_t tgid, bool gid, uint32_t real, uint32_t effective, uint64_t boot_ns)
 {
 	struct ids ids = { .gid = gid, .real = real, .effective = effective };
 
-	change(t, tgid, alter_ids, &ids);
+	change(t, tgid, boot_ns, alter_ids, &ids);
 }
 
 static void alter_sid(struct process *v, const void *data _unused_)
@@ -150,9 +171,9 @@ static void alter_sid(struct process *v, const void *data _unused_)
 	v->known = (v->known & ~(uint32_t)PROCESS_TTY) | PROCESS_SID | PROCESS_NO_TTY;
 }
 
-void proc_table_sid(struct proc_table *t, int32_t tgid)
+void proc_table_sid(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 {
-	change(t, tgid, alter_sid, NULL);
+	change(t, tgid, boot_ns, alter_sid, NULL);
 }
 
 void proc_table_exit(struct proc_table *t, int32_t tgid, uint64_t boot_ns)

@@ -162,6 +162,14 @@ int proc_parse_ids(const char *data, size_t len, struct process *ret)
 	return 0;
 }
 
+uint64_t proc_tick(uint64_t boot_ns)
+{
+	long hz = sysconf(_SC_CLK_TCK);
+	uint64_t tick = NSEC_PER_SEC / (uint64_t)(hz > 0 ? hz : 100);
+
+	return boot_ns - boot_ns % tick;
+}
+
 /* Documentation/admin-guide/devices.txt: first and last device of a driver, and the number its first minor stands for.
  */
 static const struct tty_driver {

@@ -52,6 +52,8 @@ struct proc_stat {
 	uint64_t start_ns;
 };
 
+/* A start time (ns since boot) as stat gives it: cut to a clock tick. */
+uint64_t proc_tick(uint64_t boot_ns);
 /* -EBADMSG when it is not a stat line. */
 int proc_parse_stat(const char *data, size_t len, struct proc_stat *ret);
 /* The Uid: and Gid: lines of status. */

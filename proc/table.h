@@ -60,6 +60,13 @@ int proc_table_scan(struct proc_table *t);
 /* Messages, in kernel order, from one thread. Times: CLOCK_BOOTTIME-compatible ns as the kernel gave them. */
 void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tgid, uint64_t boot_ns);
 void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
+/*
+ * The same from a sensor that saw the process itself at that moment: `told` (pid, ppid, start as /proc gives it, and
+ * whatever else is known; borrowed) is believed, nothing is read that it holds. maker: who called fork, which is not
+ * the parent with CLONE_PARENT. rest: what an exec did not tell for sure is read later, as after proc_table_exec.
+ */
+void proc_table_forked(struct proc_table *t, int32_t maker, const struct process *told);
+void proc_table_execed(struct proc_table *t, const struct process *told, bool rest, uint64_t boot_ns);
 /* Opens ahead what the exec of a forked process will have to read; as proc_table_read_rest, and before it. */
 bool proc_table_prepare(struct proc_table *t);
 /*
@@ -67,8 +74,9 @@ bool proc_table_prepare(struct proc_table *t);
  * none. What is asked for before is read then, so this is for those that end unasked.
  */
 bool proc_table_read_rest(struct proc_table *t);
-void proc_table_ids(struct proc_table *t, int32_t tgid, bool gid, uint32_t real, uint32_t effective);
-void proc_table_sid(struct proc_table *t, int32_t tgid);
+/* What happened before a newer fork or exec was told with its ids is passed over. */
+void proc_table_ids(struct proc_table *t, int32_t tgid, bool gid, uint32_t real, uint32_t effective, uint64_t boot_ns);
+void proc_table_sid(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
 void proc_table_exit(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
 /*
  * What file events tell about an image whose /proc was gone too soon: a file that was opened for execution. Any thread,

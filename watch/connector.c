@@ -1,13 +1,14 @@
 /*
- * The proc connector: owns the netlink socket and the thread "proc", which alone reads it and alone applies messages to
- * the table. On that thread, between a message and the reading of /proc, lies the life of a short program: it must not
- * log, wait or touch any file but those of /proc.
+ * What the kernel tells of processes: owns the netlink socket, the ring of the BPF programs, and the thread "proc",
+ * which alone reads them and alone applies messages to the table. On that thread, between a message and the reading of
+ * /proc, lies the life of a short program: it must not log, wait or touch any file but those of /proc.
  *
- * Loss. The kernel drops messages when the receive buffer is full (recv then fails with ENOBUFS once, and nothing more
- * is queued until all has been read) or when it has no memory for one (nothing is said). Both leave holes in the
- * sequence that each CPU counts for itself. The socket's drop counter tells at once how many went; holes are found when
- * that CPU speaks next, maybe much later. So holes are first set off against drops already told, and only what is left
- * is a loss of its own. No socket filter is used: what it dropped would be holes too.
+ * Loss of the ring is counted by the programs themselves. Loss of netlink: the kernel drops messages when the receive
+ * buffer is full (recv then fails with ENOBUFS once, and nothing more is queued until all has been read) or when it has
+ * no memory for one (nothing is said). Both leave holes in the sequence that each CPU counts for itself. The socket's
+ * drop counter tells at once how many went; holes are found when that CPU speaks next, maybe much later. So holes are
+ * first set off against drops already told, and only what is left is a loss of its own. No socket filter is used: what
+ * it dropped would be holes too.
  */
 #include "watch/connector.h"
 
@@ -41,17 +42,21 @@ struct connector {
 	struct proc_table *table;
 	void (*lost)(uint64_t n, void *data);
 	void *data;
-	int fd, stop_fd;
+	int fd, stop_fd;       /* fd: -1 without netlink */
+	struct bpf_procs *bpf; /* NULL: netlink owns forks, starts and ends */
+	char *weakness;
 	pthread_t thread;
 
 	/* The thread's own. */
 	struct cpu_seq *seq; /* CONNECTOR_CPU_MAX */
 	uint64_t boot_offset;
-	uint32_t drops_told; /* of the socket's counter, at the last overflow */
-	uint64_t credit;     /* drops told whose holes in the sequences are still to be met */
-	uint64_t holes;	     /* met and not set off */
+	uint32_t drops_told;		       /* of the socket's counter, at the last overflow */
+	uint64_t credit;		       /* drops told whose holes in the sequences are still to be met */
+	uint64_t holes;			       /* met and not set off */
+	uint64_t kinds_told[BPF_RECORD_KINDS]; /* of the programs' counters */
 	bool overflow, scan_due;
 	uint64_t scan_after; /* monotonic */
+	uint64_t newest_bpf;
 
 	/* Shared. */
 	pthread_mutex_t hook_lock; /* held while they are called */
@@ -71,43 +76,76 @@ static void apply_fork(struct connector *c, const struct connector_msg *m, uint6
 	proc_table_fork(c->table, m->parent_tgid, m->tgid, boot_ns);
 }
 
-static void apply_exec(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
+static void tell_exec(struct connector *c, int32_t tgid, uint64_t mono_ns)
 {
-	proc_table_exec(c->table, m->tgid, boot_ns);
 	pthread_mutex_lock(&c->hook_lock);
 	if (c->hooks.exec)
-		c->hooks.exec(m->tgid, m->mono_ns, c->hooks.data);
+		c->hooks.exec(tgid, mono_ns, c->hooks.data);
 	pthread_mutex_unlock(&c->hook_lock);
 }
 
-static void apply_ids(struct connector *c, const struct connector_msg *m, uint64_t boot_ns _unused_)
+static void end_process(struct connector *c, int32_t tgid, uint64_t boot_ns)
 {
-	proc_table_ids(c->table, m->tgid, m->what == PROC_EVENT_GID, m->real, m->effective);
+	proc_table_exit(c->table, tgid, boot_ns);
+	pthread_mutex_lock(&c->hook_lock);
+	if (c->hooks.exit)
+		c->hooks.exit(tgid, c->hooks.data);
+	pthread_mutex_unlock(&c->hook_lock);
 }
 
-static void apply_sid(struct connector *c, const struct connector_msg *m, uint64_t boot_ns _unused_)
+static void apply_exec(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
 {
-	proc_table_sid(c->table, m->tgid);
+	proc_table_exec(c->table, m->tgid, boot_ns);
+	tell_exec(c, m->tgid, m->mono_ns);
+}
+
+static void apply_ids(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
+{
+	proc_table_ids(c->table, m->tgid, m->what == PROC_EVENT_GID, m->real, m->effective, boot_ns);
+}
+
+static void apply_sid(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
+{
+	proc_table_sid(c->table, m->tgid, boot_ns);
 }
 
 static void apply_exit(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
 {
-	proc_table_exit(c->table, m->tgid, boot_ns);
-	pthread_mutex_lock(&c->hook_lock);
-	if (c->hooks.exit)
-		c->hooks.exit(m->tgid, c->hooks.data);
-	pthread_mutex_unlock(&c->hook_lock);
+	end_process(c, m->tgid, boot_ns);
 }
 
 /* What is not here (ptrace, comm, coredump) changes nothing that is kept. */
 static const struct handler {
 	uint32_t what;
-	bool threads; /* also when another thread than the leader did it */
+	bool threads;  /* also when another thread than the leader did it */
+	bool with_bpf; /* also when BPF programs own what is above */
 	void (*apply)(struct connector *c, const struct connector_msg *m, uint64_t boot_ns);
 } handlers[] = {
-	{ PROC_EVENT_FORK, false, apply_fork }, { PROC_EVENT_EXEC, true, apply_exec },
-	{ PROC_EVENT_UID, false, apply_ids },	{ PROC_EVENT_GID, false, apply_ids },
-	{ PROC_EVENT_SID, true, apply_sid },	{ PROC_EVENT_EXIT, false, apply_exit },
+	{ PROC_EVENT_FORK, false, false, apply_fork }, { PROC_EVENT_EXEC, true, false, apply_exec },
+	{ PROC_EVENT_UID, false, true, apply_ids },    { PROC_EVENT_GID, false, true, apply_ids },
+	{ PROC_EVENT_SID, true, true, apply_sid },     { PROC_EVENT_EXIT, false, false, apply_exit },
+};
+
+static void apply_bpf_fork(struct connector *c, const struct bpf_proc_event *e)
+{
+	proc_table_forked(c->table, e->maker, &e->told);
+}
+
+static void apply_bpf_exec(struct connector *c, const struct bpf_proc_event *e)
+{
+	proc_table_execed(c->table, &e->told, !e->cgroup_sure, e->mono_ns + c->boot_offset);
+	tell_exec(c, e->told.pid, e->mono_ns);
+}
+
+static void apply_bpf_exit(struct connector *c, const struct bpf_proc_event *e)
+{
+	end_process(c, e->told.pid, e->mono_ns + c->boot_offset);
+}
+
+static void (*const bpf_handlers[BPF_RECORD_KINDS])(struct connector *c, const struct bpf_proc_event *e) = {
+	[BPF_RECORD_FORK] = apply_bpf_fork,
+	[BPF_RECORD_EXEC] = apply_bpf_exec,
+	[BPF_RECORD_EXIT] = apply_bpf_exit,
 };
 
 static void check_sequence(struct connector *c, const struct connector_msg *m)
@@ -135,7 +173,7 @@ static void apply(struct connector *c, const struct connector_msg *m)
 
 		if (h->what != m->what)
 			continue;
-		if (h->threads || m->tid == m->tgid)
+		if ((h->threads || m->tid == m->tgid) && (h->with_bpf || !c->bpf))
 			h->apply(c, m, m->mono_ns + c->boot_offset);
 		return;
 	}
@@ -156,6 +194,17 @@ static void update_offset(struct connector *c)
 		c->boot_offset = offset;
 }
 
+static void say_applied(struct connector *c, uint64_t messages, uint64_t newest)
+{
+	pthread_mutex_lock(&c->lock);
+	c->stats.messages += messages;
+	if (newest > atomic_load(&c->applied_ns))
+		atomic_store(&c->applied_ns, newest);
+	if (c->waiters)
+		pthread_cond_broadcast(&c->idle);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
 {
 	uint64_t messages = 0, newest = 0;
@@ -173,25 +222,47 @@ static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
 			messages++;
 		}
 	}
-	pthread_mutex_lock(&c->lock);
-	c->stats.messages += messages;
-	if (newest > atomic_load(&c->applied_ns))
-		atomic_store(&c->applied_ns, newest);
-	if (c->waiters)
-		pthread_cond_broadcast(&c->idle);
-	pthread_mutex_unlock(&c->lock);
+	/* Those of the owner count. */
+	say_applied(c, c->bpf ? 0 : messages, c->bpf ? 0 : newest);
+}
+
+static void bpf_apply(const struct bpf_proc_event *e, void *data)
+{
+	struct connector *c = data;
+
+	bpf_handlers[e->kind](c, e);
+	c->newest_bpf = e->mono_ns;
 }
 
 /* --- loss */
+
+/* What the BPF programs could not tell since this was last asked. */
+static uint64_t ring_losses(struct connector *c)
+{
+	uint64_t now[BPF_RECORD_KINDS], n = 0;
+
+	if (!c->bpf)
+		return 0;
+	bpf_procs_lost(c->bpf, now);
+	for (size_t i = 0; i < BPF_RECORD_KINDS; i++)
+		n += now[i] - c->kinds_told[i];
+	if (!n)
+		return 0;
+	memcpy(c->kinds_told, now, sizeof(now));
+	pthread_mutex_lock(&c->lock);
+	memcpy(c->stats.lost_kinds, now, sizeof(now));
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}
 
 /* Called when all that was queued is applied: only then the kernel queues again, so that the scan comes after all that
  * was lost. */
 static void tell_loss(struct connector *c)
 {
 	uint32_t drops = c->overflow ? proc_socket_drops(c->fd) : c->drops_told;
-	uint64_t dropped = (uint32_t)(drops - c->drops_told), n = dropped + c->holes;
+	uint64_t dropped = (uint32_t)(drops - c->drops_told), ring = ring_losses(c), n = dropped + c->holes + ring;
 
-	if (!c->overflow && !c->holes)
+	if (!c->overflow && !c->holes && !ring)
 		return;
 	c->credit += dropped;
 	c->drops_told = drops;
@@ -239,9 +310,27 @@ static void say_idle(struct connector *c)
 /* Batches at one go, so that a storm without an end does not keep the thread from being stopped. */
 #define ROUND 256
 
-/* Applies what is queued; true when nothing is left. */
-static bool drain(struct connector *c, struct proc_batch *b)
+/* Records of the ring at one go. */
+#define RING_ROUND 4096
+
+static bool drain_ring(struct connector *c)
 {
+	int n;
+
+	if (!c->bpf)
+		return true;
+	update_offset(c);
+	n = bpf_procs_take(c->bpf, RING_ROUND, bpf_apply, c);
+	if (n > 0)
+		say_applied(c, (uint64_t)n, c->newest_bpf);
+	return n < RING_ROUND;
+}
+
+/* Applies what is queued; true when nothing is left. */
+static bool drain_netlink(struct connector *c, struct proc_batch *b)
+{
+	if (c->fd < 0)
+		return true;
 	for (int i = 0; i < ROUND; i++) {
 		int n = proc_batch_receive(b, c->fd);
 
@@ -267,7 +356,9 @@ static int wait_ms(const struct connector *c)
 static void *connector_thread(void *data)
 {
 	struct connector *c = data;
-	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN },
+				{ .fd = c->stop_fd, .events = POLLIN },
+				{ .fd = c->bpf ? bpf_procs_fd(c->bpf) : -1, .events = POLLIN } };
 	struct proc_batch b;
 	bool empty;
 
@@ -278,9 +369,10 @@ static void *connector_thread(void *data)
 		atomic_store(&c->busy, true);
 		/* Between messages what the next exec will need, and the rest of those that were, one process at a
 		 * time. */
-		do
-			empty = drain(c, &b);
-		while (empty && (proc_table_prepare(c->table) || proc_table_read_rest(c->table)));
+		do {
+			empty = drain_netlink(c, &b);
+			empty = drain_ring(c) && empty;
+		} while (empty && (proc_table_prepare(c->table) || proc_table_read_rest(c->table)));
 		if (empty) {
 			tell_loss(c);
 			heal(c);
@@ -303,9 +395,11 @@ static void *connector_thread(void *data)
 /* All that was told before `since` is applied. Queue before hand: the thread says busy before it takes. */
 static bool caught_up(struct connector *c, uint64_t since)
 {
-	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	struct pollfd p[] = { { .fd = c->fd, .events = POLLIN },
+			      { .fd = c->bpf ? bpf_procs_fd(c->bpf) : -1, .events = POLLIN } };
 
-	return (poll(&p, 1, 0) == 0 && !atomic_load(&c->busy)) || atomic_load(&c->applied_ns) > since + SKEW_NS;
+	return (poll(p, ARRAY_SIZE(p), 0) == 0 && !atomic_load(&c->busy)) ||
+	       atomic_load(&c->applied_ns) > since + SKEW_NS;
 }
 
 int connector_sync(struct connector *c, uint64_t timeout_ns)
@@ -338,6 +432,8 @@ static void connector_free(struct connector *c)
 		close(c->fd);
 	if (c->stop_fd >= 0)
 		close(c->stop_fd);
+	bpf_procs_close(c->bpf);
+	free(c->weakness);
 	pthread_cond_destroy(&c->idle);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->hook_lock);
@@ -346,14 +442,16 @@ static void connector_free(struct connector *c)
 }
 DEFINE_CLEANUP(struct connector *, connector_free)
 
-static struct connector *connector_new(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data)
+static struct connector *connector_new(const struct connector_options *o)
 {
 	struct connector *c = calloc(1, sizeof(*c));
 	pthread_condattr_t attr;
 
 	if (!c)
 		return NULL;
-	*c = (struct connector){ .table = t, .lost = lost, .data = data, .fd = -1, .stop_fd = -1, .busy = true };
+	*c = (struct connector){
+		.table = o->procs, .lost = o->lost, .data = o->data, .fd = -1, .stop_fd = -1, .busy = true
+	};
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->hook_lock, NULL);
 	pthread_condattr_init(&attr);
@@ -361,6 +459,28 @@ static struct connector *connector_new(struct proc_table *t, void (*lost)(uint64
 	pthread_cond_init(&c->idle, &attr);
 	pthread_condattr_destroy(&attr);
 	return c;
+}
+
+/* Both, where they can be had; the one that was asked for must be. */
+static int open_sources(struct connector *c, const struct connector_options *o, struct buf *err)
+{
+	_cleanup_buf_ struct buf no_bpf = BUF_INIT, no_netlink = BUF_INIT;
+	int r = o->source == CONNECTOR_NETLINK ? -ECANCELED : bpf_procs_open(o->ring, &c->bpf, &no_bpf), s;
+
+	s = proc_socket_open(CONNECTOR_BUFFER, &c->fd, &no_netlink);
+	if (r < 0 && o->source == CONNECTOR_BPF) {
+		buf_str(err, no_bpf.data);
+		return r;
+	}
+	if (r < 0 && s < 0) {
+		buf_printf(err, "%s%s%s", no_netlink.data, no_bpf.len ? "; " : "", no_bpf.len ? no_bpf.data : "");
+		return s;
+	}
+	if (no_bpf.len)
+		c->weakness = strdup(no_bpf.data);
+	else if (s < 0 && no_netlink.len)
+		c->weakness = strdup(no_netlink.data);
+	return 0;
 }
 
 /* The thread takes no signals: they are for the main loop. */
@@ -376,10 +496,10 @@ static int start_thread(struct connector *c)
 	return r;
 }
 
-int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data, struct connector **ret,
-		    struct buf *err)
+int connector_start(const struct connector_options *o, struct connector **ret, struct buf *err)
 {
-	_cleanup_(connector_free_p) struct connector *c = connector_new(t, lost, data);
+	_cleanup_(connector_free_p) struct connector *c = connector_new(o);
+	struct proc_table *t = o->procs;
 	int r;
 
 	if (!c)
@@ -388,7 +508,7 @@ int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), 
 	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!c->seq || c->stop_fd < 0)
 		return c->seq ? -errno : -ENOMEM;
-	r = proc_socket_open(CONNECTOR_BUFFER, &c->fd, err);
+	r = open_sources(c, o, err);
 	if (r < 0)
 		return r;
 	r = proc_table_scan(t);
@@ -419,7 +539,8 @@ void connector_stop(struct connector *c)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(c->thread, NULL);
 	proc_table_set_fed(c->table, false);
-	proc_socket_ignore(c->fd);
+	if (c->fd >= 0)
+		proc_socket_ignore(c->fd);
 	connector_free(c);
 }
 
@@ -435,6 +556,16 @@ void connector_get_stats(struct connector *c, struct connector_stats *ret)
 	pthread_mutex_lock(&c->lock);
 	*ret = c->stats;
 	pthread_mutex_unlock(&c->lock);
+}
+
+enum connector_source connector_source(const struct connector *c)
+{
+	return c->bpf ? CONNECTOR_BPF : CONNECTOR_NETLINK;
+}
+
+const char *connector_weakness(const struct connector *c)
+{
+	return c->weakness;
 }
 
 int connector_set_buffer(struct connector *c, int bytes)

@@ -1,8 +1,15 @@
 /*
- * The netlink proc connector (initial network and pid namespace, CAP_NET_ADMIN): feeds a proc_table on a thread of its
- * own ("proc"), which reads /proc at once after each exec and therefore runs before all others (SCHED_RR, else nice
- * -20, else as it is). Lost messages (ENOBUFS, sequence gaps per CPU) are counted and told; the table is then scanned
- * anew.
+ * What the kernel tells of processes, fed to a proc_table on a thread of its own ("proc"). One of two sources owns
+ * forks, starts and ends:
+ *
+ * BPF programs (watch/bpf.h): each start comes with its arguments, file, folder and ids, however short it lives.
+ *
+ * The netlink proc connector (initial network, pid and user namespaces, CAP_NET_ADMIN): the thread reads /proc at once
+ * after each exec and therefore runs before all others (SCHED_RR, else nice -20, else as it is).
+ *
+ * Changes of ids and session between starts come from the proc connector in both cases; where it is missing beside BPF
+ * they are known from the next fork or start on. Lost messages (a full ring; ENOBUFS, sequence gaps per CPU) are
+ * counted and told; the table is then scanned anew.
  */
 #ifndef WATCH_CONNECTOR_H
 #define WATCH_CONNECTOR_H
@@ -13,24 +20,38 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "proc/table.h"
+#include "watch/bpf.h"
 
 struct connector;
+
+enum connector_source { CONNECTOR_BEST, CONNECTOR_BPF, CONNECTOR_NETLINK };
+
+struct connector_options {
+	struct proc_table *procs;
+	enum connector_source source; /* BEST: BPF, else netlink */
+	size_t ring;		      /* of BPF, bytes; 0: BPF_RING_DEFAULT */
+	/*
+	 * Called on the connector's thread when messages were lost (n: how many, 0 unknown), before the scan that heals
+	 * it. May be NULL.
+	 */
+	void (*lost)(uint64_t n, void *data);
+	void *data;
+};
 
 struct connector_stats {
 	uint64_t messages;  /* of processes and threads */
 	uint64_t lost;	    /* as far as the kernel says how many */
 	uint64_t overflows; /* how often the receive buffer was full, or messages were missing in a sequence */
 	uint64_t scans;	    /* that this led to */
+	uint64_t lost_kinds[BPF_RECORD_KINDS]; /* BPF: of each kind of record */
 };
 
 /*
  * Listens, then scans the table (so that nothing falls between), then starts the thread: when it returns, the table
- * knows every process there is. lost: called on the connector's thread when messages were lost (n: how many, 0
- * unknown), before the scan that heals it. Signals are blocked on the thread. -EPERM, -ENOTSUP (kernel without it, or
- * not in the initial namespaces)... with text in err; the table then works unfed, from /proc alone.
+ * knows every process there is. Signals are blocked on the thread. -EPERM, -ENOTSUP (kernel without it, or not in the
+ * initial namespaces)... with text in err; the table then works unfed, from /proc alone.
  */
-int connector_start(struct proc_table *t, void (*lost)(uint64_t n, void *data), void *data, struct connector **ret,
-		    struct buf *err);
+int connector_start(const struct connector_options *o, struct connector **ret, struct buf *err);
 /* Nobody may be in proc_table_get meanwhile. */
 void connector_stop(struct connector *c);
 
@@ -51,6 +72,10 @@ void connector_set_hooks(struct connector *c, const struct connector_hooks *h);
  */
 int connector_sync(struct connector *c, uint64_t timeout_ns);
 void connector_get_stats(struct connector *c, struct connector_stats *ret);
+/* CONNECTOR_BPF or CONNECTOR_NETLINK: who tells of starts. */
+enum connector_source connector_source(const struct connector *c);
+/* Why it is not BPF; what BPF has to do without. NULL: nothing is missing. Borrowed. */
+const char *connector_weakness(const struct connector *c);
 /* Sets the receive buffer (bytes as SO_RCVBUF counts them); the default is CONNECTOR_BUFFER. */
 int connector_set_buffer(struct connector *c, int bytes);
 

@@ -198,7 +198,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		_exit(75);
 	go.watchdog = dog;
 	if (!o->no_connector &&
-	    (proc_table_new("/proc", 4096, &procs) < 0 || connector_start(procs, NULL, NULL, &c, &err) < 0))
+	    (proc_table_new("/proc", 4096, &procs) < 0 || connector_start(&(struct connector_options){ .procs = procs }, &c, &err) < 0))
 		_exit(76);
 	struct trust *t = make_trust(r, o);
 	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, 0) < 0) {

@@ -113,7 +113,7 @@ void rig_start(struct rig *r, const char *sensor)
 
 	snprintf(r->state, sizeof(r->state), "%s/state", r->dir);
 	assert_int_equal(proc_table_new("/proc", 4096, &r->procs), 0);
-	if (connector_start(r->procs, NULL, NULL, &r->connector, &err) < 0)
+	if (connector_start(&(struct connector_options){ .procs = r->procs }, &r->connector, &err) < 0)
 		r->connector = NULL;
 	proc_table_scan(r->procs);
 	assert_int_equal(queue_new(1024, &r->inbox), 0);

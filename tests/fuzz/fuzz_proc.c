@@ -1,5 +1,6 @@
 /*
- * Fuzz target: the files of /proc/PID and the messages of the proc connector, from hostile bytes. The first byte says
+ * Fuzz target: the files of /proc/PID the messages of the proc connector and the records of
+ * the BPF programs, from hostile bytes. The first byte says
  * which parser the rest is for.
  */
 #include <stdlib.h>
@@ -67,8 +68,22 @@ static void fuzz_messages(const char *data, size_t size)
 		check(pos > before && pos <= size);
 }
 
-static void (*const targets[])(const char *data, size_t size) = { fuzz_stat, fuzz_ids, fuzz_u32, fuzz_cgroup,
-								  fuzz_messages };
+static void fuzz_bpf(const char *data, size_t size)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct bpf_proc_event e;
+
+	if (bpf_decode_proc(data, size, &a, &e) < 0)
+		return;
+	check(e.told.pid > 0 && e.kind < BPF_RECORD_KINDS);
+	if (e.told.known & PROCESS_EXE)
+		check(e.told.exe[0] == '/');
+	if (e.told.known & PROCESS_CMDLINE)
+		check(e.told.cmdline_len && !e.told.cmdline[e.told.cmdline_len - 1]);
+}
+
+static void (*const targets[])(const char *data, size_t size) = { fuzz_stat,   fuzz_ids,      fuzz_u32,
+								  fuzz_cgroup, fuzz_messages, fuzz_bpf };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -300,8 +300,8 @@ static void test_ids(void **state)
 	(void)state;
 	begin(&f, 100);
 	p = get(&f, 100);
-	proc_table_ids(f.t, 100, false, 33, 34);
-	proc_table_ids(f.t, 100, true, 43, 44);
+	proc_table_ids(f.t, 100, false, 33, 34, tick(9000));
+	proc_table_ids(f.t, 100, true, 43, 44, tick(9000));
 	q = get(&f, 100);
 	assert_int_equal(q->uid, 33);
 	assert_int_equal(q->euid, 34);
@@ -311,13 +311,13 @@ static void test_ids(void **state)
 	assert_int_equal(q->exec_count, p->exec_count);
 	/* pam wrote the login uid before. */
 	tree_text(&f.tree, 100, "loginuid", "4294967295");
-	proc_table_ids(f.t, 100, false, 33, 33);
+	proc_table_ids(f.t, 100, false, 33, 33, tick(9000));
 	process_unrefp(&p);
 	p = get(&f, 100);
 	assert_true(p->known & PROCESS_NO_LOGINUID);
 	assert_false(p->known & PROCESS_LOGINUID);
 	tree_text(&f.tree, 100, "loginuid", "5");
-	proc_table_sid(f.t, 100);
+	proc_table_sid(f.t, 100, tick(9000));
 	process_unrefp(&q);
 	q = get(&f, 100);
 	assert_int_equal(q->loginuid, 5);
@@ -326,17 +326,72 @@ static void test_ids(void **state)
 	assert_null(q->tty);
 	assert_int_equal(q->sid, 100);
 	/* Nothing new: the same snapshot. */
-	proc_table_ids(f.t, 100, false, 33, 33);
+	proc_table_ids(f.t, 100, false, 33, 33, tick(9000));
 	process_unrefp(&p);
 	p = get(&f, 100);
 	assert_ptr_equal(p, q);
 	/* Of processes nobody knows. */
-	proc_table_ids(f.t, 9999, false, 1, 1);
-	proc_table_sid(f.t, 9999);
+	proc_table_ids(f.t, 9999, false, 1, 1, tick(9000));
+	proc_table_sid(f.t, 9999, tick(9000));
 	proc_table_exit(f.t, 9999, 0);
 	assert_null(get(&f, 9999));
 	assert_null(get(&f, 0));
 	assert_null(get(&f, -1));
+	end(&f);
+}
+
+/* What a sensor saw of a process is believed: nothing is read, and older messages change nothing of it. */
+static void test_told(void **state)
+{
+	const struct process forked = { .pid = 200,
+					.ppid = 1,
+					.start_ns = tick(6000),
+					.uid = 5,
+					.euid = 6,
+					.known = PROCESS_START | PROCESS_PPID | PROCESS_IDS };
+	struct process execed = forked;
+	_cleanup_process_ struct process *p = NULL, *q = NULL, *r = NULL, *s = NULL;
+	struct proc_stats before, after;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 100);
+	proc_table_get_stats(f.t, &before);
+	proc_table_forked(f.t, 100, &forked);
+	p = get(&f, 200);
+	assert_int_equal(p->ppid, 1);
+	assert_int_equal(p->parent->pid, 1);
+	assert_string_equal(p->exe, "/bin/bash");
+	assert_int_equal(p->uid, 5);
+	execed.exe = "/bin/short";
+	execed.cmdline = "short\0-x";
+	execed.cmdline_len = 9;
+	execed.cwd = "/tmp";
+	execed.uid = execed.euid = 0;
+	execed.known |= PROCESS_EXE | PROCESS_CMDLINE | PROCESS_CWD;
+	proc_table_execed(f.t, &execed, false, tick(6001));
+	/* Of the time before. */
+	proc_table_ids(f.t, 200, false, 77, 77, tick(6000));
+	proc_table_exit(f.t, 200, tick(6002));
+	q = get(&f, 200);
+	assert_string_equal(q->exe, "/bin/short");
+	assert_memory_equal(q->cmdline, "short\0-x", 9);
+	assert_string_equal(q->cwd, "/tmp");
+	assert_int_equal(q->uid, 0);
+	assert_int_equal(q->exec_count, 1);
+	assert_int_equal(q->parent->pid, 1);
+	proc_table_get_stats(f.t, &after);
+	assert_int_equal(after.reads, before.reads + 1); /* the last get, which found nobody */
+	assert_int_equal(after.missed, before.missed);
+	/* A start of a process whose fork was lost, under a pid that another has. */
+	execed.start_ns = tick(7000);
+	execed.pid = 100;
+	proc_table_execed(f.t, &execed, false, tick(7001));
+	r = get(&f, 100);
+	assert_string_equal(r->exe, "/bin/short");
+	assert_int_equal(r->start_ns, tick(7000));
+	s = proc_table_get(f.t, 100, true);
+	assert_string_equal(s->exe, "/bin/bash");
 	end(&f);
 }
 
@@ -618,9 +673,10 @@ int main(void)
 		cmocka_unit_test(test_start_settled), cmocka_unit_test(test_clone_parent),
 		cmocka_unit_test(test_pid_reuse),     cmocka_unit_test(test_leader_gone),
 		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_learn),	      cmocka_unit_test(test_unfed),
-		cmocka_unit_test(test_chain),	      cmocka_unit_test(test_deep_fan),
-		cmocka_unit_test(test_bound),	      cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_told),	      cmocka_unit_test(test_learn),
+		cmocka_unit_test(test_unfed),	      cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_deep_fan),      cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

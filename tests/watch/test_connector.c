@@ -100,6 +100,7 @@ static bool write_quick(const char *path)
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct connector_options o = { .source = *(enum connector_source *)*state, .lost = count_lost, .data = f };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	int r;
 
@@ -114,7 +115,8 @@ static int setup(void **state)
 		return -1;
 	if (proc_table_new("/proc", 32768, &f->t) < 0)
 		return -1;
-	r = connector_start(f->t, count_lost, f, &f->c, &err);
+	o.procs = f->t;
+	r = connector_start(&o, &f->c, &err);
 	if (r < 0)
 		print_message("skipped: %s\n", err.data ? err.data : strerror(-r));
 	return 0;
@@ -256,7 +258,7 @@ static int start_elsewhere(int namespaces)
 		}
 		if (proc_table_new("/proc", 1000, &t) < 0)
 			_exit(78);
-		r = connector_start(t, NULL, NULL, &c, &err);
+		r = connector_start(&(struct connector_options){ .procs = t, .source = CONNECTOR_NETLINK }, &c, &err);
 		_exit(r == -ENOTSUP && err.len ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -458,7 +460,9 @@ static void storm(struct fixture *f, const char *program, bool fanotify)
 	print_message("%d x %s in %lu ms: exe %d, argv %d, comm %d%s\n", STORM, real,
 		      (unsigned long)(began / NSEC_PER_MSEC), res.exe, res.cmdline, res.comm,
 		      fanotify ? " (with file events)" : "");
-	if (fanotify)
+	if (connector_source(f->c) == CONNECTOR_BPF)
+		assert_int_equal(MIN(res.cmdline, res.comm), STORM);
+	if (fanotify || connector_source(f->c) == CONNECTOR_BPF)
 		assert_int_equal(res.exe, STORM);
 	munmap(shared, sizeof(*shared));
 }
@@ -841,21 +845,22 @@ static void test_overflow(void **state)
 	}
 }
 
+#define TEST(fn, source) cmocka_unit_test_prestate_setup_teardown(fn, setup, teardown, source)
+
 int main(void)
 {
+	static enum connector_source netlink = CONNECTOR_NETLINK, bpf = CONNECTOR_BPF;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decode),
-		cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_storm, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_login, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_thread_exec, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pid_reuse, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sync, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cost, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
+		cmocka_unit_test(test_decode),	TEST(test_elsewhere, &netlink), TEST(test_storm, &netlink),
+		TEST(test_ids, &netlink),	TEST(test_login, &netlink),	TEST(test_thread_exec, &netlink),
+		TEST(test_pid_reuse, &netlink), TEST(test_sync, &netlink),	TEST(test_start, &netlink),
+		TEST(test_cost, &netlink),	TEST(test_overflow, &netlink),
 	};
+	const struct CMUnitTest with_bpf[] = {
+		TEST(test_storm, &bpf),	    TEST(test_ids, &bpf),  TEST(test_login, &bpf), TEST(test_thread_exec, &bpf),
+		TEST(test_pid_reuse, &bpf), TEST(test_sync, &bpf), TEST(test_start, &bpf),
+	};
+	int failed = cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return failed + cmocka_run_group_tests_name("BPF", with_bpf, NULL, NULL);
 }

@@ -1,0 +1,40 @@
+/* In place of watch/bpf.c where it is built without libbpf: there are no BPF programs, and it says so. */
+#include <errno.h>
+
+#include "watch/bpf.h"
+
+int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
+{
+	(void)ring;
+	(void)ret;
+	buf_str(err, "BPF: this program was built without it");
+	return -ENOTSUP;
+}
+
+void bpf_procs_close(struct bpf_procs *b)
+{
+	(void)b;
+}
+
+int bpf_procs_fd(const struct bpf_procs *b)
+{
+	(void)b;
+	return -1;
+}
+
+int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
+		   void *data)
+{
+	(void)b;
+	(void)max;
+	(void)fn;
+	(void)data;
+	return 0;
+}
+
+void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])
+{
+	(void)b;
+	for (int i = 0; i < BPF_RECORD_KINDS; i++)
+		ret[i] = 0;
+}

@@ -1,0 +1,145 @@
+/*
+ * The BPF programs of watch/bpf: loading, attaching, and reading their ring. On the thread that opens, then on the one
+ * that takes. The skeletons are made at build time.
+ */
+#include "watch/bpf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "lib/log.h"
+#include "lib/util.h"
+#include "watch/bpf/proc.skel.h"
+
+/* Inode of the initial pid namespace (PROC_PID_INIT_INO). */
+#define PID_INIT_INO 0xEFFFFFFCU
+
+struct bpf_procs {
+	struct proc_bpf *skeleton;
+	struct ring_buffer *ring;
+	int fd;
+	struct arena arena;
+
+	/* Of bpf_procs_take. */
+	void (*fn)(const struct bpf_proc_event *e, void *data);
+	void *data;
+	unsigned int room, taken;
+};
+
+static int print(enum libbpf_print_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static int print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *line = NULL;
+
+	if (level == LIBBPF_DEBUG || vasprintf(&line, fmt, ap) < 0)
+		return 0;
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("%s", line);
+	return 0;
+}
+
+static bool in_initial_pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == PID_INIT_INO;
+}
+
+static int on_record(void *ctx, void *data, size_t len)
+{
+	struct bpf_procs *b = ctx;
+	struct bpf_proc_event e;
+
+	if (bpf_decode_proc(data, len, &b->arena, &e) == 0)
+		b->fn(&e, b->data);
+	arena_reset(&b->arena);
+	/* What is given back is behind us, whatever is returned. */
+	return ++b->taken < b->room ? 0 : -ECANCELED;
+}
+
+static size_t ring_size(size_t wanted)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+
+	while (size < wanted && size < (1U << 30))
+		size *= 2;
+	return size;
+}
+
+static int start(struct bpf_procs *b, size_t ring)
+{
+	int r;
+
+	b->skeleton = proc_bpf__open();
+	if (!b->skeleton)
+		return -errno;
+	r = bpf_map__set_max_entries(b->skeleton->maps.ring, (uint32_t)ring_size(ring ? ring : BPF_RING_DEFAULT));
+	if (r == 0)
+		r = proc_bpf__load(b->skeleton);
+	if (r < 0)
+		return r;
+	b->fd = bpf_map__fd(b->skeleton->maps.ring);
+	b->ring = ring_buffer__new(b->fd, on_record, b, NULL);
+	return b->ring ? proc_bpf__attach(b->skeleton) : -errno;
+}
+
+int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
+{
+	_cleanup_(bpf_procs_close_p) struct bpf_procs *b = NULL;
+	int r;
+
+	if (!in_initial_pid_namespace()) {
+		buf_str(err, "BPF: not in the initial pid namespace");
+		return -ENOTSUP;
+	}
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	libbpf_set_print(print);
+	r = start(b, ring);
+	if (r < 0) {
+		buf_printf(err, "BPF: %s", strerror(-r));
+		return r;
+	}
+	*ret = TAKE_PTR(b);
+	return 0;
+}
+
+void bpf_procs_close(struct bpf_procs *b)
+{
+	if (!b)
+		return;
+	ring_buffer__free(b->ring);
+	proc_bpf__destroy(b->skeleton);
+	arena_free(&b->arena);
+	free(b);
+}
+
+int bpf_procs_fd(const struct bpf_procs *b)
+{
+	return b->fd;
+}
+
+int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
+		   void *data)
+{
+	int r;
+
+	b->fn = fn;
+	b->data = data;
+	b->room = max;
+	b->taken = 0;
+	r = ring_buffer__consume(b->ring);
+	return r < 0 && r != -ECANCELED ? r : (int)b->taken;
+}
+
+void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])
+{
+	for (size_t i = 0; i < BPF_RECORD_KINDS; i++)
+		ret[i] = __atomic_load_n(&b->skeleton->bss->lost[i], __ATOMIC_RELAXED);
+}

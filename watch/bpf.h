@@ -1,0 +1,52 @@
+/*
+ * The BPF programs, where they are built in and the kernel takes them: forks, starts and ends of processes, each told
+ * with what the process was at that moment, so that nothing has to be read of it afterwards.
+ *
+ * A struct belongs to one thread. Pids are those of the initial pid namespace: elsewhere it is -ENOTSUP.
+ */
+#ifndef WATCH_BPF_H
+#define WATCH_BPF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "event/process.h"
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+#include "watch/bpf/record.h"
+
+#define BPF_RING_DEFAULT (4 << 20) /* some 8,000 processes; taken from the kernel at once */
+
+struct bpf_procs;
+
+/* One event. Strings and told are borrowed for the call. */
+struct bpf_proc_event {
+	enum bpf_record_kind kind;
+	int32_t maker; /* fork: the process that called it */
+	uint64_t mono_ns;
+	uint64_t exe_dev, exe_ino; /* exec; dev as in struct stat */
+	bool cgroup_sure;	   /* exec: of the unified hierarchy; else /proc may know one that says more */
+	struct process told;	   /* pid and what is known of it; start_ns as /proc gives it */
+};
+
+/*
+ * Loads and attaches. ring: bytes, rounded up to a power of two of pages; 0: the default. -ENOTSUP: built without, or
+ * not in the initial pid namespace; -EPERM, or what the kernel said; text in err.
+ */
+int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err);
+void bpf_procs_close(struct bpf_procs *b);
+/* Readable while records wait. */
+int bpf_procs_fd(const struct bpf_procs *b);
+/* Hands at most max records to fn, in the kernel's order. Their number, or a negative errno. */
+int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
+		   void *data);
+/* How many of each kind found no room in the ring, since it was opened. */
+void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS]);
+
+/* A record of the ring (any bytes are safe; strings in a). -EBADMSG. */
+int bpf_decode_proc(const void *data, size_t len, struct arena *a, struct bpf_proc_event *ret);
+
+DEFINE_CLEANUP(struct bpf_procs *, bpf_procs_close)
+
+#endif

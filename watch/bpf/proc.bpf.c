@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Forks, program starts and ends of processes, from raw tracepoints into one ring. A start is told with all that its
+ * process may take with it a moment later: arguments, file, folder, cgroup, ids. What finds no room is counted.
+ */
+#include "watch/bpf/kernel.h"
+#include "watch/bpf/record.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} ring SEC(".maps");
+
+/* Lost by the program of each kind. */
+__u64 lost[BPF_RECORD_KINDS];
+
+#define DATA_MAX   16384 /* power of two; holds argv and three paths */
+#define DATA_SLACK BPF_ARGV_MAX
+
+struct scratch {
+	__u32 busy;
+	__u32 flags;
+	struct bpf_record r;
+	char data[DATA_MAX + DATA_SLACK];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *get_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+static __always_inline void count_lost(enum bpf_record_kind kind)
+{
+	__sync_fetch_and_add(&lost[kind], 1);
+}
+
+/* --- the process */
+
+static __always_inline void fill_login(struct bpf_record *r, const struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->loginuid) || !bpf_core_field_exists(task->sessionid))
+		return;
+	r->loginuid = BPF_CORE_READ(task, loginuid.val);
+	r->session = BPF_CORE_READ(task, sessionid);
+	r->flags |= BPF_HAS_LOGIN;
+}
+
+static __always_inline void fill_session(struct bpf_record *r, const struct task_struct *task)
+{
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct tty_struct *tty = BPF_CORE_READ(signal, tty);
+
+	r->sid = BPF_CORE_READ(signal, pids[HF_PIDTYPE_SID], numbers[0].nr);
+	if (!tty)
+		return;
+	r->tty_major = BPF_CORE_READ(tty, driver, major);
+	r->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+}
+
+static __always_inline void fill(struct bpf_record *r, enum bpf_record_kind kind, const struct task_struct *task)
+{
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+
+	__builtin_memset(r, 0, sizeof(*r));
+	r->kind = kind;
+	r->mono_ns = bpf_ktime_get_ns();
+	r->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	r->tgid = BPF_CORE_READ(task, tgid);
+	r->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	r->uid = BPF_CORE_READ(cred, uid.val);
+	r->gid = BPF_CORE_READ(cred, gid.val);
+	r->euid = BPF_CORE_READ(cred, euid.val);
+	r->egid = BPF_CORE_READ(cred, egid.val);
+	BPF_CORE_READ_STR_INTO(&r->comm, task, comm);
+	fill_login(r, task);
+	fill_session(r, task);
+}
+
+/* --- paths: names from the last one up, appended to the data of this processor's scratch */
+
+/* The offset behind it; the same as before when it could not be read. */
+static __always_inline __u32 put_name(struct scratch *s, __u32 at, const void *name)
+{
+	long n;
+
+	at &= DATA_MAX - 1;
+	n = bpf_probe_read_kernel_str(&s->data[at], BPF_NAME_MAX, name);
+	return n > 0 ? at + (__u32)n : at;
+}
+
+/* Offset of the end. Flags of the executable go to s->flags; the caller shifts them where they are another path's. */
+__noinline __u32 put_path(__u64 dentry_at, __u64 vfsmount_at, __u32 at)
+{
+	struct dentry *dentry = (void *)dentry_at, *parent;
+	struct mount *mount = (void *)vfsmount_at - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+	struct scratch *s = get_scratch();
+	__u32 start = at;
+
+	if (!s)
+		return at;
+	s->flags = 0;
+	for (int i = 0; i < BPF_DEPTH_MAX + 32; i++) {
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+			struct mount *up = BPF_CORE_READ(mount, mnt_parent);
+
+			if (up == mount)
+				return at;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = up;
+			continue;
+		}
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (at == start && !BPF_CORE_READ(dentry, d_hash.pprev))
+			s->flags |= BPF_EXE_DELETED;
+		if (at - start > BPF_PATH_MAX - BPF_NAME_MAX)
+			break;
+		at = put_name(s, at, BPF_CORE_READ(dentry, d_name.name));
+		if (dentry == parent) {
+			s->flags |= BPF_EXE_PSEUDO;
+			return at;
+		}
+		dentry = parent;
+	}
+	s->flags |= BPF_EXE_CUT;
+	return at;
+}
+
+static __always_inline struct kernfs_node *parent_of(const struct kernfs_node *kn)
+{
+	if (bpf_core_field_exists(kn->__parent))
+		return BPF_CORE_READ(kn, __parent);
+	return (void *)BPF_CORE_READ((const struct kernfs_node___old *)kn, parent);
+}
+
+static __always_inline struct kernfs_node *cgroup_of_controller(const struct css_set *set, __u64 id)
+{
+	struct cgroup_subsys_state *const *subsys = &set->subsys[0], *css = NULL;
+
+	bpf_probe_read_kernel(&css, sizeof(css), subsys + id);
+	return css ? BPF_CORE_READ(css, cgroup, kn) : NULL;
+}
+
+/* Of the unified hierarchy, else the first controller's that is not the root; flags say which. */
+static __always_inline struct kernfs_node *cgroup_of(const struct task_struct *task, __u32 *ret_flags)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct kernfs_node *kn = BPF_CORE_READ(set, dfl_cgrp, kn);
+
+	*ret_flags = 0;
+	if (kn && parent_of(kn))
+		return kn;
+	*ret_flags = BPF_CGROUP_LEGACY;
+#define TRY_CONTROLLER(name)                                                                                           \
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, name##_cgrp_id)) {                                       \
+		kn = cgroup_of_controller(set, bpf_core_enum_value(enum cgroup_subsys_id, name##_cgrp_id));            \
+		if (kn && parent_of(kn))                                                                               \
+			return kn;                                                                                     \
+	}
+	TRY_CONTROLLER(memory)
+	TRY_CONTROLLER(pids)
+	TRY_CONTROLLER(devices)
+	TRY_CONTROLLER(freezer)
+#undef TRY_CONTROLLER
+	return NULL;
+}
+
+__noinline __u32 put_cgroup(__u64 kernfs_node_at, __u32 at)
+{
+	struct kernfs_node *kn = (void *)kernfs_node_at, *parent;
+	struct scratch *s = get_scratch();
+	__u32 start = at;
+
+	if (!s)
+		return at;
+	s->flags = 0;
+	for (int i = 0; i < BPF_DEPTH_MAX; i++) {
+		parent = parent_of(kn);
+		if (!parent)
+			return at;
+		if (at - start > BPF_PATH_MAX - BPF_NAME_MAX)
+			break;
+		at = put_name(s, at, BPF_CORE_READ(kn, name));
+		kn = parent;
+	}
+	s->flags |= BPF_CGROUP_CUT;
+	return at;
+}
+
+/* --- a start */
+
+static __always_inline __u32 put_argv(struct scratch *s, const struct task_struct *task)
+{
+	unsigned long from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end);
+	__u64 len = to - from;
+
+	if (!from || to <= from)
+		return 0;
+	if (len > BPF_ARGV_MAX) {
+		s->r.flags |= BPF_ARGV_CUT;
+		len = BPF_ARGV_MAX;
+	}
+	/* The compiler must not know more of it than the verifier. */
+	asm volatile("" : "+r"(len));
+	if (len > BPF_ARGV_MAX)
+		return 0;
+	if (bpf_probe_read_user(s->data, len, (void *)from) == 0)
+		return len;
+	s->r.flags |= BPF_ARGV_UNREAD;
+	return 0;
+}
+
+static __always_inline void put_paths(struct scratch *s, const struct task_struct *task, struct file *file)
+{
+	struct bpf_record *r = &s->r;
+	__u32 at = r->argv_len, end, legacy;
+	struct kernfs_node *kn = cgroup_of(task, &legacy);
+
+	end = put_path((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), at);
+	r->exe_len = end - at;
+	r->flags |= s->flags;
+	at = end;
+	end = put_path((__u64)BPF_CORE_READ(task, fs, pwd.dentry), (__u64)BPF_CORE_READ(task, fs, pwd.mnt), at);
+	r->cwd_len = end - at;
+	r->flags |= s->flags << 3;
+	at = end;
+	end = kn ? put_cgroup((__u64)kn, at) : at;
+	r->cgroup_len = end - at;
+	r->flags |= legacy | (kn ? s->flags : 0);
+}
+
+static __always_inline void tell_exec(struct scratch *s)
+{
+	__u64 len = sizeof(s->r) + s->r.argv_len + s->r.exe_len + s->r.cwd_len + s->r.cgroup_len;
+
+	asm volatile("" : "+r"(len));
+	if (len > sizeof(s->r) + DATA_MAX || bpf_ringbuf_output(&ring, &s->r, len, 0))
+		count_lost(BPF_RECORD_EXEC);
+}
+
+SEC("raw_tp/sched_process_exec")
+int on_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *task = (const void *)ctx->args[0];
+	const struct linux_binprm *bprm = (const void *)ctx->args[2];
+	struct file *file = BPF_CORE_READ(bprm, file);
+	struct scratch *s = get_scratch();
+
+	/* Another's only where programs can be preempted. */
+	if (!s || __sync_lock_test_and_set(&s->busy, 1)) {
+		count_lost(BPF_RECORD_EXEC);
+		return 0;
+	}
+	fill(&s->r, BPF_RECORD_EXEC, task);
+	s->r.exe_dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	s->r.exe_ino = BPF_CORE_READ(file, f_inode, i_ino);
+	s->r.argv_len = put_argv(s, task);
+	put_paths(s, task, file);
+	tell_exec(s);
+	__sync_lock_test_and_set(&s->busy, 0);
+	return 0;
+}
+
+/* --- forks and ends */
+
+static __always_inline void tell_small(enum bpf_record_kind kind, const struct task_struct *task, __s32 maker)
+{
+	struct bpf_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+
+	if (!r) {
+		count_lost(kind);
+		return;
+	}
+	fill(r, kind, task);
+	r->maker = maker;
+	bpf_ringbuf_submit(r, 0);
+}
+
+SEC("raw_tp/sched_process_fork")
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *maker = (const void *)ctx->args[0], *child = (const void *)ctx->args[1];
+
+	if (BPF_CORE_READ(child, pid) == BPF_CORE_READ(child, tgid))
+		tell_small(BPF_RECORD_FORK, child, BPF_CORE_READ(maker, tgid));
+	return 0;
+}
+
+/* The process has ended when its last thread has. */
+SEC("raw_tp/sched_process_exit")
+int on_exit(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *task = (const void *)ctx->args[0];
+
+	if (BPF_CORE_READ(task, signal, live.counter) == 0)
+		tell_small(BPF_RECORD_EXIT, task, 0);
+	return 0;
+}
