@@ -43,7 +43,8 @@ static int set_presets(struct conf *c)
 		_cleanup_buf_ struct buf why = BUF_INIT;
 		int r;
 
-		if (!k->preset || !conf_types[k->type].parse)
+		/* Items of lists have theirs set as they are read. */
+		if (!k->preset || !conf_types[k->type].parse || strstr(k->key, "[]."))
 			continue;
 		r = conf_types[k->type].parse(&c->arena, k, k->preset, (char *)c + k->offset, &why);
 		if (r < 0)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conf/scope.h"
+#include "event/event.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/digest.h"
@@ -29,6 +30,46 @@ enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
 struct conf_words {
 	unsigned n;
 	unsigned word[CONF_WORDS_MAX];
+};
+
+enum conf_matching { CONF_MATCHING_ALL, CONF_MATCHING_FIRST };
+
+struct conf_list {
+	const char **items;
+	size_t n;
+	bool given; /* by the file: not the default */
+};
+
+enum conf_output_type {
+	CONF_OUTPUT_NONE, /* not given */
+	CONF_OUTPUT_STDOUT,
+	CONF_OUTPUT_FILE,
+	CONF_OUTPUT_SYSLOG,
+	CONF_OUTPUT_JOURNALD,
+	CONF_OUTPUT_UNIX,
+	CONF_OUTPUT_PROGRAM,
+	CONF_OUTPUT_HTTP,
+	CONF_OUTPUT_TYPE_COUNT
+};
+enum conf_format { CONF_FORMAT_JSON, CONF_FORMAT_ECS, CONF_FORMAT_TEXT, CONF_FORMAT_COUNT };
+
+/* One of `outputs`; what a type has no use for is NULL or the default. */
+#define CONF_OUTPUTS_MAX 16
+struct conf_output {
+	enum conf_output_type type;
+	const char *name; /* in messages, counters and of the spool; never NULL once loaded, unlike any other */
+	enum conf_format format;
+	enum priority minimum;
+	const char *path;	     /* file, unix socket */
+	const char *address;	     /* syslog: "udp://HOST:PORT", "tcp://HOST:PORT"; NULL: path or /dev/log */
+	const char *url;	     /* http */
+	struct conf_list command;    /* program and its arguments */
+	struct conf_list headers;    /* http: "Name: value" */
+	const char *ca, *cert, *key; /* http: PEM files */
+	uint64_t batch;		     /* http: alerts in one request */
+	uint64_t timeout;	     /* ns; of one delivery */
+	uint64_t spool;		     /* bytes kept for an output that does not take them */
+	uint64_t rotate, keep;	     /* file: bytes, old files */
 };
 
 struct conf {
@@ -84,6 +125,18 @@ struct conf {
 		enum conf_bpf bpf; /* sensors.bpf: auto, where it is built in and the kernel allows */
 		uint64_t ring;	   /* sensors.ring: bytes, 4M */
 	} sensors;
+
+	struct {
+		struct conf_list files;		  /* rules.files: files, folders (their *.yaml) and globs, in order */
+		struct conf_list enable, disable; /* rules.enable, rules.disable: names, globs, tag:NAME */
+		enum priority minimum;		  /* rules.minimum: debug */
+		enum conf_matching matching;	  /* rules.matching: all */
+		uint64_t repeat;		  /* rules.repeat: 60s, ns; 0: every alert is sent */
+		uint64_t burst;			  /* rules.burst: 30; 0: any number */
+	} rules;
+
+	struct conf_output *outputs; /* outputs: */
+	size_t n_outputs;
 
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };

@@ -10,6 +10,7 @@
 #include "conf/errors.h"
 #include "conf/load.h"
 #include "conf/node.h"
+#include "conf/outputs.h"
 #include "conf/schema.h"
 #include "event/attr.h"
 #include "lib/cleanup.h"
@@ -144,6 +145,39 @@ static void load_words(struct loader *l, const struct conf_key *k, const struct 
 	*(struct conf_words *)field_of(k, base) = all;
 }
 
+/* --- texts */
+
+static size_t count_items(const struct node *n)
+{
+	size_t count = 0;
+
+	for (const struct node_item *i = n->items; i; i = i->next)
+		count++;
+	return count;
+}
+
+static void load_list(struct loader *l, const struct conf_key *k, const struct node *n, void *base)
+{
+	const struct node_item *one = &(struct node_item){ .value = n };
+	bool many = n->kind == NODE_LIST;
+	size_t room = many ? count_items(n) : 1;
+	struct conf_list all = { .items = arena_zalloc(&l->conf->arena, (room + 1) * sizeof(*all.items)),
+				 .given = true };
+	struct conf_key item = *k;
+
+	if (!all.items) {
+		l->no_memory = true;
+		return;
+	}
+	item.type = k->type == CONF_FILES ? CONF_PATTERN : CONF_TEXT;
+	item.offset = 0;
+	for (const struct node_item *i = many ? n->items : one; i; i = i->next) {
+		load_scalar(l, &item, i->value, &all.items[all.n]);
+		all.n += all.items[all.n] != NULL;
+	}
+	*(struct conf_list *)field_of(k, base) = all;
+}
+
 /* --- lists of paths and patterns */
 
 /* False when the list is full: the rest is not looked at. */
@@ -260,11 +294,42 @@ static void load_exclude(struct loader *l, const struct conf_key *k, const struc
 		i = i->next;
 }
 
+/* --- outputs */
+
+static void load_outputs(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+{
+	struct conf *c = l->conf;
+
+	if (n->kind != NODE_LIST || count_items(n) > CONF_OUTPUTS_MAX) {
+		if (n->kind == NODE_LIST)
+			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_OUTPUTS_MAX);
+		else
+			expected(l, k, n);
+		return;
+	}
+	c->outputs = arena_zalloc(&c->arena, CONF_OUTPUTS_MAX * sizeof(*c->outputs));
+	l->no_memory |= !c->outputs;
+	for (const struct node_item *i = n->items; i && c->outputs; i = i->next) {
+		struct conf_output *o = &c->outputs[c->n_outputs];
+
+		if (i->value->kind != NODE_MAPPING) {
+			errors_add(l->e, i->value->line, i->value->column,
+				   "outputs: expected a mapping with `type`, found %s", node_kind_text(i->value));
+			continue;
+		}
+		l->no_memory |= output_preset(&c->arena, o) < 0;
+		load_mapping(l, i->value, "outputs[].", o);
+		l->no_memory |= output_check(c, o, i->value, l->e) < 0;
+		c->n_outputs++;
+	}
+}
+
 /* --- mappings */
 
 static const load_fn list_loaders[CONF_TYPE_COUNT] = {
 	[CONF_WORDS] = load_words,	   [CONF_PATHS] = load_scope_paths,	[CONF_EXCLUDE] = load_exclude,
-	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes,
+	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes, [CONF_TEXTS] = load_list,
+	[CONF_FILES] = load_list,	   [CONF_OUTPUTS] = load_outputs,
 };
 
 static void unknown_key(struct loader *l, const struct node *key, const char *prefix)

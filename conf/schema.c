@@ -33,6 +33,24 @@ static const char *const scripts_words[] = {
 };
 
 static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
+static const char *const priority_words[] = { [PRIORITY_EMERGENCY] = "emergency",
+					      [PRIORITY_ALERT] = "alert",
+					      [PRIORITY_CRITICAL] = "critical",
+					      [PRIORITY_ERROR] = "error",
+					      [PRIORITY_WARNING] = "warning",
+					      [PRIORITY_NOTICE] = "notice",
+					      [PRIORITY_INFORMATIONAL] = "informational",
+					      [PRIORITY_DEBUG] = "debug",
+					      NULL };
+static const char *const matching_words[] = { [CONF_MATCHING_ALL] = "all", [CONF_MATCHING_FIRST] = "first", NULL };
+static const char *const output_words[] = {
+	[CONF_OUTPUT_NONE] = "none",	   [CONF_OUTPUT_STDOUT] = "stdout",	[CONF_OUTPUT_FILE] = "file",
+	[CONF_OUTPUT_SYSLOG] = "syslog",   [CONF_OUTPUT_JOURNALD] = "journald", [CONF_OUTPUT_UNIX] = "unix",
+	[CONF_OUTPUT_PROGRAM] = "program", [CONF_OUTPUT_HTTP] = "http",		NULL
+};
+static const char *const format_words[] = {
+	[CONF_FORMAT_JSON] = "json", [CONF_FORMAT_ECS] = "ecs", [CONF_FORMAT_TEXT] = "text", NULL
+};
 
 #define MSEC	 NSEC_PER_MSEC
 #define SEC	 NSEC_PER_SEC
@@ -44,6 +62,7 @@ static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO]
 
 #define AT(field)   offsetof(struct conf, field)
 #define ITEM(field) offsetof(struct conf_item, field)
+#define OUT(field)  offsetof(struct conf_output, field)
 #define WORDS(list) .words = list
 
 const struct conf_key conf_schema[] = {
@@ -121,14 +140,54 @@ const struct conf_key conf_schema[] = {
 	  .help = "room for what they tell and nobody has read yet" },
 
 	{ "containers", CONF_RESERVED, .help = "container runtimes" },
-	{ "rules", CONF_RESERVED, .help = "rule files" },
-	{ "outputs", CONF_RESERVED, .help = "where alerts go" },
+	{ "rules.files", CONF_FILES, AT(rules.files),
+	  PKGDATADIR "/rules/holdfast.yaml, " SYSCONFDIR "/holdfast/rules.d",
+	  .help = "rule files, folders (their *.yaml) and globs; later ones change what earlier ones define" },
+	{ "rules.disable", CONF_TEXTS, AT(rules.disable), .help = "rules that are off: names, globs, tag:NAME" },
+	{ "rules.enable", CONF_TEXTS, AT(rules.enable), .help = "rules that are on, whatever their file says" },
+	{ "rules.minimum", CONF_WORD, AT(rules.minimum), "debug", WORDS(priority_words),
+	  .help = "rules that are less urgent are off" },
+	{ "rules.matching", CONF_WORD, AT(rules.matching), "all", WORDS(matching_words),
+	  .help = "every rule that matches an event, or just the first one" },
+	{ "rules.repeat", CONF_DURATION, AT(rules.repeat), "60s", .max = DAY,
+	  .help = "an alert like one of so long ago is counted and summed up; 0: never" },
+	{ "rules.burst", CONF_COUNT, AT(rules.burst), "30", .max = 1 << 20,
+	  .help = "alerts of one rule sent within rules.repeat, the rest is summed up; 0: any number" },
+
+	{ "outputs", CONF_OUTPUTS, AT(outputs), .help = "where alerts go: mappings of the keys below" },
+	{ "outputs[].type", CONF_WORD, OUT(type), WORDS(output_words), .help = "how they are sent" },
+	{ "outputs[].name", CONF_TEXT, OUT(name), .max = 64,
+	  .help = "what it is called in messages; unlike any other" },
+	{ "outputs[].format", CONF_WORD, OUT(format), "json", WORDS(format_words),
+	  .help = "Falco's JSON, Elastic Common Schema, or a line for people" },
+	{ "outputs[].minimum", CONF_WORD, OUT(minimum), "debug", WORDS(priority_words),
+	  .help = "alerts that are less urgent are not sent there" },
+	{ "outputs[].path", CONF_FILE, OUT(path), .max = FILE_MAX, .help = "file, or socket of unix and syslog" },
+	{ "outputs[].address", CONF_TEXT, OUT(address), .max = 512,
+	  .help = "syslog elsewhere: udp://HOST:PORT or tcp://HOST:PORT" },
+	{ "outputs[].url", CONF_TEXT, OUT(url), .max = 4096, .help = "http: where alerts are posted" },
+	{ "outputs[].command", CONF_TEXTS, OUT(command), .help = "program and its arguments; no shell is asked" },
+	{ "outputs[].headers", CONF_TEXTS, OUT(headers), .help = "http: more headers, Name: value" },
+	{ "outputs[].ca", CONF_FILE, OUT(ca), .max = FILE_MAX,
+	  .help = "http: PEM file of who signs the server's certificate" },
+	{ "outputs[].cert", CONF_FILE, OUT(cert), .max = FILE_MAX, .help = "http: PEM file of our own certificate" },
+	{ "outputs[].key", CONF_FILE, OUT(key), .max = FILE_MAX, .help = "http: PEM file of its key" },
+	{ "outputs[].batch", CONF_COUNT, OUT(batch), "1", .min = 1, .max = 1000,
+	  .help = "http: alerts in one request; more than 1 are a list" },
+	{ "outputs[].timeout", CONF_DURATION, OUT(timeout), "10s", .min = 10 * MSEC, .max = HOUR,
+	  .help = "a delivery that takes longer is tried again later" },
+	{ "outputs[].spool", CONF_SIZE, OUT(spool), "16M", .min = 64 * KIB, .max = 64 * GIB,
+	  .help = "kept on disk for an output that does not take alerts" },
+	{ "outputs[].rotate", CONF_SIZE, OUT(rotate), "64M", .max = 64 * 1024 * GIB,
+	  .help = "file: a new one is begun at this size; 0: never" },
+	{ "outputs[].keep", CONF_COUNT, OUT(keep), "5", .min = 1, .max = 1000, .help = "file: old ones that are kept" },
 	{ "respond", CONF_RESERVED, .help = "actions" },
 };
 const size_t conf_schema_count = ARRAY_SIZE(conf_schema);
 
 _Static_assert(ARRAY_SIZE(conf_schema) <= CONF_KEYS_MAX,
 	       "arrays over the rows of the schema have CONF_KEYS_MAX entries");
+_Static_assert(ARRAY_SIZE(priority_words) == PRIORITY_COUNT + 1, "a word for each priority");
 _Static_assert(ARRAY_SIZE(digest_words) == DIGEST_ALGO_COUNT + 1, "a word for each digest");
 
 /* The part of the row's key that names a member of the group `prefix`: its start and length; NULL when it is elsewhere.

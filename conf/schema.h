@@ -21,11 +21,15 @@ enum conf_type {
 	CONF_FILE,    /* absolute path of one file; max: its length */
 	CONF_PATTERN, /* absolute path or glob */
 	CONF_HEX,     /* bytes of an absolute path */
+	CONF_TEXT,    /* printable text; max: its length */
+	CONF_TEXTS,   /* a text or a list of them */
+	CONF_FILES,   /* a path, or a list of them; each may be a glob */
 	/* Lists; loaded by conf/load.c. */
 	CONF_PATHS,
 	CONF_EXCLUDE,
 	CONF_SENSITIVE,
 	CONF_ATTRIBUTES,
+	CONF_OUTPUTS,
 	/* A key of a later version: an error that says so. */
 	CONF_RESERVED,
 	CONF_TYPE_COUNT
@@ -34,7 +38,7 @@ enum conf_type {
 struct conf_key {
 	const char *key; /* dotted; "paths[].path" is a key of an item of the list `paths` */
 	enum conf_type type;
-	size_t offset;	    /* in struct conf, or in struct conf_item for the keys of items */
+	size_t offset;	    /* in struct conf, or in struct conf_item or conf_output for the keys of items */
 	const char *preset; /* the default as written in a file; NULL: none */
 	const char *beside; /* CONF_FILE without preset: the default is this name in the folder of store.path */
 	uint64_t min, max;
@@ -56,7 +60,7 @@ struct conf_item {
 	uint32_t attributes;
 };
 
-#define CONF_KEYS_MAX 64
+#define CONF_KEYS_MAX 128
 
 extern const struct conf_key conf_schema[];
 extern const size_t conf_schema_count;

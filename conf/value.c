@@ -202,6 +202,49 @@ static int parse_pattern(struct arena *a, const struct conf_key *k, const char *
 	return parse_path(a, k, text, field, why);
 }
 
+static int parse_text(struct arena *a, const struct conf_key *k, const char *text, void *field, struct buf *why)
+{
+	_cleanup_buf_ struct buf shown = BUF_INIT;
+	size_t len = strlen(text), max = k->max ?: SCOPE_TEXT_MAX;
+	const char *copy;
+
+	for (size_t i = 0; i < len; i++) {
+		if (iscntrl((unsigned char)text[i]))
+			return refuse(why, text, k);
+	}
+	if (!len || len > max) {
+		add_quoted(why, text);
+		buf_printf(why, " is %s", len ? "too long" : "empty");
+		return -EINVAL;
+	}
+	copy = arena_strdup(a, text);
+	if (!copy)
+		return -ENOMEM;
+	*(const char **)field = copy;
+	return 0;
+}
+
+/* "/one, /two": presets; files have lists. */
+static int parse_files(struct arena *a, const struct conf_key *k _unused_, const char *text, void *field,
+		       struct buf *why _unused_)
+{
+	struct conf_list all = { .items = arena_alloc(a, (strlen(text) / 2 + 1) * sizeof(*all.items)) };
+
+	while (all.items && *text) {
+		size_t len = strcspn(text, ", ");
+
+		all.items[all.n] = arena_strndup(a, text, len);
+		if (!all.items[all.n++])
+			return -ENOMEM;
+		text += len;
+		text += strspn(text, ", ");
+	}
+	if (!all.items)
+		return -ENOMEM;
+	*(struct conf_list *)field = all;
+	return 0;
+}
+
 static int parse_hex(struct arena *a, const struct conf_key *k, const char *text, void *field, struct buf *why)
 {
 	const char *path;
@@ -226,9 +269,13 @@ const struct conf_type_info conf_types[CONF_TYPE_COUNT] = {
 	[CONF_FILE] = { "file", "the absolute path of a file", parse_file },
 	[CONF_PATTERN] = { "path", "an absolute path", parse_pattern },
 	[CONF_HEX] = { "hex", "hex digits of an absolute path", parse_hex },
+	[CONF_TEXT] = { "text", "a text", parse_text },
+	[CONF_TEXTS] = { "list of texts", "a text or a list of texts", NULL },
+	[CONF_FILES] = { "list of files", "a path or a list of paths", parse_files },
 	[CONF_PATHS] = { "list of paths", "a list of paths", NULL },
 	[CONF_EXCLUDE] = { "list of patterns", "a list of patterns", NULL },
 	[CONF_SENSITIVE] = { "list of paths", "a list of paths", NULL },
 	[CONF_ATTRIBUTES] = { "word or list of words", "an attribute, a group, or a list of them", NULL },
+	[CONF_OUTPUTS] = { "list of outputs", "a list of mappings", NULL },
 	[CONF_RESERVED] = { "", "", NULL },
 };

@@ -164,13 +164,16 @@ static int start_watch(struct monitor *m)
 		.procs = m->procs,
 		.out = m->inbox,
 		.gap = pipeline_sensor_gap,
+		.accesses = alerts_accesses,
 		.data = m,
 		.state_dir = m->state_dir,
 	};
 	int r = watch_start(&o, m->o->sensor, &m->watch, &err);
 
-	if (r == 0)
+	if (r == 0) {
+		engine_set_accesses(m->engine, streq(watch_sensor(m->watch), "fanotify"));
 		return 0;
+	}
 	log_error("the files cannot be watched: %s", err.len ? err.data : strerror(-r));
 	return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_OSERR;
 }
@@ -258,6 +261,7 @@ static const struct part parts[] = {
 	{ "processes", start_procs, stop_procs },
 	{ "connector", start_connector, stop_connector },
 	{ "canary", make_canary, free_canary },
+	{ "alerts", alerts_part_start, alerts_part_stop },
 	{ "inbox", start_inbox, stop_inbox },
 	{ "watch", start_watch, stop_watch },
 	{ "live", start_live, stop_live },
@@ -313,6 +317,7 @@ void monitor_rescope(struct monitor *m)
 
 int monitor_reload(struct monitor *m, struct buf *err)
 {
+	_cleanup_(rules_unref_p) struct rules *rules = NULL;
 	_cleanup_conf_ struct conf *conf = NULL;
 	int r;
 
@@ -322,9 +327,12 @@ int monitor_reload(struct monitor *m, struct buf *err)
 	}
 	r = conf_load(m->o->conf_file, &conf, err);
 	if (r == 0)
+		r = alerts_load(conf, &rules, err);
+	if (r == 0)
 		r = reload_apply(m, conf, err);
 	if (r < 0)
 		return r;
+	alerts_reload(m, conf, rules);
 	if (conf->limits.canary)
 		canary_set_interval(m->canary, conf->limits.canary, conf->limits.canary_deadline);
 	exec_part_reload(m);

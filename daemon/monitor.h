@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "alert/engine.h"
 #include "conf/conf.h"
 #include "daemon/canary.h"
 #include "daemon/control.h"
@@ -56,6 +57,7 @@ struct monitor {
 	struct control *control;
 	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
 	struct exec *exec;
+	struct engine *engine; /* rules; guarded by emit_lock as writer is */
 
 	uint64_t started;  /* real ns */
 	uint64_t down_key; /* gap of the time before, until the start's check is through */
@@ -112,6 +114,16 @@ void exec_part_stop(struct monitor *m);
  * judged). */
 uint64_t exec_part_reload(struct monitor *m);
 json_t *exec_status(struct monitor *m);
+
+/* --- alerts.c: rules over all that happens */
+int alerts_part_start(struct monitor *m);
+void alerts_part_stop(struct monitor *m);
+/* On the sensor's thread; takes over b. */
+void alerts_accesses(struct fs_batch *b, void *data);
+/* Loads the rules of conf; what is wrong with them is appended to err. */
+int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err);
+void alerts_reload(struct monitor *m, const struct conf *conf, struct rules *rules);
+json_t *alerts_status(struct monitor *m);
 
 /* --- status.c */
 json_t *status_answer(struct monitor *m);

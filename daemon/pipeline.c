@@ -21,11 +21,13 @@ void pipeline_emit(struct event *e, void *data)
 	struct monitor *m = data;
 
 	pthread_mutex_lock(&m->emit_lock);
+	/* To history first: what rules raise for it refers to its row. */
 	if (m->writer)
-		writer_put(m->writer, TAKE_PTR(e));
+		writer_put(m->writer, event_ref(e));
+	if (m->engine)
+		engine_event(m->engine, e);
 	pthread_mutex_unlock(&m->emit_lock);
-	if (e)
-		event_unref(e);
+	event_unref(e);
 }
 
 void pipeline_live(struct event *e, void *data)
@@ -37,8 +39,10 @@ void pipeline_stored(struct event *e, void *data)
 {
 	struct monitor *m = data;
 
-	/* Starts that somebody vouches for are many, and in the history. */
-	if (m->output && !(e->kind == EVENT_EXEC && e->verdict == EXEC_ALLOWED))
+	/* Starts that somebody vouches for are many, and in the history; so is an alert that people have just seen. */
+	if (e->kind == EVENT_EXEC && e->verdict == EXEC_ALLOWED)
+		return;
+	if (m->output && !(e->repeated && !m->o->json))
 		output_put(m->output, e);
 }
 

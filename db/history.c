@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "db/baseline_store.h"
+#include "event/json.h"
 #include "lib/clock.h"
 
 void history_set_key(struct db *d, const struct sign_key *key)
@@ -22,7 +23,6 @@ void history_set_key(struct db *d, const struct sign_key *key)
 static void row_json(struct row *row, const struct record *r, bool have, attr_mask mask)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
-	_cleanup_free_ char *text = NULL;
 	json_t *json;
 
 	if (!have) {
@@ -30,22 +30,13 @@ static void row_json(struct row *row, const struct record *r, bool have, attr_ma
 		return;
 	}
 	json = attr_json(r, mask);
-	text = json ? json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER) : NULL;
+	if (json)
+		json_ascii(&b, json);
 	json_decref(json);
-	if (!text) {
+	if (!json || !b.data) {
+		row->failed |= b.failed;
 		row_null(row);
 		return;
-	}
-	/* Which leaves DEL, the one control byte that JSON does not escape. */
-	if (!strchr(text, 0x7f)) {
-		row_ascii(row, text);
-		return;
-	}
-	for (const char *p = text; *p; p++) {
-		if (*p == 0x7f)
-			buf_str(&b, "\\u007f");
-		else
-			buf_char(&b, *p);
 	}
 	row->failed |= b.failed;
 	row_ascii(row, b.failed ? "" : b.data);
@@ -73,6 +64,23 @@ static void row_attributes(struct row *row, attr_mask mask)
 		attr_mask_text(&b, mask & ATTR_ALL);
 	row->failed |= b.failed;
 	row_text(row, b.len > 0 && !b.failed ? b.data : NULL);
+}
+
+/* Of an alert: priority, whether it was repeated, details. */
+static void fill_alert(struct row *row, const struct event *e)
+{
+	row_int(row, true, e->priority);
+	row_int(row, true, e->repeated);
+	row_attributes(row, 0);
+	row_null(row);
+	if (e->details)
+		row_ascii(row, e->details);
+	else
+		row_null(row);
+	row_null(row);
+	row_null(row);
+	row_text(row, e->cause);
+	row_int(row, e->count != 1, (int64_t)e->count);
 }
 
 /* Columns 12 to 20: what changed. Of a program start: verdict, type and what is known of the file. */
@@ -121,7 +129,7 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 	row_text(row, e->process_why);
 	row_int(row, e->baseline_id != 0, e->baseline_id);
 	row_text(row, e->baseline);
-	fill_change(row, e);
+	(e->kind == EVENT_ALERT ? fill_alert : fill_change)(row, e);
 	fill_gap(row, e);
 	if (e->kind == EVENT_EXEC)
 		row_int(row, e->exec_ns != 0, (int64_t)e->exec_ns);
@@ -172,6 +180,9 @@ int history_add(struct db *d, struct event *e)
 	int64_t process = 0, id;
 	int r = chain_open(d);
 
+	/* What it was raised for was stored before it, by this thread. */
+	if (e->about && !e->ref)
+		e->ref = e->about->id;
 	if (r == 0 && e->process)
 		r = process_store(d, e->process, &process, process_digest);
 	if (r == 0)

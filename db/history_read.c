@@ -26,7 +26,8 @@ enum event_column {
 	COL_CHANGE,
 	COL_STATUS,
 	COL_ATTRIBUTES,
-	COL_BEFORE_REC = 18,
+	COL_DETAILS = 17, /* after, of an alert */
+	COL_BEFORE_REC,
 	COL_AFTER_REC,
 	COL_CAUSE,
 	COL_COUNT,
@@ -142,11 +143,24 @@ static void read_exec(struct event *e)
 	e->until = 0;
 }
 
+/* So has an alert: see fill_alert. */
+static int read_alert(sqlite3_stmt *st, struct event *e)
+{
+	if (e->kind != EVENT_ALERT)
+		return 0;
+	e->priority = (enum priority)e->change;
+	e->repeated = e->status != STATUS_OPEN;
+	e->change = CHANGE_ADDED;
+	e->status = STATUS_OPEN;
+	return read_string(st, COL_DETAILS, e, &e->details);
+}
+
 static bool in_range(const struct event *e)
 {
-	return (unsigned)e->kind < EVENT_KIND_COUNT && (unsigned)e->verdict < EXEC_VERDICT_COUNT &&
-	       (unsigned)e->exec_type < EXEC_TYPE_COUNT && (unsigned)e->change < CHANGE_COUNT &&
-	       (unsigned)e->status < STATUS_COUNT && (unsigned)e->gap_reason < GAP_REASON_COUNT;
+	return (unsigned)e->priority < PRIORITY_COUNT && (unsigned)e->kind < EVENT_KIND_COUNT &&
+	       (unsigned)e->verdict < EXEC_VERDICT_COUNT && (unsigned)e->exec_type < EXEC_TYPE_COUNT &&
+	       (unsigned)e->change < CHANGE_COUNT && (unsigned)e->status < STATUS_COUNT &&
+	       (unsigned)e->gap_reason < GAP_REASON_COUNT;
 }
 
 /* "open" and the like, as the view worked it out; NULL where there is none. */
@@ -169,7 +183,9 @@ static int read_event(struct db *d, sqlite3_stmt *st, struct event **ret)
 	read_numbers(st, e);
 	read_status(st, e);
 	read_exec(e);
-	r = in_range(e) ? read_strings(st, e) : -EBADMSG;
+	r = read_alert(st, e);
+	if (r == 0)
+		r = in_range(e) ? read_strings(st, e) : -EBADMSG;
 	if (r == 0)
 		r = read_record(st, COL_BEFORE_REC, e, &e->has_before, &e->before);
 	if (r == 0)

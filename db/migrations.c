@@ -319,6 +319,40 @@ static const char *const version_4[] = {
 	" THEN 'expired' ELSE 'trusted' END AS state FROM trust_entry",
 	NULL,
 };
+
+/*
+ * Alerts: change and status hold priority and whether it was repeated, after the details as JSON, reason the rule, text
+ * the output, ref the row of what it was raised for (history.c).
+ */
+#define SQL_KIND_5(c)                                                                                                  \
+	"CASE " c " WHEN 0 THEN 'change' WHEN 1 THEN 'open' WHEN 2 THEN 'exec' WHEN 3 THEN 'alert' WHEN 4 THEN "       \
+	"'action' WHEN 5 THEN 'gap' WHEN 6 THEN 'accept' WHEN 7 THEN 'note' WHEN 8 THEN 'access' END"
+#define SQL_PRIORITY(c)                                                                                                \
+	"CASE " c " WHEN 0 THEN 'Emergency' WHEN 1 THEN 'Alert' WHEN 2 THEN 'Critical' WHEN 3 THEN 'Error' "           \
+	"WHEN 4 THEN 'Warning' WHEN 5 THEN 'Notice' WHEN 6 THEN 'Informational' WHEN 7 THEN 'Debug' END"
+
+static const char *const version_5[] = {
+	"DROP VIEW alerts",
+	"DROP VIEW history",
+	"CREATE INDEX event_alert ON event (id) WHERE kind = 3",
+
+	"CREATE VIEW alerts AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.reason AS rule, "
+	SQL_PRIORITY("e.change") " AS priority, " SQL_PATH " AS path, " SQL_PATH2 " AS path2, e.text AS output, "
+	"coalesce(e.count, 1) AS count, e.status AS repeated, e.ref AS event, json_extract(e.after, '$.uuid') AS uuid, "
+	"json_extract(e.after, '$.tags') AS tags, json_extract(e.after, '$.source') AS source, "
+	"json_extract(e.after, '$.output_fields') AS output_fields, " SQL_WHO " FROM event e" SQL_WHO_FROM
+	" WHERE e.kind = 3",
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, "
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
+	SQL_PRIORITY("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") " END AS what, "
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
+	"e.count AS count, " SQL_WHO ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS "
+	"detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS)
+	" END AS status FROM event e" SQL_WHO_FROM,
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -326,6 +360,7 @@ const struct migration db_migrations[] = {
 	{ 2, version_2 },
 	{ 3, version_3 },
 	{ 4, version_4 },
+	{ 5, version_5 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

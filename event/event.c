@@ -7,8 +7,20 @@
 #include "lib/util.h"
 
 const char *const event_kind_names[EVENT_KIND_COUNT] = {
-	[EVENT_CHANGE] = "change", [EVENT_OPEN] = "open", [EVENT_EXEC] = "exec",     [EVENT_ALERT] = "alert",
-	[EVENT_ACTION] = "action", [EVENT_GAP] = "gap",	  [EVENT_ACCEPT] = "accept", [EVENT_NOTE] = "note",
+	[EVENT_CHANGE] = "change", [EVENT_OPEN] = "open",     [EVENT_EXEC] = "exec",
+	[EVENT_ALERT] = "alert",   [EVENT_ACTION] = "action", [EVENT_GAP] = "gap",
+	[EVENT_ACCEPT] = "accept", [EVENT_NOTE] = "note",     [EVENT_ACCESS] = "access",
+};
+
+const char *const priority_names[PRIORITY_COUNT] = {
+	[PRIORITY_EMERGENCY] = "Emergency",
+	[PRIORITY_ALERT] = "Alert",
+	[PRIORITY_CRITICAL] = "Critical",
+	[PRIORITY_ERROR] = "Error",
+	[PRIORITY_WARNING] = "Warning",
+	[PRIORITY_NOTICE] = "Notice",
+	[PRIORITY_INFORMATIONAL] = "Informational",
+	[PRIORITY_DEBUG] = "Debug",
 };
 
 const char *const exec_verdict_names[EXEC_VERDICT_COUNT] = {
@@ -84,6 +96,7 @@ void event_unref(struct event *e)
 	if (!e || atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	process_unref(e->process);
+	event_unref(e->about);
 	arena_free(&e->arena);
 	free(e);
 }

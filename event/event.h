@@ -24,6 +24,7 @@ enum event_kind {
 	EVENT_GAP,
 	EVENT_ACCEPT,
 	EVENT_NOTE,
+	EVENT_ACCESS, /* what a sensor told of a file, before anything was made of it: for rules alone, never stored */
 	EVENT_KIND_COUNT
 };
 
@@ -81,6 +82,20 @@ enum exec_type {
 	EXEC_TYPE_COUNT
 };
 
+/* EVENT_ALERT: how bad it is; words and order of syslog(3). */
+enum priority {
+	PRIORITY_EMERGENCY,
+	PRIORITY_ALERT,
+	PRIORITY_CRITICAL,
+	PRIORITY_ERROR,
+	PRIORITY_WARNING,
+	PRIORITY_NOTICE,
+	PRIORITY_INFORMATIONAL,
+	PRIORITY_DEBUG,
+	PRIORITY_COUNT
+};
+
+extern const char *const priority_names[PRIORITY_COUNT];
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
 extern const char *const exec_verdict_names[EXEC_VERDICT_COUNT];
 extern const char *const exec_type_names[EXEC_TYPE_COUNT];
@@ -132,6 +147,15 @@ struct event {
 	enum exec_verdict verdict;
 	enum exec_type exec_type;
 	uint64_t exec_ns; /* how long the verdict took; 0 unknown */
+
+	/*
+	 * EVENT_ALERT: reason is the rule's name, text its output; path, path2 and process are those of what it was
+	 * raised for, ref the row of that (0: none was stored), count how often in a row.
+	 */
+	enum priority priority;
+	bool repeated;	     /* like one that was told a moment ago: it is in history, outputs got it summed up */
+	const char *details; /* JSON in ASCII: an object of uuid, source, tags, output_fields; NULL: none */
+	struct event *about; /* what it was raised for; counted; history sets ref from its id. NULL when read back */
 
 	/* EVENT_OPEN: path, process, count. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
 	const char *reason;

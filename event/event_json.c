@@ -60,6 +60,23 @@ static void json_exec(json_t *o, const struct event *e)
 	json_put_digest(o, e);
 }
 
+/* What outputs send (details) beside what every event has. */
+static void json_alert(json_t *o, const struct event *e)
+{
+	json_t *details = e->details ? json_loads(e->details, 0, NULL) : NULL;
+
+	json_put_string(o, "rule", e->reason);
+	json_object_set_new(o, "priority", json_string(priority_names[e->priority]));
+	json_put_string(o, "output", e->text);
+	if (json_is_object(details))
+		json_object_update_missing(o, details);
+	json_decref(details);
+	if (e->repeated)
+		json_object_set_new(o, "repeated", json_true());
+	if (e->ref)
+		json_object_set_new(o, "event", json_integer(e->ref));
+}
+
 static void json_other(json_t *o, const struct event *e)
 {
 	json_put_string(o, "reason", e->reason);
@@ -67,8 +84,8 @@ static void json_other(json_t *o, const struct event *e)
 
 static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event *e) = {
 	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,   [EVENT_EXEC] = json_exec,
-	[EVENT_ALERT] = json_other,   [EVENT_ACTION] = json_other, [EVENT_GAP] = json_gap,
-	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,
+	[EVENT_ALERT] = json_alert,   [EVENT_ACTION] = json_other, [EVENT_GAP] = json_gap,
+	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,   [EVENT_ACCESS] = json_other,
 };
 
 json_t *event_json(const struct event *e)
@@ -89,6 +106,7 @@ json_t *event_json(const struct event *e)
 	json_put_string(o, "process_unknown", e->process ? NULL : e->process_why);
 	json_put_string(o, "baseline", e->baseline);
 	json_put_string(o, "user", e->user);
-	json_put_string(o, "text", e->text);
+	if (e->kind != EVENT_ALERT)
+		json_put_string(o, "text", e->text);
 	return o;
 }

@@ -294,16 +294,34 @@ static void line_gap(struct buf *b, const struct event *e, bool colour)
 	}
 }
 
+/* The rule's output names path and process itself. */
+static void line_alert(struct buf *b, const struct event *e, bool colour)
+{
+	static const char *const colours[PRIORITY_COUNT] = {
+		[PRIORITY_EMERGENCY] = COLOUR_RED,	[PRIORITY_ALERT] = COLOUR_RED,
+		[PRIORITY_CRITICAL] = COLOUR_RED,	[PRIORITY_ERROR] = COLOUR_RED,
+		[PRIORITY_WARNING] = COLOUR_YELLOW,	[PRIORITY_NOTICE] = COLOUR_CYAN,
+		[PRIORITY_INFORMATIONAL] = COLOUR_NONE, [PRIORITY_DEBUG] = COLOUR_NONE,
+	};
+
+	line_verb(b, "ALERT", colours[e->priority], colour);
+	buf_str(b, priority_names[e->priority]);
+	buf_str(b, "  ");
+	line_text(b, e->reason ? e->reason : "?");
+	buf_str(b, ": ");
+	line_text(b, e->text ? e->text : "");
+}
+
 /* accept, note, and the kinds to come: verb, path, text. */
 static void line_other(struct buf *b, const struct event *e, bool colour)
 {
 	static const struct {
 		const char *verb, *sgr;
 	} verbs[EVENT_KIND_COUNT] = {
-		[EVENT_ALERT] = { "alert", COLOUR_RED },
 		[EVENT_ACTION] = { "action", COLOUR_MAGENTA },
 		[EVENT_ACCEPT] = { "accepted", COLOUR_BLUE },
 		[EVENT_NOTE] = { "note", COLOUR_NONE },
+		[EVENT_ACCESS] = { "access", COLOUR_NONE },
 	};
 
 	line_verb(b, verbs[e->kind].verb, verbs[e->kind].sgr, colour);
@@ -323,8 +341,9 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 }
 
 static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct event *e, bool colour) = {
-	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open, [EVENT_EXEC] = line_exec,    [EVENT_ALERT] = line_other,
-	[EVENT_ACTION] = line_other,  [EVENT_GAP] = line_gap,	[EVENT_ACCEPT] = line_other, [EVENT_NOTE] = line_other,
+	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open,	   [EVENT_EXEC] = line_exec,
+	[EVENT_ALERT] = line_alert,   [EVENT_ACTION] = line_other, [EVENT_GAP] = line_gap,
+	[EVENT_ACCEPT] = line_other,  [EVENT_NOTE] = line_other,   [EVENT_ACCESS] = line_other,
 };
 
 void event_line(struct buf *b, const struct event *e, bool colour)
@@ -335,7 +354,8 @@ void event_line(struct buf *b, const struct event *e, bool colour)
 	buf_str(&line, "  ");
 	line_kinds[e->kind](&line, e, colour);
 	line_count(&line, e);
-	line_process(&line, e);
+	if (e->kind != EVENT_ALERT)
+		line_process(&line, e);
 	line_in_brackets(&line, e->cause);
 	line_trim(&line);
 	if (line.failed)

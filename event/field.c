@@ -302,6 +302,7 @@ void field_view_free(struct field_view *v)
 void field_view_begin(struct field_view *v, const struct event *e)
 {
 	v->event = e;
+	v->n_faces = event_faces(e, v->faces);
 	v->face = FACE_NONE;
 	v->number++;
 	v->presets = NULL;

@@ -163,6 +163,9 @@ struct field_ref {
 struct field_view {
 	const struct event *event;
 	enum face face;
+	/* What the event stands for: as event_faces says, unless whoever began the view knows better. */
+	unsigned n_faces;
+	enum face faces[FACES_MAX];
 	uint64_t number;					     /* evt.num: counts events */
 	void (*fetch)(struct field_view *v, enum field_group group); /* NULL: nothing can be read */
 	void *fetch_data;

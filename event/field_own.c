@@ -54,7 +54,8 @@ FIELD_GETTER(get_hf_cause)
 FIELD_GETTER(get_hf_path)
 {
 	const struct event *e = v->event;
-	bool both = e->kind == EVENT_CHANGE && e->change == CHANGE_RENAMED && e->path && e->path2;
+	bool both = (e->kind == EVENT_CHANGE || e->kind == EVENT_ACCESS) && e->change == CHANGE_RENAMED && e->path &&
+		    e->path2;
 	struct field_item *items = both ? field_items(v, 2) : NULL;
 
 	field_set_string(ret, v->event->path);

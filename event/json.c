@@ -86,3 +86,18 @@ void json_line(struct buf *b, const json_t *o)
 	}
 	buf_add(b, text.data + start, text.len - start);
 }
+
+void json_ascii(struct buf *b, const json_t *o)
+{
+	char *text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER | JSON_ENCODE_ANY);
+
+	b->failed |= !text;
+	/* DEL is the one control byte that JSON does not escape. */
+	for (const char *p = text; p && *p; p++) {
+		if (*p == 0x7f)
+			buf_str(b, "\\u007f");
+		else
+			buf_char(b, *p);
+	}
+	free(text);
+}

@@ -18,6 +18,8 @@ void json_put_string(json_t *object, const char *key, const char *s);
 json_t *json_u64(uint64_t v);
 /* ISO-8601 with nanoseconds. New reference. */
 json_t *json_time(uint64_t real_ns);
+/* Appends o as one line of printable ASCII, keys in order of insertion. Sets b->failed when out of memory. */
+void json_ascii(struct buf *b, const json_t *o);
 /*
  * Appends o as one line of JSON without a newline, keys in order of insertion. What text_escape keeps from terminals is
  * written as \uXXXX, other UTF-8 as it is. Every command and output prints JSON through this.

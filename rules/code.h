@@ -100,6 +100,9 @@ struct rules {
 	size_t n_regexes;
 };
 
+/* Lists the enabled rules by face. -ENOMEM. (rules/load.c) */
+int rules_index(struct rules *set);
+
 /* --- evaluation of one predicate (rules/eval.c, rules/match.c) */
 
 struct rules_slot {

@@ -6,9 +6,6 @@
 #include "lib/text.h"
 #include "rules/define.h"
 
-const char *const priority_names[PRIORITY_COUNT] = { "Emergency", "Alert",  "Critical",	     "Error",
-						     "Warning",	  "Notice", "Informational", "Debug" };
-
 int priority_by_name(const char *name, enum priority *ret)
 {
 	for (unsigned i = 0; i < PRIORITY_COUNT; i++) {

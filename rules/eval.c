@@ -315,11 +315,13 @@ size_t rules_eval(struct rules_state *s, struct field_view *v, bool first, const
 		  enum face *ret_faces, size_t max)
 {
 	struct matches m = { ret, ret_faces, 0, max, first };
-	enum face faces[FACES_MAX] = { FACE_CALL };
-	unsigned n = type_is_preset(v) ? 1 : event_faces(v->event, faces);
 
-	for (unsigned i = 0; i < n; i++) {
-		if (eval_face(s, v, faces[i], &m))
+	if (type_is_preset(v)) {
+		eval_face(s, v, FACE_CALL, &m);
+		return m.n;
+	}
+	for (unsigned i = 0; i < v->n_faces; i++) {
+		if (eval_face(s, v, v->faces[i], &m))
 			break;
 	}
 	return m.n;

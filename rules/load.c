@@ -44,6 +44,15 @@ size_t rules_count(const struct rules *r)
 	return r->n;
 }
 
+size_t rules_enabled(const struct rules *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		n += r->rules[i].enabled;
+	return n;
+}
+
 const struct rule *rules_get(const struct rules *r, size_t i)
 {
 	return &r->rules[i];
@@ -180,20 +189,20 @@ static int check_unused(struct load *l)
 	return l->c.error;
 }
 
-static int make_index(struct load *l)
+int rules_index(struct rules *set)
 {
 	for (unsigned face = 0; face < FACE_COUNT; face++) {
-		const struct rule **list = arena_alloc(&l->set->arena, (l->n + 1) * sizeof(*list));
+		const struct rule **list = arena_alloc(&set->arena, (set->n + 1) * sizeof(*list));
 		size_t n = 0;
 
 		if (!list)
 			return -ENOMEM;
-		for (size_t i = 0; i < l->n; i++) {
-			if (l->rules[i].enabled && l->codes[i].programs[face].entry != GOTO_REJECT)
-				list[n++] = &l->rules[i];
+		for (size_t i = 0; i < set->n; i++) {
+			if (set->rules[i].enabled && set->rules[i].code->programs[face].entry != GOTO_REJECT)
+				list[n++] = &set->rules[i];
 		}
-		l->set->by_face[face] = list;
-		l->set->n_by_face[face] = n;
+		set->by_face[face] = list;
+		set->n_by_face[face] = n;
 	}
 	return 0;
 }
@@ -204,7 +213,7 @@ static int finish(struct load *l)
 	l->set->n = l->n;
 	l->set->ref_table = TAKE_PTR(l->c.refs);
 	l->set->n_refs = l->c.n_refs;
-	return make_index(l);
+	return rules_index(l->set);
 }
 
 /* --- files */

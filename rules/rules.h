@@ -9,18 +9,6 @@
 
 #include "event/field.h"
 
-enum priority {
-	PRIORITY_EMERGENCY,
-	PRIORITY_ALERT,
-	PRIORITY_CRITICAL,
-	PRIORITY_ERROR,
-	PRIORITY_WARNING,
-	PRIORITY_NOTICE,
-	PRIORITY_INFORMATIONAL,
-	PRIORITY_DEBUG,
-	PRIORITY_COUNT
-};
-extern const char *const priority_names[PRIORITY_COUNT];
 /* Case does not matter; "info" is informational. -EINVAL. */
 int priority_by_name(const char *name, enum priority *ret);
 
@@ -60,7 +48,20 @@ int rules_parse(const struct rules_text *texts, size_t n, struct rules **ret, st
 int rules_load(const char *const *paths, size_t n, struct rules **ret, struct rules_messages *m);
 struct rules *rules_ref(struct rules *r);
 void rules_unref(struct rules *r);
+/*
+ * Which rules are in force. A pattern is a rule's name or a glob for it, or "tag:NAME" (NAME may be a glob). Rules that
+ * match disable are off unless they match enable too, whatever their files say; rules less urgent than minimum are off
+ * in any case. Before the set is shared. -ENOMEM; -EINVAL when a pattern that is no glob matches nothing, with the
+ * patterns in err.
+ */
+struct rules_selection {
+	const char *const *enable, *const *disable;
+	size_t n_enable, n_disable;
+	enum priority minimum;
+};
+int rules_select(struct rules *r, const struct rules_selection *s, struct buf *err);
 size_t rules_count(const struct rules *r);
+size_t rules_enabled(const struct rules *r);
 const struct rule *rules_get(const struct rules *r, size_t i);
 
 /* --- evaluation: nothing is allocated, no call is made but those of the view's fetch function */

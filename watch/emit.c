@@ -237,6 +237,10 @@ void emit_flush(struct emit *e)
 		return;
 	}
 	start_over(e);
+	if (e->take) {
+		e->take(b, e->data);
+		return;
+	}
 	if (push(e, b) < 0) {
 		fs_batch_free(b);
 		emit_lost(e, n, "the monitor does not keep up");
@@ -246,6 +250,8 @@ void emit_flush(struct emit *e)
 void emit_lost(struct emit *e, uint64_t n, const char *why)
 {
 	atomic_fetch_add_explicit(&e->overflows, 1, memory_order_relaxed);
+	if (e->take)
+		return;
 	e->lost += n;
 	if (e->losing)
 		return;

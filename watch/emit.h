@@ -17,7 +17,8 @@ struct emit {
 	struct proc_table *procs; /* NULL: authors stay unknown */
 	void (*gap)(const struct watch_gap *g, void *data);
 	void *data;
-	const atomic_bool *stop; /* ends a wait for room */
+	void (*take)(struct fs_batch *b, void *data); /* in place of out: gets each batch; nothing is ever lost here */
+	const atomic_bool *stop;		      /* ends a wait for room */
 	uint64_t next_key;
 
 	struct arena arena; /* strings of the batch being made */

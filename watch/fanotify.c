@@ -27,6 +27,9 @@
 #define FAN_MASK                                                                                                       \
 	(FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ATTRIB | FAN_MODIFY | FAN_CLOSE_WRITE | FAN_OPEN_EXEC | FAN_ONDIR)
 
+/* What rules ask for: a write counts once, when the file is closed. */
+#define FAN_ACCESS_OPS (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO | FS_ATTRIB | FS_CLOSE_WRITE)
+
 /* From the best to what kernels before 5.17 have. */
 static const unsigned init_flags[] = {
 	FAN_REPORT_FID | FAN_REPORT_DIR_FID | FAN_REPORT_NAME | FAN_REPORT_TARGET_FID,
@@ -136,9 +139,30 @@ static uint32_t wanted_ops(struct fan *f, const struct fan_name *n, enum scope_a
 	return ops;
 }
 
+/* For rules, which ask about places that nothing guards as well. */
+static void access_event(struct fan *f, const struct fan_name *n, enum scope_answer answer)
+{
+	struct emit_event ev = {
+		.ops = n->ops & FAN_ACCESS_OPS,
+		.is_dir = n->is_dir,
+		.pid = n->pid,
+		.path = n->path,
+		.len = n->len,
+		.path2 = n->path2,
+	};
+
+	if (!f->w->accesses.take || n->place->own || is_canary(n->name))
+		return;
+	if ((n->ops & FS_OPEN) && keeps_open(f, n->place, n->path, answer, n->is_dir))
+		ev.ops |= FS_OPEN;
+	if (ev.ops)
+		emit_add(&f->w->accesses, &ev);
+}
+
 static void name_event(struct fan *f, const struct fan_name *n)
 {
 	enum scope_answer answer = place_answer(n->place, &f->w->conf->scope, n->name, n->path);
+	bool half = n->ops & (FS_RENAME_FROM | FS_RENAME_TO);
 	uint32_t ops = wanted_ops(f, n, answer);
 	struct emit_event ev = {
 		.ops = ops,
@@ -154,6 +178,8 @@ static void name_event(struct fan *f, const struct fan_name *n)
 		ev.ops = (n->ops & FAN_NAME_OPS) | FS_RESCAN;
 		ev.text = "a folder above was made, removed or renamed";
 	}
+	if (!half)
+		access_event(f, n, answer);
 	if (!ev.ops) {
 		drop(f);
 		return;
@@ -162,6 +188,11 @@ static void name_event(struct fan *f, const struct fan_name *n)
 }
 
 /* --- events */
+
+static bool tells_access(const struct fan *f, uint32_t ops)
+{
+	return f->w->accesses.take && (ops & FAN_ACCESS_OPS);
+}
 
 /* Ops that are about the name go to it; the path is left in f->path. */
 static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, uint32_t ops)
@@ -179,7 +210,7 @@ static void dir_event(struct fan *f, struct fan_fs *fs, const struct decode_even
 
 		/* Out of scope for all its entries, as most events are: no path is made. */
 		if (n.place->self == SCOPE_OUT && !n.place->sensitive && !(ops & FS_EXEC) && !f->opens && !fs->is_dev &&
-		    !is_canary(ev->name) && !(is_dir && (ops & FS_CREATE))) {
+		    !is_canary(ev->name) && !(is_dir && (ops & FS_CREATE)) && !tells_access(f, ops)) {
 			drop(f);
 			continue;
 		}
@@ -251,12 +282,38 @@ static void rename_half(struct fan *f, struct fan_fs *fs, const struct decode_ev
 	}
 }
 
+/* The first place of the old name, of the new one where the old is not known. */
+static void rename_access(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, struct buf *old,
+			  const struct buf *new)
+{
+	bool from = old->len > 0;
+	struct handles_dir *d = resolve_dir(f, fs, from ? &ev->dir : &ev->new_dir);
+	struct fan_name n = {
+		.name = from ? ev->name : ev->new_name,
+		.path = from ? old->data : new->data,
+		.len = from ? old->len : new->len,
+		.path2 = from &&new->len ? new->data : NULL,
+		.ops = from ? FS_RENAME_FROM : FS_RENAME_TO,
+		.pid = ev->pid,
+		.is_dir = ev->mask &FAN_ONDIR,
+	};
+
+	if (!d || !d->n_places || !n.len)
+		return;
+	n.place = &d->places[0];
+	access_event(f, &n, SCOPE_OUT);
+}
+
 static void rename_event(struct fan *f, struct fan_fs *fs, const struct decode_event *ev)
 {
 	_cleanup_buf_ struct buf old = BUF_INIT, new = BUF_INIT;
 
 	/* Both names are needed before either half is told: the new one is resolved twice, from the cache. */
 	rename_side(f, fs, &ev->new_dir, ev->new_name, &new);
+	if (f->w->accesses.take) {
+		rename_side(f, fs, &ev->dir, ev->name, &old);
+		rename_access(f, fs, ev, &old, &new);
+	}
 	rename_half(f, fs, ev, false, &old, &new);
 	rename_half(f, fs, ev, true, &old, &new);
 	if (ev->target.key && old.len)
@@ -338,8 +395,10 @@ void fan_read(struct fan *f)
 			break;
 		}
 		emit_begin(&f->w->emit, clock_boot_ns());
+		emit_begin(&f->w->accesses, f->w->emit.boot_ns);
 		decode(f, (size_t)n);
 		emit_flush(&f->w->emit);
+		emit_flush(&f->w->accesses);
 	}
 	resolve_done(f);
 }

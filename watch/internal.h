@@ -50,6 +50,7 @@ struct watch {
 	struct watch_options o; /* o.conf is not used: conf below is */
 	struct conf *conf;	/* counted */
 	struct emit emit;
+	struct emit accesses; /* take is NULL when nobody wants them */
 	struct gaps gaps;
 	struct mount_table mounts;
 	struct buf unmounted; /* mount points of disk file systems that went away, each with its NUL */

@@ -216,6 +216,8 @@ static struct watch *watch_new(const struct watch_options *o)
 	pthread_mutex_init(&w->published.lock, NULL);
 	pthread_mutex_init(&w->follower.lock, NULL);
 	emit_init(&w->emit, o, &w->stop);
+	emit_init(&w->accesses, o, &w->stop);
+	w->accesses.take = o->accesses;
 	w->gaps.emit = &w->emit;
 	return w;
 }
@@ -262,6 +264,7 @@ void watch_stop(struct watch *w)
 	fan_free(w->fan);
 	ino_free(w->ino);
 	emit_free(&w->emit);
+	emit_free(&w->accesses);
 	gaps_free(&w->gaps);
 	mounts_free(&w->mounts);
 	linked_free(w->linked);

@@ -89,6 +89,13 @@ struct watch_options {
 	struct queue *out; /* of struct fs_batch; when it is full the sensor counts, tells a gap and asks for FS_RESCAN
 			      later */
 	void (*gap)(const struct watch_gap *g, void *data);
+	/*
+	 * Every access (create, close of a written file, rename, removal, attributes; opens as configured) on the
+	 * marked file systems, guarded or not, canaries and the daemon's own left out: takes over b. On the sensor's
+	 * thread; must not wait. A rename is one event: path from, path2 to. NULL: they are not asked for. fanotify
+	 * alone tells them.
+	 */
+	void (*accesses)(struct fs_batch *b, void *data);
 	void *data;
 	const char *state_dir; /* events of the daemon's own files below here are dropped (but canary files) */
 	bool small_queue;      /* tests: the kernel's default queue (16384 events) instead of an unlimited one */

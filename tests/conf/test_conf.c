@@ -129,6 +129,35 @@ static void test_good(void **state _unused_)
 	assert_int_equal(c->limits.canary, 60 * NSEC_PER_SEC);
 }
 
+static void test_outputs(void **state _unused_)
+{
+	_cleanup_conf_ struct conf *c = parse_good(
+		"rules: {files: /r/one.yaml, disable: [Some rule, 'tag:noise*'], minimum: notice, repeat: 5m}\n"
+		"outputs:\n"
+		"- {type: file, path: /var/log/alerts.json, rotate: 1M, name: log}\n"
+		"- {type: program, command: [/usr/bin/mail, -s, 'an alert', root], minimum: error, format: text}\n"
+		"- {type: http, url: 'https://example.org/x', headers: 'X-Token: 1', batch: 50, timeout: 3s}\n");
+
+	assert_int_equal(c->rules.files.n, 1);
+	assert_true(c->rules.files.given);
+	assert_string_equal(c->rules.files.items[0], "/r/one.yaml");
+	assert_int_equal(c->rules.disable.n, 2);
+	assert_string_equal(c->rules.disable.items[1], "tag:noise*");
+	assert_int_equal(c->rules.minimum, PRIORITY_NOTICE);
+	assert_int_equal(c->rules.repeat, 300 * NSEC_PER_SEC);
+	assert_int_equal(c->n_outputs, 3);
+	assert_int_equal(c->outputs[0].type, CONF_OUTPUT_FILE);
+	assert_string_equal(c->outputs[0].name, "log");
+	assert_int_equal(c->outputs[0].rotate, MIB);
+	assert_int_equal(c->outputs[0].keep, 5);
+	assert_string_equal(c->outputs[1].name, "program-2");
+	assert_int_equal(c->outputs[1].command.n, 4);
+	assert_int_equal(c->outputs[1].minimum, PRIORITY_ERROR);
+	assert_int_equal(c->outputs[1].format, CONF_FORMAT_TEXT);
+	assert_int_equal(c->outputs[2].batch, 50);
+	assert_string_equal(c->outputs[2].headers.items[0], "X-Token: 1");
+}
+
 static void test_sensitive(void **state _unused_)
 {
 	_cleanup_conf_ struct conf *c = parse_good(good);
@@ -176,9 +205,30 @@ static const struct {
 	{ "exec: {trust: [baselines, rpm]}\n", "f:1:27: exec.trust: 'rpm' is not one of baselines, dpkg, explicit\n" },
 	{ "exec: {trust: [dpkg, dpkg]}\n", "f:1:22: exec.trust: the same word twice\n" },
 	{ "exec: {trust: {a: 1}}\n", "f:1:15: exec.trust: expected a word, found a mapping\n" },
-	{ "containers: 1\nrules:\noutputs: []\nrespond: {}\n",
-	  "f:1:1: unknown key 'containers': not in this version\nf:2:1: unknown key 'rules': not in this version\n"
-	  "f:3:1: unknown key 'outputs': not in this version\nf:4:1: unknown key 'respond': not in this version\n" },
+	{ "containers: 1\n\n\nrespond: {}\n", "f:1:1: unknown key 'containers': not in this version\n"
+					      "f:4:1: unknown key 'respond': not in this version\n" },
+	{ "outputs: {type: file}\n", "f:1:10: outputs: expected a list of mappings, found a mapping\n" },
+	{ "outputs: [stdout]\n", "f:1:11: outputs: expected a mapping with `type`, found a text\n" },
+	{ "outputs:\n- {format: json}\n", "f:2:3: outputs: has no `type`\n" },
+	{ "outputs:\n- {type: file}\n- {type: http}\n- {type: program}\n",
+	  "f:2:3: outputs: type file wants `path`\nf:3:3: outputs: type http wants `url`\n"
+	  "f:4:3: outputs: type program wants `command`\n" },
+	{ "outputs:\n- {type: program, command: mail}\n",
+	  "f:2:3: outputs: `command` begins with the absolute path of a program\n" },
+	{ "outputs:\n- {type: http, url: 'file:///etc/shadow'}\n",
+	  "f:2:3: outputs: `url` begins with https:// or http://\n" },
+	{ "outputs:\n- {type: syslog, address: 'host:514'}\n",
+	  "f:2:3: outputs: `address` begins with udp:// or tcp://\n" },
+	{ "outputs:\n- {type: stdout, name: a}\n- {type: stdout, name: a}\n",
+	  "f:3:3: outputs: two of the same `name`\n" },
+	{ "outputs:\n- {type: stdout, name: ../a}\n",
+	  "f:2:3: outputs: `name` has no '/' and does not begin with '.'\n" },
+	{ "outputs:\n- {type: stdout, name: \"a\\tb\"}\n", "f:2:24: outputs[].name: 'a\\tb' is not a text\n" },
+	{ "rules: {minimum: loud}\n",
+	  "f:1:18: rules.minimum: 'loud' is not one of emergency, alert, critical, error, warning, notice, "
+	  "informational, debug\n" },
+	{ "rules: {files: [rules.yaml]}\n",
+	  "f:1:17: rules.files: 'rules.yaml' is not absolute: it does not begin with '/'\n" },
 	{ "opens: all\nopens: off\n", "f:2:1: 'opens' is given twice (first in line 1)\n" },
 	{ "store: {sync: full}\nstore: {sync: full}\n", "f:2:1: 'store' is given twice (first in line 1)\n" },
 	{ "store: {sync: full, sync: full}\n", "f:1:21: 'store.sync' is given twice (first in line 1)\n" },
@@ -455,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_sensitive),
+		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_hundred),

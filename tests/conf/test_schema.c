@@ -60,7 +60,9 @@ static void test_find(void **state _unused_)
 		{ "nowhere.", "path", NULL, false },
 		{ "sensitive[].", "attributes", NULL, false },
 		{ "", "exec", "exec.mode", true },
-		{ "", "rules", "rules", false },
+		{ "", "rules", "rules.files", true },
+		{ "", "outputs", "outputs", false },
+		{ "outputs[].", "type", "outputs[].type", false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -82,7 +84,8 @@ static void test_nearest(void **state _unused_)
 	assert_string_equal(word, "paths");
 	assert_true(conf_schema_nearest("limits.", "rechek", word));
 	assert_string_equal(word, "recheck");
-	assert_false(conf_schema_nearest("", "rulse", word)); /* keys of later versions are not proposed */
+	assert_true(conf_schema_nearest("", "rulse", word));
+	assert_false(conf_schema_nearest("", "respnd", word)); /* keys of later versions are not proposed */
 	assert_false(conf_schema_nearest("", "zzzzzzzz", word));
 }
 
@@ -119,7 +122,7 @@ static void test_manual(void **state _unused_)
 static void test_manual_groups(void **state _unused_)
 {
 	_cleanup_fclose_ FILE *f = fopen(TOP_SRCDIR "/man/holdfast.yaml.5", "re");
-	char text[32 * 1024];
+	char text[64 * 1024];
 	size_t n;
 
 	assert_non_null(f);

@@ -59,6 +59,44 @@ static int64_t accept(struct store *s, int64_t baseline, const char *path, int64
 
 /* --- round trip */
 
+static int copy_alert(struct event *e, void *data)
+{
+	*(struct event **)data = event_ref(e);
+	return 0;
+}
+
+static void test_alert(void **state _unused_)
+{
+	struct history_filter filter = { .kinds = 1u << EVENT_ALERT };
+	_cleanup_event_ struct event *cause = NULL, *back = NULL;
+	struct event *e = event_new(EVENT_ALERT);
+	struct store s;
+
+	store_new(&s);
+	cause = change(&s, 1, "/etc/passwd", CHANGE_CHANGED);
+	add(&s, event_ref(cause));
+	e->time = 1700000000000000000u;
+	e->path = "/etc/passwd";
+	e->reason = "A rule";
+	e->text = "output";
+	e->details = "{\"uuid\":\"u\",\"tags\":[\"a\"]}";
+	e->priority = PRIORITY_NOTICE;
+	e->repeated = true;
+	e->count = 3;
+	e->about = event_ref(cause);
+	add(&s, e);
+	assert_int_equal(history_each(s.d, &filter, copy_alert, &back), 0);
+	assert_non_null(back);
+	assert_int_equal(back->ref, cause->id);
+	assert_string_equal(back->reason, "A rule");
+	assert_string_equal(back->text, "output");
+	assert_string_equal(back->details, "{\"uuid\":\"u\",\"tags\":[\"a\"]}");
+	assert_int_equal(back->priority, PRIORITY_NOTICE);
+	assert_true(back->repeated);
+	assert_int_equal(back->count, 3);
+	store_free(&s);
+}
+
 static struct process *some_process(int depth)
 {
 	static const char cmdline[] = "vim\0/etc/a b\0\x1b[31m";
@@ -764,19 +802,13 @@ static void test_verify_beside_writer(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roundtrip),
-		cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_status),
-		cmocka_unit_test(test_last_state),
-		cmocka_unit_test(test_gaps),
-		cmocka_unit_test(test_alive),
-		cmocka_unit_test(test_tampering),
-		cmocka_unit_test(test_head_file),
-		cmocka_unit_test(test_older_baseline),
-		cmocka_unit_test(test_no_key_and_rollback),
-		cmocka_unit_test(test_killed_writers),
-		cmocka_unit_test(test_verify_beside_writer),
+		cmocka_unit_test(test_alert),	       cmocka_unit_test(test_roundtrip),
+		cmocka_unit_test(test_filters),	       cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_status),	       cmocka_unit_test(test_last_state),
+		cmocka_unit_test(test_gaps),	       cmocka_unit_test(test_alive),
+		cmocka_unit_test(test_tampering),      cmocka_unit_test(test_head_file),
+		cmocka_unit_test(test_older_baseline), cmocka_unit_test(test_no_key_and_rollback),
+		cmocka_unit_test(test_killed_writers), cmocka_unit_test(test_verify_beside_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,8 @@ static void test_added(void **state _unused_)
 		       "\"path_raw\":\"2f78ff\",\"change\":\"added\",\"status\":\"open\","
 		       "\"after\":{\"type\":\"file\",\"mode\":\"0600\",\"unread\":\"permission denied\"}}");
 	e->attributes = ATTR_BIT(ATTR_DIGEST);
-	assert_line(e, false, "12:00:00.123  added       /x\\xff                        file 0600  (permission denied)");
+	assert_line(e, false,
+		    "12:00:00.123  added       /x\\xff                        file 0600  (permission denied)");
 }
 
 static void test_gap(void **state _unused_)
@@ -170,7 +171,7 @@ static void test_other(void **state _unused_)
 		{ EVENT_ACCEPT, "/etc/passwd", NULL, "root", "new user",
 		  "12:00:00.123  accepted    /etc/passwd                   by root  reason: new user" },
 		{ EVENT_NOTE, NULL, "started", NULL, NULL, "12:00:00.123  note        started" },
-		{ EVENT_ALERT, NULL, "a\nb", NULL, NULL, "12:00:00.123  alert       a\\nb" },
+		{ EVENT_ALERT, NULL, "a\nb", NULL, "Rule", "12:00:00.123  ALERT       Emergency  Rule: a\\nb" },
 		{ EVENT_ACTION, NULL, "kill", NULL, NULL, "12:00:00.123  action      kill" },
 	};
 
