@@ -204,7 +204,6 @@ static int parse_pattern(struct arena *a, const struct conf_key *k, const char *
 
 static int parse_text(struct arena *a, const struct conf_key *k, const char *text, void *field, struct buf *why)
 {
-	_cleanup_buf_ struct buf shown = BUF_INIT;
 	size_t len = strlen(text), max = k->max ?: SCOPE_TEXT_MAX;
 	const char *copy;
 
