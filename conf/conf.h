@@ -138,6 +138,10 @@ struct conf {
 	struct conf_output *outputs; /* outputs: */
 	size_t n_outputs;
 
+	struct {
+		uint64_t hold; /* packages.hold: 5m, ns; 0: nothing is held or excused */
+	} packages;
+
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };
 

@@ -119,6 +119,9 @@ const struct conf_key conf_schema[] = {
 	{ "limits.canary_deadline", CONF_DURATION, AT(limits.canary_deadline), "2s", .min = 10 * MSEC, .max = HOUR,
 	  .help = "the test fails when its event takes longer" },
 
+	{ "packages.hold", CONF_DURATION, AT(packages.hold), "5m", .max = DAY,
+	  .help = "changes of a package transaction wait so long to be verified; 0: they are told at once" },
+
 	{ "exec.mode", CONF_WORD, AT(exec.mode), "observe", WORDS(mode_words),
 	  .help = "program starts are not looked at, reported, or denied too" },
 	{ "exec.trust", CONF_WORDS, AT(exec.trust), "baselines, dpkg, explicit", WORDS(trust_words),

@@ -49,6 +49,7 @@ int content_init(struct content *c, const struct read_options *o)
 void content_done(struct content *c)
 {
 	digest_free(c->digest);
+	digest_free(c->extra);
 	mime_free(c->own_mime);
 	free(c->buffer);
 	*c = (struct content){ 0 };
@@ -100,6 +101,8 @@ static ssize_t content_block(struct content *c, int fd, uint64_t done, uint64_t 
 	if (n <= 0)
 		return n ? n : -ENODATA;
 	r = digest_update(c->digest, c->buffer, (size_t)n);
+	if (!r && c->with_extra)
+		r = digest_update(c->extra, c->buffer, (size_t)n);
 	if (!r)
 		r = content_step(c, (uint64_t)n);
 	return r < 0 ? r : n;
@@ -136,14 +139,20 @@ int content_digest(struct content *c, struct arena *a, int fd, bool mime, struct
 	if (large)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	r = digest_start(c->digest);
+	c->has_extra = false;
+	if (!r && c->with_extra)
+		r = digest_start(c->extra);
 	if (!r)
 		r = content_read(c, a, fd, mime, cold, rec);
 	if (cold)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (!r)
 		r = digest_finish(c->digest, rec->digest);
+	if (!r && c->with_extra)
+		r = digest_finish(c->extra, c->extra_digest);
 	if (r < 0)
 		return r;
+	c->has_extra = c->with_extra;
 	rec->digest_len = (uint8_t)digest_table[c->o.algo].size;
 	rec->have |= ATTR_BIT(ATTR_DIGEST);
 	return 0;

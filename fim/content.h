@@ -10,6 +10,9 @@
 struct content {
 	struct read_options o;
 	struct digest *digest;
+	struct digest *extra; /* a second one of the same bytes; NULL: not wanted */
+	bool with_extra, has_extra;
+	uint8_t extra_digest[DIGEST_MAX];
 	struct mime *mime; /* shared, or own_mime */
 	struct mime *own_mime;
 	uint8_t *buffer;

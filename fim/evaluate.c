@@ -27,6 +27,14 @@ void evaluate_free(struct job *j)
 	free(j);
 }
 
+/* What is held back is in no history yet. */
+static int evaluate_last(struct live *l, struct arena *a, const char *path, struct side *ret)
+{
+	int r = hold_last(l, a, path, ret);
+
+	return r ? MIN(r, 0) : states_last(l->states, a, path, ret);
+}
+
 /* --- on a worker */
 
 static int read_side(struct file_reader *reader, struct arena *a, int rootfd, const char *path, attr_mask mask,
@@ -95,7 +103,11 @@ void evaluate_read(struct file_reader *reader, int rootfd, struct job *j)
 		cleanup_close(&dirfd);
 		dirfd = -1;
 	}
-	j->error = read_side(reader, &j->arena, rootfd, j->path, j->mask, &j->now, &dirfd, &name);
+	file_reader_want_extra(reader, j->extra_algo);
+	j->error = read_side(reader, &j->arena, rootfd, j->path,
+			     j->extra_algo ? j->mask | ATTR_BIT(ATTR_DIGEST) : j->mask, &j->now, &dirfd, &name);
+	j->extra_len = file_reader_extra(reader, j->extra);
+	file_reader_want_extra(reader, NULL);
 	if (!j->error && j->now.exists && j->now.rec.type == 'd' && j->list)
 		read_names(j, dirfd, name);
 	if (!j->error && j->now.exists)
@@ -149,7 +161,7 @@ static const char *evaluate_origin(struct live *l, struct job *j, const char *fr
 	for (unsigned i = 0; i < EVALUATE_CHAIN_MAX; i++) {
 		const struct pending *p = settle_find(&l->settle, from);
 
-		if (states_last(l->states, &j->arena, from, &last) < 0 || last.exists || !p)
+		if (evaluate_last(l, &j->arena, from, &last) < 0 || last.exists || !p)
 			break;
 		if (p->facts.from)
 			from = p->facts.from;
@@ -178,7 +190,7 @@ static void evaluate_ask_prefix(struct live *l, struct job *j)
 	if (!(j->mask & ATTR_GROWING))
 		return;
 	j->mask |= ATTR_BIT(ATTR_SIZE) | ATTR_BIT(ATTR_DIGEST);
-	if (states_last(l->states, &j->arena, j->path, &last) < 0 || !last.exists)
+	if (evaluate_last(l, &j->arena, j->path, &last) < 0 || !last.exists)
 		return;
 	j->want_prefix = last.rec.have & ATTR_BIT(ATTR_DIGEST);
 	j->prefix_size = last.rec.size;
@@ -215,6 +227,7 @@ void evaluate_start(struct live *l, struct pending *p)
 	j->list = f->ops & (FS_CREATE | FS_RENAME_TO) || (f->candidate && !f->scan);
 	evaluate_ask_origin(l, j);
 	evaluate_ask_prefix(l, j);
+	j->extra_algo = hold_algo(l, f);
 	l->counters.evaluated++;
 	l->in_flight++;
 	/* Never full: it has room for all that may be in flight. */
@@ -362,11 +375,11 @@ static int evaluate_input(struct live *l, struct job *j, struct judge_input *in)
 		.from_now = j->from_now,
 		.prefix = j->has_prefix ? j->prefix : NULL,
 	};
-	r = states_last(l->states, &j->arena, j->path, &in->last);
+	r = evaluate_last(l, &j->arena, j->path, &in->last);
 	if (r == 0)
 		r = states_base(l->states, &j->arena, j->path, &in->base);
 	if (r == 0 && j->from)
-		r = states_last(l->states, &j->arena, j->from, &in->from_last);
+		r = evaluate_last(l, &j->arena, j->from, &in->from_last);
 	return r;
 }
 
@@ -382,11 +395,12 @@ static void evaluate_judge(struct live *l, struct job *j, const struct judge_inp
 	struct judgement v;
 
 	judge_path(in, &v);
-	/* An editor's temporary file is no news, unless somebody ran it; what was renamed is told under its new name. */
+	/* An editor's temporary file is no news, unless somebody ran it; what was renamed is told under its new name.
+	 */
 	if (v.transient && (!settle_is_temporary(j->path) || f->ops & FS_EXEC) && (!f->to || !*f->to))
 		merge_transient(l, j->path, f);
 	if (v.tell)
-		tell_change(l, &(struct told){ in, &v, f });
+		tell_change(l, &(struct told){ in, &v, f, j->extra_len ? j->extra : NULL, j->extra_len });
 	if (v.tell || !evaluate_same(&in->last, &in->now))
 		states_set(l->states, j->path, &in->now);
 	if (v.renamed)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "fim/hold.h"
 #include "fim/judge.h"
 #include "fim/live.h"
 #include "fim/read.h"
@@ -34,7 +35,8 @@ enum message_kind {
 	MESSAGE_RESCAN,
 	MESSAGE_SCANNED,
 	MESSAGE_RELOAD,
-	MESSAGE_FORGET
+	MESSAGE_FORGET,
+	MESSAGE_HOLD
 };
 
 struct message {
@@ -60,12 +62,15 @@ struct job {
 	bool list;	  /* when it is a folder, its names are wanted */
 	uint64_t prefix_size;
 	bool want_prefix;
+	const char *extra_algo; /* a second digest is wanted; NULL: not */
 	/* results */
 	int error;
 	bool still_open;
 	struct side now, from_now;
 	bool has_prefix;
 	uint8_t prefix[DIGEST_MAX];
+	uint8_t extra[DIGEST_MAX];
+	size_t extra_len;
 	const char **names;
 	size_t n_names;
 	bool more_names;
@@ -102,7 +107,7 @@ struct move {
 
 struct live_counters {
 	_Atomic uint64_t events, evaluated, changes, transient, opens, rescans, dropped, errors, latency_max, pending,
-		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds;
+		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds, held, excused;
 	_Atomic int64_t baseline;
 };
 
@@ -137,6 +142,8 @@ struct live {
 	size_t n_fresh;
 	bool fresh_full; /* told already */
 	uint64_t fresh_due;
+
+	struct hold *hold;
 
 	struct pathmap merged;
 	struct merge *merge_first, **merge_tail;
@@ -194,8 +201,22 @@ struct told {
 	const struct judge_input *in;
 	const struct judgement *judgement;
 	const struct facts *facts;
+	const uint8_t *extra; /* digest by the algorithm of packages; NULL: not read */
+	size_t extra_len;
 };
+/* Tells it, or holds it back until it is known whether a package explains it. */
 void tell_change(struct live *l, const struct told *t);
+struct change_parts {
+	const char *path, *path2;
+	enum change change;
+	enum deviation_status status;
+	attr_mask attributes;
+	const struct record *before, *after; /* NULL: absent */
+	struct process *process;
+	const char *why, *cause; /* why nobody is named; NULL where not */
+	uint64_t boot_ns;
+};
+void tell_parts(struct live *l, const struct change_parts *c);
 /* An event of kind about a path, by a process or not. NULL: out of memory. */
 struct event *tell_new(struct live *l, enum event_kind kind, const char *path, struct process *process,
 		       uint64_t boot_ns);

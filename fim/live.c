@@ -64,8 +64,13 @@ static void live_event(struct live *l, const struct fs_event *event)
 		l->o.noticed(e.path, false, true, l->o.data);
 	if (e.ops & FS_RENAME_TO && e.is_dir && e.path2)
 		evaluate_note_move(l, &e);
-	if (live_mask(l, e.path, &mask) && settle_event(&l->settle, &e) < 0)
+	if (!live_mask(l, e.path, &mask))
+		return;
+	e.actor = hold_actor(l, &e);
+	if (settle_event(&l->settle, &e) < 0)
 		live_overflow(l, e.path);
+	else if (e.ops & FS_RENAME_TO && e.path2)
+		hold_follow(l, e.path2, e.path);
 }
 
 static void live_batch(struct live *l, struct fs_batch *b)
@@ -182,6 +187,9 @@ static void live_message(struct live *l, struct message *m)
 	case MESSAGE_SCANNED:
 		rescan_scanned(l, (int)(intptr_t)m->thing);
 		break;
+	case MESSAGE_HOLD:
+		hold_round_done(l);
+		break;
 	case MESSAGE_RELOAD:
 		live_do_reload(l, m->thing);
 		break;
@@ -271,6 +279,7 @@ static void live_finish(struct live *l)
 			usleep(1000); /* the inbox is closed: only results are to come */
 	}
 	merge_flush(l, 0, true);
+	hold_flush(l);
 }
 
 static void *live_main(void *data)
@@ -279,15 +288,16 @@ static void *live_main(void *data)
 
 	pthread_setname_np(pthread_self(), "live");
 	while (!l->stopping) {
-		uint64_t next, merged, fresh;
+		uint64_t next, merged, fresh, held;
 
 		live_read_mail(l);
 		rescan_step(l);
 		fresh = fresh_flush(l, clock_boot_ns());
 		next = live_dispatch(l, clock_boot_ns());
 		merged = merge_flush(l, clock_boot_ns(), false);
+		held = hold_step(l);
 		live_count(l);
-		if (!live_wait(l, MIN(fresh, MIN(next, merged))))
+		if (!live_wait(l, MIN(MIN(fresh, held), MIN(next, merged))))
 			usleep(1000); /* the inbox was closed: mail still comes */
 	}
 	live_finish(l);
@@ -382,6 +392,7 @@ static void live_free(struct live *l)
 			process_unref(l->moves[i].process);
 	}
 	fresh_free(l);
+	hold_free(l);
 	settle_free(&l->settle);
 	if (l->states)
 		states_close(l->states);
@@ -437,7 +448,7 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 	r = live_load_scope(l);
 	if (r < 0)
 		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);
-	return r;
+	return r < 0 ? r : hold_init(l);
 }
 
 int live_start(const struct live_options *o, struct live **ret, struct buf *err)
@@ -482,6 +493,7 @@ void live_stop(struct live *l)
 	pthread_join(l->thread, NULL);
 	l->abort = 1;
 	rescan_stop(l, &stuck);
+	hold_stop(l, &stuck);
 	live_join_workers(l, &stuck);
 	/* A read that hangs (a dead disk) cannot be interrupted: its thread ends with the process and keeps what it
 	 * uses. */

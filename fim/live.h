@@ -22,6 +22,8 @@ struct live_stats {
 	uint64_t latency_max_ns; /* from the event's reading to the emitted change, since the last call */
 	size_t pending, pending_max;
 	size_t merging;		 /* opens and transients that wait to be told together */
+	size_t held;		 /* changes of package transactions that wait to be verified */
+	uint64_t excused;	 /* changes that packages explained */
 	size_t rescans_waiting;	 /* with the one that runs */
 	uint64_t guarded;	 /* entries in the baseline */
 	uint64_t unread;	 /* of them without a digest though one is due */

@@ -196,6 +196,8 @@ void live_get_stats(struct live *l, struct live_stats *ret)
 		.pending = c->pending,
 		.pending_max = c->pending_max,
 		.merging = c->merging,
+		.held = c->held,
+		.excused = c->excused,
 		.rescans_waiting = c->rescans_waiting,
 		.guarded = c->guarded,
 		.unread = c->unread,

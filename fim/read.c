@@ -407,3 +407,23 @@ int file_read_prefix(struct file_reader *r, int dirfd, const char *name, uint64_
 		memcpy(ret, rec.digest, rec.digest_len);
 	return e;
 }
+
+void file_reader_want_extra(struct file_reader *r, const char *algo)
+{
+	struct content *c = &r->content;
+
+	c->has_extra = false;
+	if (algo && !c->extra)
+		digest_new_named(algo, &c->extra);
+	c->with_extra = algo && c->extra;
+}
+
+size_t file_reader_extra(const struct file_reader *r, uint8_t ret[DIGEST_MAX])
+{
+	const struct content *c = &r->content;
+
+	if (!c->has_extra)
+		return 0;
+	memcpy(ret, c->extra_digest, digest_size(c->extra));
+	return digest_size(c->extra);
+}

@@ -54,6 +54,14 @@ int file_read_listed(struct file_reader *r, struct arena *a, int dirfd, const ch
 		     struct record *ret);
 
 /*
+ * From now on (until algo is NULL) content is digested a second time by this OpenSSL name, of the same bytes as the
+ * record's digest. Where there is no such algorithm there is no such digest.
+ */
+void file_reader_want_extra(struct file_reader *r, const char *algo);
+/* Of what was read last: its length, 0 when there is none. */
+size_t file_reader_extra(const struct file_reader *r, uint8_t ret[DIGEST_MAX]);
+
+/*
  * For growing files: digest of the first `size` bytes of the file as it is now; 0, or a negative errno (-ENODATA:
  * shorter).
  */

@@ -201,6 +201,7 @@ static void facts_event(struct facts *f, const struct fs_event *e)
 	f->last = MAX(f->last, e->boot_ns);
 	f->ops |= e->ops;
 	f->is_dir = e->is_dir;
+	f->actors |= e->actor;
 	if (e->ops & FS_RENAME_TO) {
 		free(f->from);
 		f->from = NULL;
@@ -300,6 +301,7 @@ void settle_put_back(struct settle *s, struct pending *p, uint64_t due)
 		f->ops |= t->ops;
 		f->candidate |= t->candidate;
 		f->scan |= t->scan;
+		f->actors |= t->actors;
 		f->cause = f->cause ? f->cause : t->cause;
 		f->pid = f->pid ? f->pid : t->pid;
 		if (!f->process)

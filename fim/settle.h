@@ -37,6 +37,7 @@ struct facts {
 	bool is_dir;
 	bool candidate; /* somebody asked for a look */
 	bool scan;	/* the running rescan did, and counts it */
+	uint8_t actors; /* enum hold_actor: everybody who had a hand in it */
 };
 
 struct pending {

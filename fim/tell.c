@@ -42,51 +42,65 @@ static const char *tell_why(const struct facts *f)
 	return f->pid ? "the process was gone before it could be read" : "the sensor does not tell";
 }
 
-static bool tell_records(struct event *e, const struct judgement *v)
+static bool tell_records(struct event *e, const struct change_parts *c)
 {
-	e->has_before = v->before != NULL;
-	e->has_after = v->after != NULL;
-	return (!v->before || record_dup(&e->arena, v->before, &e->before)) &&
-	       (!v->after || record_dup(&e->arena, v->after, &e->after));
+	e->has_before = c->before != NULL;
+	e->has_after = c->after != NULL;
+	return (!c->before || record_dup(&e->arena, c->before, &e->before)) &&
+	       (!c->after || record_dup(&e->arena, c->after, &e->after));
 }
 
-static bool tell_fill(struct event *e, const struct told *t)
+static bool tell_fill(struct event *e, const struct change_parts *c)
 {
-	const struct judgement *v = t->judgement;
-	const struct facts *f = t->facts;
-
-	e->change = v->change;
-	e->status = v->status;
-	e->attributes = v->attributes & ATTR_ALL;
-	if (v->renamed) {
-		e->path2 = e->path;
-		e->path = arena_strdup(&e->arena, t->in->from);
-	}
-	/* What the events of a process explain needs no other cause. */
-	if (f->cause && !f->ops)
-		e->cause = arena_strdup(&e->arena, f->cause);
+	e->change = c->change;
+	e->status = c->status;
+	e->attributes = c->attributes & ATTR_ALL;
+	e->path2 = c->path2 ? arena_strdup(&e->arena, c->path2) : NULL;
+	e->cause = c->cause ? arena_strdup(&e->arena, c->cause) : NULL;
 	if (!e->process)
-		e->process_why = arena_strdup(&e->arena, tell_why(f));
-	return tell_records(e, v) && e->path;
+		e->process_why = arena_strdup(&e->arena, c->why);
+	return tell_records(e, c) && (!c->path2 || e->path2);
 }
 
-void tell_change(struct live *l, const struct told *t)
+void tell_parts(struct live *l, const struct change_parts *c)
 {
-	const struct facts *f = t->facts;
-	struct event *e = tell_new(l, EVENT_CHANGE, t->in->path, f->process, f->last);
-	uint64_t latency;
+	struct event *e = tell_new(l, EVENT_CHANGE, c->path, c->process, c->boot_ns);
 
-	if (!e || !tell_fill(e, t)) {
+	if (!e || !tell_fill(e, c)) {
 		l->counters.errors++;
 		if (e)
 			event_unref(e);
 		return;
 	}
+	tell_emit(l, e);
+}
+
+void tell_change(struct live *l, const struct told *t)
+{
+	const struct judgement *v = t->judgement;
+	const struct facts *f = t->facts;
+	const struct change_parts c = {
+		.path = v->renamed ? t->in->from : t->in->path,
+		.path2 = v->renamed ? t->in->path : NULL,
+		.change = v->change,
+		.status = v->status,
+		.attributes = v->attributes,
+		.before = v->before,
+		.after = v->after,
+		.process = f->process,
+		.why = tell_why(f),
+		/* What the events of a process explain needs no other cause. */
+		.cause = f->cause && !f->ops ? f->cause : NULL,
+		.boot_ns = f->last,
+	};
+	uint64_t latency = clock_boot_ns() - f->last;
+
 	l->counters.changes++;
 	if (f->scan)
 		l->scan_found++;
-	latency = clock_boot_ns() - f->last;
+	if (hold_change(l, t, &c))
+		return;
 	if (latency > l->counters.latency_max)
 		l->counters.latency_max = latency;
-	tell_emit(l, e);
+	tell_parts(l, &c);
 }

@@ -21,7 +21,6 @@ const struct digest_info digest_table[DIGEST_ALGO_COUNT] = {
 };
 
 struct digest {
-	enum digest_algo algo;
 	bool started; /* the context knows its algorithm: later starts need not look it up */
 	EVP_MD_CTX *ctx;
 	const EVP_MD *md;
@@ -61,14 +60,13 @@ int digest_by_name(const char *name, enum digest_algo *ret)
 	return -EINVAL;
 }
 
-int digest_new(enum digest_algo algo, struct digest **ret)
+int digest_new_named(const char *evp_name, struct digest **ret)
 {
 	_cleanup_digest_ struct digest *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return -ENOMEM;
-	d->algo = algo;
-	d->md = digest_fetch(digest_table[algo].evp_name);
+	d->md = digest_fetch(evp_name);
 	if (!d->md)
 		return -EOPNOTSUPP; /* a provider configuration (FIPS) may leave algorithms out */
 	d->ctx = EVP_MD_CTX_new();
@@ -76,6 +74,16 @@ int digest_new(enum digest_algo algo, struct digest **ret)
 		return -ENOMEM;
 	*ret = TAKE_PTR(d);
 	return 0;
+}
+
+int digest_new(enum digest_algo algo, struct digest **ret)
+{
+	return digest_new_named(digest_table[algo].evp_name, ret);
+}
+
+size_t digest_size(const struct digest *d)
+{
+	return (size_t)EVP_MD_size(d->md);
 }
 
 void digest_free(struct digest *d)

@@ -28,11 +28,14 @@ int digest_by_name(const char *name, enum digest_algo *ret);
 struct digest;
 
 int digest_new(enum digest_algo algo, struct digest **ret);
+/* By its OpenSSL name ("MD5"): digests that others use and we only compare. -EOPNOTSUPP when there is none. */
+int digest_new_named(const char *evp_name, struct digest **ret);
 void digest_free(struct digest *d);
 int digest_start(struct digest *d);
 int digest_update(struct digest *d, const void *data, size_t len);
-/* Writes digest_table[algo].size bytes. */
+/* Writes digest_size bytes. */
 int digest_finish(struct digest *d, uint8_t ret[DIGEST_MAX]);
+size_t digest_size(const struct digest *d);
 int digest_once(struct digest *d, const void *data, size_t len, uint8_t ret[DIGEST_MAX]);
 
 /*

@@ -1,6 +1,8 @@
 /*
- * dpkg: /var/lib/dpkg/status (packages, versions, conffiles), info/NAME[:ARCH].md5sums (files), diversions (files that
- * another package pushed aside). Formats: deb-control(5), deb-md5sums(5), dpkg-divert(1).
+ * dpkg: /var/lib/dpkg/status (packages, versions, conffiles), updates/NNNN (paragraphs of status that a transaction
+ * which still runs, or was killed, has not put there yet), info/NAME[:ARCH].md5sums (files), info/NAME[:ARCH].list (all
+ * paths), diversions (files that another package pushed aside). Formats: deb-control(5), deb-md5sums(5),
+ * dpkg-divert(1); updates/ is described in lib/dpkg/dbmodify.c of dpkg 1.21.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -13,9 +15,10 @@
 #include "lib/cleanup.h"
 #include "pkg/reader.h"
 
-#define ADMIN	 "var/lib/dpkg"
-#define FILE_MAX (64 * MIB)
-#define MD5_HEX	 32
+#define ADMIN	    "var/lib/dpkg"
+#define FILE_MAX    (64 * MIB)
+#define MD5_HEX	    32
+#define UPDATES_MAX 10000 /* dpkg itself stops at 9999 */
 
 struct slice {
 	const char *p;
@@ -83,7 +86,8 @@ static bool hex16(const char *s, uint8_t ret[16])
 	return true;
 }
 
-static int add_file(struct dpkg *d, int package, struct slice path, const uint8_t md5[16], bool conffile)
+/* md5 NULL: listed without a digest. */
+static int add_file(struct dpkg *d, int package, struct slice path, const uint8_t *md5, bool conffile)
 {
 	while (path.len && *path.p == '/')
 		path.p++, path.len--;
@@ -104,7 +108,7 @@ static int load_diversions(struct dpkg *d, int admin)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t len;
-	int r = package_read_file(admin, "diversions", FILE_MAX, &data, &len);
+	int r = package_read_file(admin, "diversions", FILE_MAX, &data, &len, NULL);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -183,26 +187,77 @@ static int load_conffiles(struct dpkg *d, int package, const struct paragraph *g
 	return 0;
 }
 
+/* Name and architecture as files in info/ have them for Multi-Arch: same. */
+static char *qualified_name(struct dpkg *d, const struct paragraph *g)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	buf_add(&b, g->name.p, g->name.len);
+	buf_char(&b, ':');
+	buf_add(&b, g->arch.p ? g->arch.p : "", g->arch.len);
+	return b.failed ? NULL : arena_strndup(&d->arena, b.data, b.len);
+}
+
+static void forget(struct dpkg *d, const char *name, int package)
+{
+	struct known *k = NULL;
+
+	HASH_FIND_STR(d->known, name, k);
+	if (k && k->package == package)
+		HASH_DEL(d->known, k);
+}
+
+/* The package's number; an earlier paragraph of the same one was superseded. */
+static int paragraph_package(struct dpkg *d, const struct paragraph *g, const char *qualified)
+{
+	const char *version = g->version.p ? g->version.p : "";
+	struct known *old = NULL;
+	int r;
+
+	HASH_FIND_STR(d->known, qualified, old);
+	if (!old)
+		return packages_add(d->out, g->name.p, g->name.len, version, g->version.len);
+	r = packages_set_version(d->out, old->package, version, g->version.len);
+	return r < 0 ? r : old->package;
+}
+
+/* Removed and not purged: its configuration files are still its own. */
+static int load_residue(struct dpkg *d, const struct paragraph *g)
+{
+	int package = packages_add(d->out, g->name.p, g->name.len, g->version.p ? g->version.p : "", g->version.len);
+
+	if (package < 0)
+		return package;
+	packages_set_residual(d->out, package);
+	return load_conffiles(d, package, g);
+}
+
 static int end_paragraph(struct dpkg *d, const struct paragraph *g)
 {
 	/* "install ok installed", and what is in the middle of being upgraded: its files are there. */
 	bool installed = g->status.len && !memmem(g->status.p, g->status.len, "config-files", 12) &&
 			 !memmem(g->status.p, g->status.len, "not-installed", 13);
+	struct known *old = NULL;
 
-	if (!g->name.len || !installed)
+	if (!g->name.len)
 		return 0;
-	int package = packages_add(d->out, g->name.p, g->name.len, g->version.p ? g->version.p : "", g->version.len);
-	if (package < 0)
-		return package;
 	char *name = arena_strndup(&d->arena, g->name.p, g->name.len);
-	struct buf with_arch = BUF_INIT;
-	buf_add(&with_arch, g->name.p, g->name.len);
-	buf_char(&with_arch, ':');
-	buf_add(&with_arch, g->arch.p ? g->arch.p : "", g->arch.len);
-	char *qualified = with_arch.failed ? NULL : arena_strndup(&d->arena, with_arch.data, with_arch.len);
-	buf_free(&with_arch);
+	char *qualified = qualified_name(d, g);
 	if (!name || !qualified)
 		return -ENOMEM;
+	if (!installed) {
+		HASH_FIND_STR(d->known, qualified, old);
+		if (old) {
+			int package = old->package;
+			packages_drop(d->out, package);
+			forget(d, qualified, package);
+			forget(d, name, package);
+		}
+		return g->conffiles.len && packages_want_lists(d->out) ? load_residue(d, g) : 0;
+	}
+	int package = paragraph_package(d, g, qualified);
+	if (package < 0)
+		return package;
 	int r = remember(d, name, package);
 	if (r == 0)
 		r = remember(d, qualified, package);
@@ -247,55 +302,120 @@ static int load_status(struct dpkg *d, const char *data, size_t len)
 	return r < 0 ? r : end_paragraph(d, &g);
 }
 
-/* "MD5  PATH" lines, paths relative to the root. */
-static int load_md5sums(struct dpkg *d, int info, const char *file, int package)
+static int update_name(const struct dirent *e)
 {
-	_cleanup_free_ char *data = NULL;
-	size_t len;
-	int r = package_read_file(info, file, FILE_MAX, &data, &len);
+	size_t len = strlen(e->d_name);
 
-	if (r < 0) {
-		packages_skip(d->out, d->warnings, file, 0, strerror(-r));
-		return r == -ENOMEM ? r : 0;
+	return len >= 1 && len <= 8 && strspn(e->d_name, "0123456789") == len;
+}
+
+/* One paragraph in each file, in the order of their names, newer than what status says. */
+static int load_updates(struct dpkg *d, int admin)
+{
+	struct dirent **names = NULL;
+	int n = scandirat(admin, "updates", &names, update_name, alphasort), r = 0;
+
+	if (n < 0)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *data = NULL;
+		char path[300];
+		size_t len;
+
+		snprintf(path, sizeof(path), "updates/%s", names[i]->d_name);
+		free(names[i]);
+		if (r == 0 && i < UPDATES_MAX && package_read_file(admin, path, FILE_MAX, &data, &len, NULL) == 0)
+			r = load_status(d, data, len);
 	}
+	free(names);
+	return r;
+}
+
+/* "MD5  PATH" lines, paths relative to the root. */
+static int load_md5sums(struct dpkg *d, const char *file, const char *data, size_t len, int package)
+{
 	struct lines l = { data, data + len, 0 };
 	struct slice line;
-	while (next_line(&l, &line)) {
+	int r = 0;
+
+	while (r == 0 && next_line(&l, &line)) {
 		uint8_t md5[16];
 		if (line.len < MD5_HEX + 3 || !hex16(line.p, md5) || line.p[MD5_HEX] != ' ' ||
 		    (line.p[MD5_HEX + 1] != ' ' && line.p[MD5_HEX + 1] != '*')) {
 			packages_skip(d->out, d->warnings, file, l.number, "not \"MD5  path\"");
 			continue;
 		}
-		struct slice path = { line.p + MD5_HEX + 2, line.len - MD5_HEX - 2 };
-		r = add_file(d, package, path, md5, false);
-		if (r < 0)
-			return r;
+		r = add_file(d, package, (struct slice){ line.p + MD5_HEX + 2, line.len - MD5_HEX - 2 }, md5, false);
 	}
-	return 0;
+	return r;
+}
+
+/* A path a line. */
+static int load_list(struct dpkg *d, const char *file, const char *data, size_t len, int package)
+{
+	struct lines l = { data, data + len, 0 };
+	struct slice line;
+	int r = 0;
+
+	while (r == 0 && next_line(&l, &line)) {
+		if (!line.len || *line.p != '/') {
+			packages_skip(d->out, d->warnings, file, l.number, "not a path");
+			continue;
+		}
+		r = add_file(d, package, line, NULL, false);
+	}
+	return r;
+}
+
+static const struct info_kind {
+	const char *suffix;
+	bool lists; /* only where paths without a digest are wanted */
+	int (*load)(struct dpkg *d, const char *file, const char *data, size_t len, int package);
+} info_kinds[] = {
+	{ ".md5sums", false, load_md5sums },
+	{ ".list", true, load_list },
+};
+
+static int load_info_file(struct dpkg *d, int info, const char *file, const struct info_kind *kind)
+{
+	_cleanup_free_ char *data = NULL;
+	struct known *k = NULL;
+	uint64_t changed;
+	size_t len;
+	int r;
+
+	HASH_FIND(hh, d->known, file, strlen(file) - strlen(kind->suffix), k);
+	if (!k)
+		return 0; /* of a package that is not installed */
+	r = package_read_file(info, file, FILE_MAX, &data, &len, &changed);
+	if (r < 0) {
+		packages_skip(d->out, d->warnings, file, 0, strerror(-r));
+		return r == -ENOMEM ? r : 0;
+	}
+	packages_note_touched(d->out, k->package, changed);
+	return kind->load(d, file, data, len, k->package);
 }
 
 static int load_info(struct dpkg *d, int admin)
 {
 	_cleanup_close_ int fd = openat(admin, "info", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(dup(fd));
+	int r = 0;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	for (struct dirent *e; (e = readdir(dir));) {
-		static const char suffix[] = ".md5sums";
-		size_t len = strlen(e->d_name), cut = sizeof(suffix) - 1;
-		struct known *k = NULL;
-		if (len <= cut || !streq(e->d_name + len - cut, suffix))
-			continue;
-		HASH_FIND(hh, d->known, e->d_name, len - cut, k);
-		if (!k)
-			continue; /* of a package that is not installed */
-		int r = load_md5sums(d, fd, e->d_name, k->package);
-		if (r < 0)
-			return r;
+	for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+		size_t len = strlen(e->d_name);
+		for (size_t i = 0; r == 0 && i < ARRAY_SIZE(info_kinds); i++) {
+			const struct info_kind *kind = &info_kinds[i];
+			size_t cut = strlen(kind->suffix);
+			if (kind->lists && !packages_want_lists(d->out))
+				continue;
+			if (len > cut && streq(e->d_name + len - cut, kind->suffix))
+				r = load_info_file(d, fd, e->d_name, kind);
+		}
 	}
-	return 0;
+	return r;
 }
 
 static int load(struct packages *p, int rootfd, struct buf *warnings)
@@ -307,12 +427,14 @@ static int load(struct packages *p, int rootfd, struct buf *warnings)
 
 	if (admin < 0)
 		return errno == ENOENT ? 0 : -errno;
-	int r = package_read_file(admin, "status", FILE_MAX, &status, &len);
+	int r = package_read_file(admin, "status", FILE_MAX, &status, &len, NULL);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = load_diversions(&d, admin);
 	if (r == 0)
 		r = load_status(&d, status, len);
+	if (r == 0)
+		r = load_updates(&d, admin);
 	if (r == 0)
 		r = load_info(&d, admin);
 	HASH_CLEAR(hh, d.diversions);
@@ -323,7 +445,7 @@ static int load(struct packages *p, int rootfd, struct buf *warnings)
 
 const struct package_format package_dpkg = {
 	.name = "dpkg",
-	.stamp = ADMIN "/status",
+	.stamps = { ADMIN "/status", ADMIN "/info", ADMIN "/updates", ADMIN "/diversions" },
 	.lock = ADMIN "/lock",
 	.load = load,
 };

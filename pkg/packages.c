@@ -23,15 +23,18 @@ static const struct package_format *const formats[] = { &package_dpkg };
 
 struct item {
 	uint64_t key;
-	uint32_t package : 31;
+	uint32_t package : 30;
 	uint32_t conffile : 1;
-	uint32_t order; /* of two with one key the later wins */
+	uint32_t bare : 1; /* no digest */
+	uint32_t order;	   /* of two with one key the later wins */
 	uint8_t digest[16];
 };
 
 struct package {
 	const char *name;
 	const char *version;
+	uint64_t touched;
+	bool gone, residual;
 };
 
 struct stamp {
@@ -54,11 +57,12 @@ struct packages {
 	struct item *items;
 	size_t n_items, cap_items;
 	struct package *packages;
-	size_t n_packages, cap_packages;
+	size_t n_packages, cap_packages, n_gone;
 	size_t skipped;
+	bool lists;
 	struct alias aliases[8];
 	size_t n_aliases;
-	struct stamp stamps[ARRAY_SIZE(formats)];
+	struct stamp stamps[ARRAY_SIZE(formats)][PACKAGE_STAMPS];
 };
 
 static uint64_t path_hash(const char *prefix, const char *path, size_t len)
@@ -125,6 +129,7 @@ int packages_add(struct packages *p, const char *name, size_t name_len, const ch
 	if (!grow((void **)&p->packages, &p->cap_packages, p->n_packages, sizeof(*p->packages)))
 		return -ENOMEM;
 	struct package *new = &p->packages[p->n_packages];
+	*new = (struct package){ 0 };
 	new->name = arena_strndup(&p->arena, name, name_len);
 	new->version = arena_strndup(&p->arena, version, version_len);
 	if (!new->name || !new->version)
@@ -132,19 +137,52 @@ int packages_add(struct packages *p, const char *name, size_t name_len, const ch
 	return (int)p->n_packages++;
 }
 
+int packages_set_version(struct packages *p, int package, const char *version, size_t len)
+{
+	const char *copy = arena_strndup(&p->arena, version, len);
+
+	if (copy)
+		p->packages[package].version = copy;
+	return copy ? 0 : -ENOMEM;
+}
+
+void packages_drop(struct packages *p, int package)
+{
+	p->n_gone += !p->packages[package].gone;
+	p->packages[package].gone = true;
+}
+
+void packages_set_residual(struct packages *p, int package)
+{
+	p->n_gone += !p->packages[package].residual;
+	p->packages[package].residual = true;
+}
+
+void packages_note_touched(struct packages *p, int package, uint64_t ns)
+{
+	p->packages[package].touched = MAX(p->packages[package].touched, ns);
+}
+
+bool packages_want_lists(const struct packages *p)
+{
+	return p->lists;
+}
+
 int packages_add_file(struct packages *p, int package, const char *path, size_t len, const char *algo _unused_,
 		      const uint8_t *digest, size_t digest_len, bool conffile)
 {
 	if (p->n_items >= FILES_MAX)
 		return -E2BIG;
-	if (digest_len != sizeof(p->items->digest))
+	if (digest && digest_len != sizeof(p->items->digest))
 		return -EINVAL;
 	if (!grow((void **)&p->items, &p->cap_items, p->n_items, sizeof(*p->items)))
 		return -ENOMEM;
 	struct item *item = &p->items[p->n_items];
 	*item = (struct item){ .key = path_key(p, path, len), .package = (uint32_t)package, .conffile = conffile };
+	item->bare = !digest;
 	item->order = (uint32_t)p->n_items++;
-	memcpy(item->digest, digest, digest_len);
+	if (digest)
+		memcpy(item->digest, digest, digest_len);
 	return 0;
 }
 
@@ -160,10 +198,13 @@ static int by_key(const void *a, const void *b)
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
+	if (x->bare != y->bare)
+		return x->bare ? -1 : 1;
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Sorted by key, of equal keys only the last one added. */
+/* Sorted by key, of equal keys only the last one added (with a digest, if any has one). What belongs to a package that
+ * is gone after all is left out. */
 static void seal(struct packages *p)
 {
 	size_t kept = 0;
@@ -171,11 +212,16 @@ static void seal(struct packages *p)
 	if (p->n_items)
 		qsort(p->items, p->n_items, sizeof(*p->items), by_key);
 	for (size_t i = 0; i < p->n_items; i++) {
+		if (p->packages[p->items[i].package].gone)
+			continue;
 		if (kept && p->items[kept - 1].key == p->items[i].key)
 			kept--;
 		p->items[kept++] = p->items[i];
 	}
 	p->n_items = kept;
+	struct item *exact = kept ? reallocarray(p->items, kept, sizeof(*p->items)) : NULL;
+	if (exact)
+		p->items = exact;
 }
 
 static struct stamp take_stamp(int rootfd, const char *path)
@@ -187,20 +233,22 @@ static struct stamp take_stamp(int rootfd, const char *path)
 	return (struct stamp){ st.st_mtim, st.st_size, st.st_ino };
 }
 
-int packages_load(const char *root, struct packages **ret, struct buf *warnings)
+static int load(const char *root, bool lists, struct packages **ret, struct buf *warnings)
 {
 	_cleanup_packages_ struct packages *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
 	p->refs = 1;
+	p->lists = lists;
 	p->rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->rootfd < 0)
 		return -errno;
 	find_aliases(p);
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		/* Before the load: what is written meanwhile makes the snapshot outdated. */
-		p->stamps[i] = take_stamp(p->rootfd, formats[i]->stamp);
+		for (size_t k = 0; k < PACKAGE_STAMPS && formats[i]->stamps[k]; k++)
+			p->stamps[i][k] = take_stamp(p->rootfd, formats[i]->stamps[k]);
 		int r = formats[i]->load(p, p->rootfd, warnings);
 		if (r < 0)
 			return r;
@@ -208,6 +256,16 @@ int packages_load(const char *root, struct packages **ret, struct buf *warnings)
 	seal(p);
 	*ret = TAKE_PTR(p);
 	return 0;
+}
+
+int packages_load(const char *root, struct packages **ret, struct buf *warnings)
+{
+	return load(root, false, ret, warnings);
+}
+
+int packages_load_lists(const char *root, struct packages **ret, struct buf *warnings)
+{
+	return load(root, true, ret, warnings);
 }
 
 struct packages *packages_ref(struct packages *p)
@@ -247,15 +305,24 @@ int packages_find(const struct packages *p, const char *path, struct package_fil
 	*ret = (struct package_file){ .package = package->name,
 				      .version = package->version,
 				      .algo = "MD5",
-				      .digest_len = sizeof(item->digest),
-				      .conffile = item->conffile };
+				      .digest_len = item->bare ? 0 : sizeof(item->digest),
+				      .conffile = item->conffile,
+				      .touched = package->touched };
 	memcpy(ret->digest, item->digest, sizeof(item->digest));
 	return 0;
 }
 
+const char *packages_version(const struct packages *p, const char *name)
+{
+	for (size_t i = 0; i < p->n_packages; i++)
+		if (!p->packages[i].gone && !p->packages[i].residual && streq(p->packages[i].name, name))
+			return p->packages[i].version;
+	return NULL;
+}
+
 size_t packages_count(const struct packages *p)
 {
-	return p->n_packages;
+	return p->n_packages - p->n_gone;
 }
 
 size_t packages_files(const struct packages *p)
@@ -268,15 +335,26 @@ size_t packages_skipped(const struct packages *p)
 	return p->skipped;
 }
 
+static bool stamps_differ(const struct packages *p, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		for (size_t k = 0; k < n && formats[i]->stamps[k]; k++) {
+			const struct stamp now = take_stamp(p->rootfd, formats[i]->stamps[k]), *then = &p->stamps[i][k];
+			if (now.ino != then->ino || now.size != then->size || now.mtime.tv_sec != then->mtime.tv_sec ||
+			    now.mtime.tv_nsec != then->mtime.tv_nsec)
+				return true;
+		}
+	return false;
+}
+
 bool packages_outdated(const struct packages *p)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
-		const struct stamp now = take_stamp(p->rootfd, formats[i]->stamp), *then = &p->stamps[i];
-		if (now.ino != then->ino || now.size != then->size || now.mtime.tv_sec != then->mtime.tv_sec ||
-		    now.mtime.tv_nsec != then->mtime.tv_nsec)
-			return true;
-	}
-	return false;
+	return stamps_differ(p, 1);
+}
+
+bool packages_touched(const struct packages *p)
+{
+	return stamps_differ(p, PACKAGE_STAMPS);
 }
 
 bool packages_busy(const struct packages *p)
@@ -291,7 +369,7 @@ bool packages_busy(const struct packages *p)
 	return false;
 }
 
-int package_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len)
+int package_read_file(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len, uint64_t *ret_changed)
 {
 	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
@@ -315,6 +393,8 @@ int package_read_file(int dirfd, const char *path, size_t max, char **ret_data, 
 		len += (size_t)n;
 	}
 	data[len] = '\0';
+	if (ret_changed)
+		*ret_changed = (uint64_t)st.st_ctim.tv_sec * NSEC_PER_SEC + (uint64_t)st.st_ctim.tv_nsec;
 	*ret_data = TAKE_PTR(data);
 	*ret_len = len;
 	return 0;

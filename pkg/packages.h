@@ -21,8 +21,9 @@ struct package_file {
 	const char *version;
 	const char *algo; /* OpenSSL name of the digest: "MD5" */
 	uint8_t digest[PACKAGE_DIGEST_MAX];
-	size_t digest_len;
-	bool conffile; /* may be changed by the administrator */
+	size_t digest_len; /* 0: listed without one (a folder, a link); only after packages_load_lists */
+	bool conffile;	   /* may be changed by the administrator */
+	uint64_t touched;  /* real ns: when the package's own records were last written; 0 unknown */
 };
 
 struct packages;
@@ -32,11 +33,16 @@ struct packages;
  * and counted, with the first few named in warnings ("file:line: message\n"). Bounded: 64 MiB a file, 4 million paths.
  */
 int packages_load(const char *root, struct packages **ret, struct buf *warnings);
+/* The same, and what packages list without a digest too: folders and links. */
+int packages_load_lists(const char *root, struct packages **ret, struct buf *warnings);
 struct packages *packages_ref(struct packages *p);
 void packages_unref(struct packages *p);
 
 /* path: absolute, as the host has it (symlinked /bin, /lib resolved). 0, or -ENOENT when no package lists it. */
 int packages_find(const struct packages *p, const char *path, struct package_file *ret);
+
+/* Version of an installed package (the first of that name), NULL when there is none. */
+const char *packages_version(const struct packages *p, const char *name);
 
 size_t packages_count(const struct packages *p); /* packages */
 size_t packages_files(const struct packages *p);
@@ -45,6 +51,8 @@ size_t packages_skipped(const struct packages *p); /* malformed entries */
 /* True when a database was written since the snapshot was made (by time, size and inode of its main file): load it
  * again. */
 bool packages_outdated(const struct packages *p);
+/* The same in the middle of a transaction: true when anything below the databases was written. */
+bool packages_touched(const struct packages *p);
 /* True while a package manager holds its lock: databases and files may not agree yet. */
 bool packages_busy(const struct packages *p);
 

@@ -43,6 +43,7 @@ struct fs_event {
 	const char *text;
 	uint64_t dev, ino; /* FS_LINK, as statx has them */
 	uint64_t boot_ns;  /* when it was read */
+	uint8_t actor;	   /* for whoever takes it (fim/hold.h); sensors leave it 0 */
 };
 
 struct fs_batch {
