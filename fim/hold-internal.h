@@ -27,6 +27,13 @@ struct run {
 	size_t base_len;
 };
 
+/* A package manager that the kernel was seen to start, by the path of the file itself. */
+struct started {
+	int32_t pid; /* 0: free */
+	uint64_t start_ns;
+	const char *program; /* of the table */
+};
+
 /* One reading of the databases, and of the programs of runs. */
 struct round {
 	struct live *l;
@@ -81,10 +88,12 @@ struct chain {
 struct hold {
 	struct run *runs;
 	size_t n_runs;
+	struct started started[HOLD_RUNS_MAX]; /* the newest replace the oldest */
+	size_t next_started;
 	/* Counted; NULL: not read yet. before[0] is from between transactions, the others are what `after` was last. */
 	struct packages *after, *before[EXPLAIN_BEFORE];
-	bool stale; /* a transaction has run since before[0] was read */
-	struct round *round;		 /* the one that runs */
+	bool stale;	     /* a transaction has run since before[0] was read */
+	struct round *round; /* the one that runs */
 	uint64_t next_round;
 	bool urgent;
 	struct held *first, *last;

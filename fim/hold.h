@@ -37,6 +37,8 @@ void hold_free(struct live *l);
 void hold_flush(struct live *l);
 void hold_stop(struct live *l, bool *ret_stuck);
 
+/* A program was started: takes note when it is a package manager. */
+void hold_exec(struct live *l, const struct fs_event *e);
 /* Who made this event; notices a transaction that begins. */
 uint8_t hold_actor(struct live *l, const struct fs_event *e);
 /* What happened to the file under its old name counts under the new one. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,27 +50,69 @@ static bool run_is(const struct run *r)
 	return now.start_ns <= r->start_ns + RUN_START_SLACK && r->start_ns <= now.start_ns + RUN_START_SLACK;
 }
 
+void hold_exec(struct live *l, const struct fs_event *e)
+{
+	struct hold *h = l->hold;
+	const char *program = package_manager_program(e->path);
+
+	if (!program || !l->conf->packages.hold || !e->process || !(e->process->known & PROCESS_START))
+		return;
+	h->started[h->next_started] = (struct started){ e->pid, e->process->start_ns, program };
+	h->next_started = (h->next_started + 1) % HOLD_RUNS_MAX;
+}
+
+/*
+ * It has ended already. What the kernel was seen to start by this name is what stands there, when that was not touched
+ * since before the process began.
+ */
+static int run_open_ended(const struct hold *h, const struct run *r)
+{
+	_cleanup_close_ int fd = -1;
+	bool seen = false;
+	struct stat st;
+
+	for (size_t i = 0; i < HOLD_RUNS_MAX && !seen; i++)
+		seen = h->started[i].pid == r->pid && h->started[i].start_ns <= r->start_ns + RUN_START_SLACK &&
+		       r->start_ns <= h->started[i].start_ns + RUN_START_SLACK &&
+		       streq(h->started[i].program, r->program);
+	if (!seen)
+		return -1;
+	fd = open(r->program, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_ctim.tv_sec * NSEC_PER_SEC + (uint64_t)st.st_ctim.tv_nsec >= r->since)
+		return -1;
+	return TAKE_FD(fd);
+}
+
+static void run_note_base(struct live *l, struct run *r)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct side base;
+
+	if (states_base(l->states, &a, r->program, &base) < 0 || !base.exists ||
+	    !(base.rec.have & ATTR_BIT(ATTR_DIGEST)))
+		return;
+	r->base_len = base.rec.digest_len;
+	memcpy(r->base, base.rec.digest, r->base_len);
+}
+
 /* Its descriptors first: what is true of the pid afterwards is true of them. */
 static void run_open(struct live *l, struct run *r)
 {
-	_cleanup_arena_ struct arena a = ARENA_INIT;
 	char path[32];
-	struct side base;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", r->pid);
 	r->pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0);
 	r->exe = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (r->pidfd < 0 || r->exe < 0 || !run_is(r)) {
-		r->trust = RUN_REFUSED;
-		r->ended = clock_boot_ns();
 		run_close(r);
-		return;
+		r->ended = clock_boot_ns();
+		r->exe = run_open_ended(l->hold, r);
 	}
-	if (states_base(l->states, &a, r->program, &base) == 0 && base.exists &&
-	    base.rec.have & ATTR_BIT(ATTR_DIGEST)) {
-		r->base_len = base.rec.digest_len;
-		memcpy(r->base, base.rec.digest, r->base_len);
-	}
+	if (r->exe < 0)
+		r->trust = RUN_REFUSED;
+	else
+		run_note_base(l, r);
 }
 
 static struct run *run_find(const struct hold *h, const struct process *image)

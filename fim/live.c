@@ -57,6 +57,8 @@ static void live_event(struct live *l, const struct fs_event *event)
 	if (e.ops & FS_OPEN && e.pid != l->self && l->conf->opens != CONF_OPENS_OFF &&
 	    (l->conf->opens == CONF_OPENS_ALL || conf_is_sensitive(l->conf, e.path)))
 		merge_open(l, &e);
+	if (e.ops & FS_EXEC)
+		hold_exec(l, &e);
 	e.ops &= LIVE_FILE_OPS;
 	if (!e.ops)
 		return;

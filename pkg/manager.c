@@ -26,17 +26,27 @@ static const struct package_manager managers[] = {
 	},
 };
 
-static const struct package_manager *manager_of(const struct process *p, const char **ret_program)
+static const struct package_manager *manager_by_program(const char *path, const char **ret_program)
 {
-	if (!(p->known & PROCESS_EXE))
-		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(managers); i++)
 		for (size_t k = 0; k < ARRAY_SIZE(managers[i].programs) && managers[i].programs[k]; k++)
-			if (streq(p->exe, managers[i].programs[k])) {
+			if (streq(path, managers[i].programs[k])) {
 				*ret_program = managers[i].programs[k];
 				return &managers[i];
 			}
 	return NULL;
+}
+
+static const struct package_manager *manager_of(const struct process *p, const char **ret_program)
+{
+	return p->known & PROCESS_EXE ? manager_by_program(p->exe, ret_program) : NULL;
+}
+
+const char *package_manager_program(const char *path)
+{
+	const char *program;
+
+	return manager_by_program(path, &program) ? program : NULL;
 }
 
 bool package_actor(const struct process *p, struct package_actor *ret)

@@ -28,6 +28,8 @@ struct package_actor {
 	bool itself;		     /* the process is the manager (or a fork of it), not something it started */
 };
 
+/* The table's name of the program at path; NULL when it is none of them. */
+const char *package_manager_program(const char *path);
 /* False when p neither is nor descends from a program of the table. */
 bool package_actor(const struct process *p, struct package_actor *ret);
 /* path lies in the records that the manager keeps for itself. */

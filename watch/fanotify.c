@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "pkg/manager.h"
 #include "watch/fan.h"
 #include "watch/hash.h"
 #include "watch/marks.h"
@@ -136,6 +137,9 @@ static uint32_t wanted_ops(struct fan *f, const struct fan_name *n, enum scope_a
 		return 0;
 	if ((n->ops & FS_OPEN) && keeps_open(f, n->place, n->path, answer, n->is_dir))
 		ops |= FS_OPEN;
+	/* Begins a package transaction, which explains changes of files that are in scope. */
+	if ((n->ops & FS_EXEC) && package_manager_program(n->path))
+		ops |= FS_EXEC;
 	return ops;
 }
 
