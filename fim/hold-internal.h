@@ -110,6 +110,8 @@ struct run *run_of(struct live *l, struct process *p, bool *ret_itself);
 /* Notices ends; forgets runs that are over. */
 void runs_poll(struct live *l, uint64_t now);
 void runs_free(struct hold *h);
+/* Its program was compared. */
+void run_decide(struct run *r, bool trusted);
 /* True: a reading was started, hold_round_done comes. False: nothing to read, or not possible now. */
 bool round_start(struct live *l, uint64_t now);
 void round_free(struct round *r);

@@ -412,7 +412,7 @@ void hold_round_done(struct live *l)
 	pthread_join(r->thread, NULL);
 	h->round = NULL;
 	for (size_t i = 0; i < r->n; i++)
-		r->asked[i].run->trust = r->asked[i].trusted ? RUN_TRUSTED : RUN_REFUSED;
+		run_decide(r->asked[i].run, r->asked[i].trusted);
 	if (r->packages)
 		hold_set_after(h, packages_ref(r->packages));
 	if (r->error < 0)

@@ -196,6 +196,14 @@ static bool run_asked_now(const struct hold *h, const struct run *r)
 	return false;
 }
 
+/* An open file would keep its file system from being unmounted. */
+void run_decide(struct run *r, bool trusted)
+{
+	r->trust = trusted ? RUN_TRUSTED : RUN_REFUSED;
+	cleanup_close(&r->exe);
+	r->exe = -1;
+}
+
 void runs_poll(struct live *l, uint64_t now)
 {
 	struct hold *h = l->hold;
