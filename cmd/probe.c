@@ -277,6 +277,20 @@ static void probe_bpf(struct probe_result *r)
 	probe_processes(r, CONNECTOR_BPF);
 }
 
+static void probe_refuse(struct probe_result *r)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct bpf_procs *b;
+	int e = bpf_procs_open(0, &b, &err);
+
+	if (!e)
+		e = bpf_procs_refuse(b, false, 0);
+	if (!e)
+		say(r, PROBE_OK, "a start can be stopped without a permission event");
+	else
+		say(r, PROBE_MISSING, "%s", err.len ? err.data : "no tracepoint before an exec");
+}
+
 /* --- others */
 
 static void probe_inotify(struct probe_result *r)
@@ -346,6 +360,8 @@ const struct probe probe_table[] = {
 	{ "read leases", "a program may be written to between its verdict and its start", probe_lease },
 	{ "BPF", "arguments and file of a process that ended at once may stay unknown; the proc connector stands in",
 	  probe_bpf },
+	{ "exec refusals", "memory files and file systems that are not gated: killed late, when they run",
+	  probe_refuse },
 	{ "proc connector",
 	  "without BPF too, a process that ended at once stays unknown; beside it, ids that change "
 	  "between two starts are known late",

@@ -23,6 +23,7 @@ enum conf_exec_trust { CONF_TRUST_BASELINES, CONF_TRUST_DPKG, CONF_TRUST_EXPLICI
 enum conf_exec_fail { CONF_FAIL_OPEN, CONF_FAIL_CLOSED };
 enum conf_exec_scripts { CONF_SCRIPTS_OFF, CONF_SCRIPTS_REPORT, CONF_SCRIPTS_ENFORCE };
 enum conf_bpf { CONF_BPF_OFF, CONF_BPF_AUTO };
+enum conf_exec_ungated { CONF_UNGATED_LATE, CONF_UNGATED_KILL };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
 
 /* Words of a list, in their order. */
@@ -119,6 +120,7 @@ struct conf {
 		enum conf_exec_fail fail; /* exec.fail: open */
 		uint64_t max_size;	  /* exec.max_size: 256M */
 		enum conf_exec_scripts scripts; /* exec.scripts: off */
+		enum conf_exec_ungated ungated; /* exec.ungated: late */
 	} exec;
 
 	struct {

@@ -32,6 +32,7 @@ static const char *const scripts_words[] = {
 	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL
 };
 
+static const char *const ungated_words[] = { [CONF_UNGATED_LATE] = "late", [CONF_UNGATED_KILL] = "kill", NULL };
 static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
 static const char *const priority_words[] = { [PRIORITY_EMERGENCY] = "emergency",
 					      [PRIORITY_ALERT] = "alert",
@@ -136,6 +137,8 @@ const struct conf_key conf_schema[] = {
 	  .help = "larger programs are answered by exec.fail" },
 	{ "exec.scripts", CONF_WORD, AT(exec.scripts), "off", WORDS(scripts_words),
 	  .help = "scripts that an interpreter is given on its command line" },
+	{ "exec.ungated", CONF_WORD, AT(exec.ungated), "late", WORDS(ungated_words),
+	  .help = "what no permission event comes for: judged when it runs, or killed before its first instruction" },
 
 	{ "sensors.bpf", CONF_WORD, AT(sensors.bpf), "auto", WORDS(bpf_words),
 	  .help = "programs in the kernel, where it takes them, tell of processes" },

@@ -14,6 +14,7 @@
 
 #include "daemon/exec_marks.h"
 #include "daemon/exec_trust.h"
+#include "daemon/exec_ungated.h"
 #include "daemon/monitor.h"
 #include "exec/gate.h"
 #include "fim/mime.h"
@@ -69,17 +70,6 @@ static bool exec_is_over(void)
 	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
-static bool exec_is_trusted(struct trust *t, struct exec_hash *h, struct exec_digests *d, const char *path, int fd,
-			    const struct stat *st)
-{
-	struct trust_answer answer;
-
-	if (exec_hash_fd(h, fd, (uint64_t)st->st_size, trust_algos(t), trust_package_algo(t, path), d) < 0)
-		return false;
-	trust_ask(t, path, st, d, &answer);
-	return answer.source != TRUST_NONE;
-}
-
 static void exec_check_path(struct exec *x, struct trust *t, struct exec_hash *h, struct exec_digests *d,
 			    const char *name, struct buf *refused)
 {
@@ -89,7 +79,7 @@ static void exec_check_path(struct exec *x, struct trust *t, struct exec_hash *h
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !exec_marks_covers(x->m, st.st_dev))
 		return;
-	if (!exec_is_trusted(t, h, d, path, fd, &st))
+	if (!exec_trust_vouches(t, h, d, path, fd, &st))
 		buf_printf(refused, "%s%s", refused->len ? ", " : "", path);
 }
 
@@ -194,12 +184,25 @@ static void exec_verdict(const struct gate_verdict *v, void *data)
 
 static void exec_hook_exec(int32_t pid, uint64_t mono_ns, void *data)
 {
-	gate_exec_seen(data, pid, mono_ns);
+	struct exec *x = data;
+
+	gate_exec_seen(x->gate, pid, mono_ns);
 }
 
 static void exec_hook_exit(int32_t pid, void *data)
 {
-	gate_exit_seen(data, pid);
+	struct exec *x = data;
+
+	gate_exit_seen(x->gate, pid);
+}
+
+static void exec_hook_refused(const struct bpf_proc_event *r, void *data)
+{
+	struct exec *x = data;
+	struct event *e = x->ending ? NULL : exec_ungated_event(x->m, r);
+
+	if (e)
+		pipeline_emit(e, x->m);
 }
 
 static int exec_on_beat(struct loop_source *source _unused_, uint32_t events _unused_, void *data)
@@ -286,12 +289,15 @@ static int exec_begin(struct exec *x)
 	if (status || !x->gate)
 		return status;
 	if (m->connector)
-		connector_set_hooks(m->connector, &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, x->gate });
+		connector_set_hooks(m->connector,
+				    &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, exec_hook_refused, x });
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
 	if (loop_add_timer(m->loop, EXEC_TICK_NS, EXEC_TICK_NS, exec_on_tick, x, &x->tick) < 0 ||
 	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0)
 		return EX_OSERR;
+	if (x->host && exec_enforces(m))
+		exec_ungated_start(m, t);
 	return 0;
 }
 
@@ -322,6 +328,7 @@ void exec_part_stop(struct monitor *m)
 	/* From here on nobody waits for us: ending may take its time. */
 	x->ending = true;
 	watchdog_end(m->watchdog, WATCHDOG_MAIN);
+	exec_ungated_stop(m);
 	if (m->connector)
 		connector_set_hooks(m->connector, NULL);
 	exec_marks_stop(x->marks);

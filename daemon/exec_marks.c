@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/exec_ungated.h"
 #include "lib/fstype.h"
 #include "watch/mounts.h"
 
@@ -97,6 +98,7 @@ static void set_mark(struct exec_marks *x, struct gated *g)
 	int r = gate_mark(x->gate, g->point, g->dev);
 
 	g->marked = r == 0;
+	exec_ungated_judged(x->m, g->dev, g->marked);
 	if (r == 0 && g->gap)
 		gapbook_close(x->m->gaps, g->gap, "marked", 0);
 	else if (r < 0 && r != -EOPNOTSUPP && r != -ENODEV && !g->gap)
@@ -108,8 +110,10 @@ static void set_mark(struct exec_marks *x, struct gated *g)
 
 static void forget(struct exec_marks *x, struct gated *g)
 {
-	if (g->marked)
+	if (g->marked) {
 		gate_unmark(x->gate, g->point, g->dev);
+		exec_ungated_judged(x->m, g->dev, false);
+	}
 	if (g->gap)
 		gapbook_close(x->m->gaps, g->gap, "not wanted any more", 0);
 	free(g->point);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/exec_ungated.h"
 #include "lib/clock.h"
 
 #define LOOK_NS NSEC_PER_SEC /* at package databases and the clock */
@@ -78,8 +79,10 @@ static void load(struct exec_trust *x, bool everything)
 	tell(&warnings);
 	if (r < 0)
 		log_warn("trust could not be loaded again, the old one stays in force: %s", strerror(-r));
-	else
+	else {
 		gate_set_trust(x->gate, l.trust);
+		exec_ungated_callers(x->m, l.trust);
+	}
 	pthread_mutex_lock(&x->lock);
 	x->state.failed = r < 0;
 	if (r == 0)
@@ -173,4 +176,15 @@ void exec_trust_free(struct exec_trust *x)
 	pthread_cond_destroy(&x->wake);
 	pthread_mutex_destroy(&x->lock);
 	free(x);
+}
+
+bool exec_trust_vouches(struct trust *t, struct exec_hash *h, struct exec_digests *d, const char *path, int fd,
+			const struct stat *st)
+{
+	struct trust_answer answer;
+
+	if (exec_hash_fd(h, fd, (uint64_t)st->st_size, trust_algos(t), trust_package_algo(t, path), d) < 0)
+		return false;
+	trust_ask(t, path, st, d, &answer);
+	return answer.source != TRUST_NONE;
 }

@@ -29,6 +29,10 @@ void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret);
 void exec_trust_stop(struct exec_trust *x);
 void exec_trust_free(struct exec_trust *x);
 
+/* Whether t vouches for the file; h and d are the caller's to reuse. */
+bool exec_trust_vouches(struct trust *t, struct exec_hash *h, struct exec_digests *d, const char *path, int fd,
+			const struct stat *st);
+
 DEFINE_CLEANUP(struct exec_trust *, exec_trust_free)
 
 #endif

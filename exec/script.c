@@ -121,6 +121,9 @@ struct interpreter {
 	const char *long_value; /* long options whose value is the next word, each between blanks */
 };
 
+#define LOADER_VALUES                                                                                                  \
+	" --library-path --preload --audit --argv0 --inhibit-rpath --glibc-hwcaps-prepend --glibc-hwcaps-mask "
+
 static const struct interpreter interpreters[] = {
 	{ "sh", false, "oO", "cs", "" },
 	{ "bash", false, "oO", "cs", " --rcfile --init-file " },
@@ -135,6 +138,12 @@ static const struct interpreter interpreters[] = {
 	{ "node", false, "r", "ep", " --require --import --loader " },
 	{ "php", true, "cdz", "rBRFES", "" },
 	{ "tclsh", true, "", "", "" },
+	/* Dynamic loaders started by name: what they are given is the program. */
+	{ "ld-linux.so", true, "", "", LOADER_VALUES },
+	{ "ld-linux-x86-64.so", true, "", "", LOADER_VALUES },
+	{ "ld-linux-aarch64.so", true, "", "", LOADER_VALUES },
+	{ "ld-musl-x86_64.so", true, "", "", LOADER_VALUES },
+	{ "ld-musl-aarch64.so", true, "", "", LOADER_VALUES },
 };
 
 static const struct interpreter *find_interpreter(const char *exe)

@@ -38,3 +38,27 @@ void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])
 	for (int i = 0; i < BPF_RECORD_KINDS; i++)
 		ret[i] = 0;
 }
+
+int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session)
+{
+	(void)b;
+	(void)on;
+	(void)session;
+	return -ENOTSUP;
+}
+
+int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged)
+{
+	(void)b;
+	(void)dev;
+	(void)judged;
+	return -ENOTSUP;
+}
+
+int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)
+{
+	(void)b;
+	(void)dev;
+	(void)ino;
+	return -ENOTSUP;
+}

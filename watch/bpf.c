@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "lib/log.h"
@@ -23,6 +25,7 @@ struct bpf_procs {
 	struct proc_bpf *skeleton;
 	struct ring_buffer *ring;
 	int fd;
+	bool refuses;
 	struct arena arena;
 
 	/* Of bpf_procs_take. */
@@ -71,6 +74,16 @@ static size_t ring_size(size_t wanted)
 	return size;
 }
 
+/* The skeleton is loaded without the program of a newer tracepoint where that is not there. */
+static bool has_prepare_exec(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) > 0;
+
+	btf__free(btf);
+	return has;
+}
+
 static int start(struct bpf_procs *b, size_t ring)
 {
 	int r;
@@ -78,6 +91,8 @@ static int start(struct bpf_procs *b, size_t ring)
 	b->skeleton = proc_bpf__open();
 	if (!b->skeleton)
 		return -errno;
+	b->refuses = has_prepare_exec();
+	bpf_program__set_autoload(b->skeleton->progs.on_prepare, b->refuses);
 	r = bpf_map__set_max_entries(b->skeleton->maps.ring, (uint32_t)ring_size(ring ? ring : BPF_RING_DEFAULT));
 	if (r == 0)
 		r = proc_bpf__load(b->skeleton);
@@ -142,4 +157,37 @@ void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])
 {
 	for (size_t i = 0; i < BPF_RECORD_KINDS; i++)
 		ret[i] = __atomic_load_n(&b->skeleton->bss->lost[i], __ATOMIC_RELAXED);
+}
+
+/* --- refusals */
+
+static uint32_t kernel_dev(uint64_t dev)
+{
+	return major(dev) << 20 | minor(dev);
+}
+
+int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session)
+{
+	if (!b->refuses)
+		return -ENOTSUP;
+	__atomic_store_n(&b->skeleton->bss->refuse_session, session, __ATOMIC_RELEASE);
+	__atomic_store_n(&b->skeleton->bss->refusing, on, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged)
+{
+	uint32_t key = kernel_dev(dev);
+	uint8_t one = 1;
+	int fd = bpf_map__fd(b->skeleton->maps.judged);
+
+	return judged ? bpf_map_update_elem(fd, &key, &one, BPF_ANY) : bpf_map_delete_elem(fd, &key);
+}
+
+int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)
+{
+	struct bpf_file_id key = { .ino = ino, .dev = kernel_dev(dev) };
+	uint8_t one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(b->skeleton->maps.callers), &key, &one, BPF_ANY);
 }

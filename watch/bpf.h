@@ -26,8 +26,9 @@ struct bpf_proc_event {
 	int32_t maker; /* fork: the process that called it */
 	uint64_t mono_ns;
 	uint64_t exe_dev, exe_ino; /* exec; dev as in struct stat */
-	bool cgroup_sure;	   /* exec: of the unified hierarchy; else /proc may know one that says more */
-	struct process told;	   /* pid and what is known of it; start_ns as /proc gives it */
+	enum bpf_refused refused;
+	bool cgroup_sure;    /* exec: of the unified hierarchy; else /proc may know one that says more */
+	struct process told; /* pid and what is known of it; start_ns as /proc gives it */
 };
 
 /*
@@ -41,6 +42,16 @@ int bpf_procs_fd(const struct bpf_procs *b);
 /* Hands at most max records to fn, in the kernel's order. Their number, or a negative errno. */
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data);
+/*
+ * Starts that nobody can judge before they happen (memory files, file systems that are not gated) are refused, which is
+ * to say that the process is killed before the first instruction of the new program: while `on`, for all files but
+ * those on judged superblocks (dev as in mountinfo), on overlays, and those run by the programs named as callers.
+ * session: only for processes of that session; 0: for all. -ENOTSUP: the kernel has no tracepoint for it (before
+ * Linux 6.10). Any thread.
+ */
+int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session);
+int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged);
+int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino);
 /* How many of each kind found no room in the ring, since it was opened. */
 void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS]);
 

@@ -57,6 +57,8 @@ struct connector {
 	bool overflow, scan_due;
 	uint64_t scan_after; /* monotonic */
 	uint64_t newest_bpf;
+	int32_t refused[64]; /* processes whose start was refused and not told yet */
+	unsigned int refused_next;
 
 	/* Shared. */
 	pthread_mutex_t hook_lock; /* held while they are called */
@@ -131,14 +133,37 @@ static void apply_bpf_fork(struct connector *c, const struct bpf_proc_event *e)
 	proc_table_forked(c->table, e->maker, &e->told);
 }
 
+static bool was_refused(struct connector *c, int32_t pid)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(c->refused); i++) {
+		if (c->refused[i] != pid)
+			continue;
+		c->refused[i] = 0;
+		return true;
+	}
+	return false;
+}
+
+/* The kernel goes through with a refused exec all the same; then the process dies of the signal. */
 static void apply_bpf_exec(struct connector *c, const struct bpf_proc_event *e)
 {
 	proc_table_execed(c->table, &e->told, !e->cgroup_sure, e->mono_ns + c->boot_offset);
-	tell_exec(c, e->told.pid, e->mono_ns);
+	if (!was_refused(c, e->told.pid))
+		tell_exec(c, e->told.pid, e->mono_ns);
+}
+
+static void apply_bpf_refused(struct connector *c, const struct bpf_proc_event *e)
+{
+	c->refused[c->refused_next++ % ARRAY_SIZE(c->refused)] = e->told.pid;
+	pthread_mutex_lock(&c->hook_lock);
+	if (c->hooks.refused)
+		c->hooks.refused(e, c->hooks.data);
+	pthread_mutex_unlock(&c->hook_lock);
 }
 
 static void apply_bpf_exit(struct connector *c, const struct bpf_proc_event *e)
 {
+	was_refused(c, e->told.pid);
 	end_process(c, e->told.pid, e->mono_ns + c->boot_offset);
 }
 
@@ -146,6 +171,7 @@ static void (*const bpf_handlers[BPF_RECORD_KINDS])(struct connector *c, const s
 	[BPF_RECORD_FORK] = apply_bpf_fork,
 	[BPF_RECORD_EXEC] = apply_bpf_exec,
 	[BPF_RECORD_EXIT] = apply_bpf_exit,
+	[BPF_RECORD_REFUSED] = apply_bpf_refused,
 };
 
 static void check_sequence(struct connector *c, const struct connector_msg *m)
@@ -556,6 +582,21 @@ void connector_get_stats(struct connector *c, struct connector_stats *ret)
 	pthread_mutex_lock(&c->lock);
 	*ret = c->stats;
 	pthread_mutex_unlock(&c->lock);
+}
+
+int connector_refuse(struct connector *c, bool on, int32_t session)
+{
+	return c->bpf ? bpf_procs_refuse(c->bpf, on, session) : -ENOTSUP;
+}
+
+int connector_judged(struct connector *c, uint64_t dev, bool judged)
+{
+	return c->bpf ? bpf_procs_judged(c->bpf, dev, judged) : -ENOTSUP;
+}
+
+int connector_caller(struct connector *c, uint64_t dev, uint64_t ino)
+{
+	return c->bpf ? bpf_procs_caller(c->bpf, dev, ino) : -ENOTSUP;
 }
 
 enum connector_source connector_source(const struct connector *c)

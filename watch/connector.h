@@ -62,9 +62,18 @@ void connector_stop(struct connector *c);
 struct connector_hooks {
 	void (*exec)(int32_t tgid, uint64_t mono_ns, void *data);
 	void (*exit)(int32_t tgid, void *data);
+	/* Instead of exec: it was not let run (connector_refuse). e: borrowed. */
+	void (*refused)(const struct bpf_proc_event *e, void *data);
 	void *data;
 };
 void connector_set_hooks(struct connector *c, const struct connector_hooks *h);
+/*
+ * Starts that nobody can judge before they happen: as bpf_procs_refuse, bpf_procs_judged, bpf_procs_caller
+ * (watch/bpf.h). -ENOTSUP when BPF is not the source.
+ */
+int connector_refuse(struct connector *c, bool on, int32_t session);
+int connector_judged(struct connector *c, uint64_t dev, bool judged);
+int connector_caller(struct connector *c, uint64_t dev, uint64_t ino);
 /*
  * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
  * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 5 ms at

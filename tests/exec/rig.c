@@ -173,7 +173,8 @@ static void hook_exit(int32_t pid, void *data)
 
 static void run_gate(struct rig *r, const struct rig_options *o, int control)
 {
-	struct gate_options go = { .host = true, .enforce = o->enforce,
+	struct gate_options go = { .host = true,
+				   .enforce = o->enforce,
 				   .fail_closed = o->fail_closed,
 				   .deadline = o->deadline,
 				   .max_size = o->max_size,
@@ -197,8 +198,8 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	if (o->watch && watchdog_start(o->stall, &dog) < 0)
 		_exit(75);
 	go.watchdog = dog;
-	if (!o->no_connector &&
-	    (proc_table_new("/proc", 4096, &procs) < 0 || connector_start(&(struct connector_options){ .procs = procs }, &c, &err) < 0))
+	if (!o->no_connector && (proc_table_new("/proc", 4096, &procs) < 0 ||
+				 connector_start(&(struct connector_options){ .procs = procs }, &c, &err) < 0))
 		_exit(76);
 	struct trust *t = make_trust(r, o);
 	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, 0) < 0) {
@@ -206,7 +207,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		_exit(77);
 	}
 	if (c)
-		connector_set_hooks(c, &(struct connector_hooks){ hook_exec, hook_exit, g });
+		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });
 	if (write(control, "r", 1) != 1 || read(control, &byte, 1) < 0)
 		_exit(78);
 	if (c)

@@ -15,6 +15,7 @@ struct {
 
 /* Lost by the program of each kind. */
 __u64 lost[BPF_RECORD_KINDS];
+_Static_assert(BPF_RECORD_KINDS == 4, "a mask bounds the index");
 
 #define DATA_MAX   16384 /* power of two; holds argv and three paths */
 #define DATA_SLACK BPF_ARGV_MAX
@@ -239,13 +240,13 @@ static __always_inline void put_paths(struct scratch *s, const struct task_struc
 	r->flags |= legacy | (kn ? s->flags : 0);
 }
 
-static __always_inline void tell_exec(struct scratch *s)
+static __always_inline void tell(struct scratch *s)
 {
 	__u64 len = sizeof(s->r) + s->r.argv_len + s->r.exe_len + s->r.cwd_len + s->r.cgroup_len;
 
 	asm volatile("" : "+r"(len));
 	if (len > sizeof(s->r) + DATA_MAX || bpf_ringbuf_output(&ring, &s->r, len, 0))
-		count_lost(BPF_RECORD_EXEC);
+		count_lost(s->r.kind & (BPF_RECORD_KINDS - 1));
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -266,8 +267,87 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	s->r.exe_ino = BPF_CORE_READ(file, f_inode, i_ino);
 	s->r.argv_len = put_argv(s, task);
 	put_paths(s, task, file);
-	tell_exec(s);
+	tell(s);
 	__sync_lock_test_and_set(&s->busy, 0);
+	return 0;
+}
+
+/* --- starts that nobody can judge before they happen */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u8);
+} judged SEC(".maps"); /* superblocks whose programs are */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct bpf_file_id);
+	__type(value, __u8);
+} callers SEC(".maps"); /* programs that may run what is not judged */
+
+__u32 refusing;
+__s32 refuse_session; /* of this session only; 0: of all */
+
+#define OVERLAYFS_MAGIC 0x794c7630
+#define TMPFS_MAGIC	0x01021994
+#define FUSE_MAGIC	0x65735546
+
+static __always_inline bool may_run(const struct task_struct *task, struct inode *inode)
+{
+	struct inode *caller = BPF_CORE_READ(task, mm, exe_file, f_inode);
+	struct bpf_file_id id = {};
+	__u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	__s32 sid = BPF_CORE_READ(task, signal, pids[HF_PIDTYPE_SID], numbers[0].nr);
+
+	/* What runs through an overlay is judged on its layers' file system. */
+	if (bpf_map_lookup_elem(&judged, &dev) || BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_MAGIC)
+		return true;
+	if (refuse_session && refuse_session != sid)
+		return true;
+	id.ino = BPF_CORE_READ(caller, i_ino);
+	id.dev = BPF_CORE_READ(caller, i_sb, s_dev);
+	return bpf_map_lookup_elem(&callers, &id);
+}
+
+static __always_inline void tell_refused(const struct task_struct *task, struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	unsigned long magic = BPF_CORE_READ(inode, i_sb, s_magic);
+	struct scratch *s = get_scratch();
+
+	if (!s || __sync_lock_test_and_set(&s->busy, 1)) {
+		count_lost(BPF_RECORD_REFUSED);
+		return;
+	}
+	fill(&s->r, BPF_RECORD_REFUSED, task);
+	s->r.exe_dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	s->r.exe_ino = BPF_CORE_READ(inode, i_ino);
+	s->r.exe_len = put_path((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), 0);
+	s->r.flags |= s->flags;
+	s->r.refused = BPF_REFUSED_UNGATED;
+	if (magic == FUSE_MAGIC)
+		s->r.refused = BPF_REFUSED_FUSE;
+	else if (magic == TMPFS_MAGIC && s->flags & BPF_EXE_PSEUDO)
+		s->r.refused = BPF_REFUSED_MEMORY;
+	tell(s);
+	__sync_lock_test_and_set(&s->busy, 0);
+}
+
+/* The old image still runs; with the signal pending, the new one never does. Linux 6.10. */
+SEC("?raw_tp/sched_prepare_exec")
+int on_prepare(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *task = (const void *)ctx->args[0];
+	const struct linux_binprm *bprm = (const void *)ctx->args[1];
+	struct file *file = BPF_CORE_READ(bprm, file);
+
+	if (!refusing || may_run(task, BPF_CORE_READ(file, f_inode)))
+		return 0;
+	bpf_send_signal(9 /* SIGKILL */);
+	tell_refused(task, file);
 	return 0;
 }
 

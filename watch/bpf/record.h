@@ -13,7 +13,28 @@
 #define BPF_NAME_MAX  256  /* of one name, with its NUL */
 #define BPF_DEPTH_MAX 64   /* names of one path */
 
-enum bpf_record_kind { BPF_RECORD_FORK, BPF_RECORD_EXEC, BPF_RECORD_EXIT, BPF_RECORD_KINDS };
+enum bpf_record_kind {
+	BPF_RECORD_FORK,
+	BPF_RECORD_EXEC,
+	BPF_RECORD_EXIT,
+	BPF_RECORD_REFUSED, /* the process as it was before; exe is the file that it was not let run */
+	BPF_RECORD_KINDS
+};
+
+/* What kind of file was refused. */
+enum bpf_refused {
+	BPF_REFUSED_UNGATED, /* of a file system that nobody judges programs of */
+	BPF_REFUSED_MEMORY,
+	BPF_REFUSED_FUSE,
+	BPF_REFUSED_KINDS
+};
+
+/* A file, by the kernel's numbers. */
+struct bpf_file_id {
+	__u64 ino;
+	__u32 dev; /* major << 20 | minor */
+	__u32 pad;
+};
 
 enum bpf_record_flag {
 	BPF_ARGV_CUT = 1 << 0,
@@ -50,7 +71,7 @@ struct bpf_record {
 	__u32 exe_dev; /* major << 20 | minor */
 	__u32 argv_len, exe_len, cwd_len, cgroup_len;
 	char comm[16];
-	__u32 pad;
+	__u32 refused; /* enum bpf_refused */
 };
 
 #endif
