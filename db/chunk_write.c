@@ -24,7 +24,8 @@ struct chunk_writer {
 	struct db *d;
 	int64_t baseline;
 	int64_t next_base;
-	uint32_t bound; /* optional columns of the insert that are not NULL now */
+	uint32_t bound[FILE_ROWS]; /* optional columns of each row of the insert that are not NULL now */
+	unsigned row;		   /* that is being bound */
 	struct {
 		uint64_t seq;
 		int64_t id;
@@ -242,14 +243,22 @@ static int note_unread(struct chunk_writer *w, unsigned code)
 	return db_run(w->d, st);
 }
 
+/* The number of a value in the statement. */
+static int bind_at(const struct chunk_writer *w, enum file_column col)
+{
+	return (int)(w->row * FILE_COLUMNS + col);
+}
+
 static void bind_int(struct chunk_writer *w, sqlite3_stmt *st, enum file_column col, bool have, int64_t value)
 {
+	uint32_t *bound = &w->bound[w->row];
+
 	if (have) {
-		sqlite3_bind_int64(st, (int)col, value);
-		w->bound |= 1u << col;
-	} else if (w->bound & (1u << col)) {
-		sqlite3_bind_null(st, (int)col);
-		w->bound &= ~(1u << col);
+		sqlite3_bind_int64(st, bind_at(w, col), value);
+		*bound |= 1u << col;
+	} else if (*bound & (1u << col)) {
+		sqlite3_bind_null(st, bind_at(w, col));
+		*bound &= ~(1u << col);
 	}
 }
 
@@ -260,8 +269,8 @@ static void bind_bytes(struct chunk_writer *w, sqlite3_stmt *st, enum file_colum
 		bind_int(w, st, col, false, 0);
 		return;
 	}
-	sqlite3_bind_blob(st, (int)col, data, (int)len, SQLITE_STATIC);
-	w->bound |= 1u << col;
+	sqlite3_bind_blob(st, bind_at(w, col), data, (int)len, SQLITE_STATIC);
+	w->bound[w->row] |= 1u << col;
 }
 
 static unsigned type_number(char type)
@@ -292,8 +301,8 @@ static void bind_numbers(struct chunk_writer *w, sqlite3_stmt *st, const struct 
 
 static void bind_shown(struct chunk_writer *w, sqlite3_stmt *st, enum file_column col, const char *s, size_t len)
 {
-	display_bind(st, (int)col, s, len, &w->scratch);
-	w->bound |= 1u << col; /* cleared again before the next row if need be */
+	display_bind(st, bind_at(w, col), s, len, &w->scratch);
+	w->bound[w->row] |= 1u << col; /* cleared again before the next row if need be */
 }
 
 static void bind_rare(struct chunk_writer *w, sqlite3_stmt *st, const struct entry *e)
@@ -310,7 +319,7 @@ static void bind_rare(struct chunk_writer *w, sqlite3_stmt *st, const struct ent
 	bind_bytes(w, st, FILE_MIME, mime, r->mime, mime ? strlen(r->mime) : 0);
 	/* Text is what the view shows; anything odd stays a blob. */
 	if (mime && display_plain(r->mime, strlen(r->mime)))
-		sqlite3_bind_text(st, FILE_MIME, r->mime, -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, bind_at(w, FILE_MIME), r->mime, -1, SQLITE_STATIC);
 }
 
 bool chunk_layers(const struct chunk *c, uint8_t ret[CHUNK_MAX])
@@ -332,8 +341,8 @@ static uint32_t row_have(const struct record *r)
 	return r->have & ~ATTR_BIT(ATTR_LAYER);
 }
 
-static int add_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const struct entry *e,
-		   const struct record *usual)
+static int bind_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const struct entry *e,
+		    const struct record *usual)
 {
 	const struct record *r = &e->rec;
 	bool dev = r->have & ATTR_BIT(ATTR_DEV) && !(usual->have & ATTR_BIT(ATTR_DEV) && usual->dev == r->dev);
@@ -349,8 +358,8 @@ static int add_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const s
 		rc = note_unread(w, r->unread);
 	if (rc < 0)
 		return rc;
-	sqlite3_bind_int64(st, FILE_ID, id);
-	sqlite3_bind_blob(st, FILE_NAME, e->name, (int)len, SQLITE_STATIC);
+	sqlite3_bind_int64(st, bind_at(w, FILE_ID), id);
+	sqlite3_bind_blob(st, bind_at(w, FILE_NAME), e->name, (int)len, SQLITE_STATIC);
 	bind_shown(w, st, FILE_SHOW, e->name, len);
 	bind_numbers(w, st, r);
 	bind_bytes(w, st, FILE_DIGEST, r->digest_len && r->have & ATTR_BIT(ATTR_DIGEST), r->digest, r->digest_len);
@@ -358,9 +367,31 @@ static int add_row(struct chunk_writer *w, sqlite3_stmt *st, int64_t id, const s
 	bind_int(w, st, FILE_DEV, dev, (int64_t)r->dev);
 	bind_int(w, st, FILE_HAVE, row_have(r) != row_have(usual), row_have(r));
 	bind_rare(w, st, e);
-	rc = sqlite3_step(st);
-	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? 0 : db_fail(w->d, rc, "store");
+	return 0;
+}
+
+/* Entries from, from + 1, ... as far as statements of n rows go; *from is what is left. */
+static int add_rows(struct chunk_writer *w, const struct chunk *c, const struct record *usual, enum statement id,
+		    unsigned n, uint32_t *from)
+{
+	sqlite3_stmt *st;
+	int r = 0, rc;
+
+	if (*from + n > c->n)
+		return 0;
+	r = db_stmt(w->d, id, &st);
+	memset(w->bound, 0, sizeof(w->bound));
+	for (; r == 0 && *from + n <= c->n; *from += n) {
+		for (w->row = 0; w->row < n && r == 0; w->row++)
+			r = bind_row(w, st, w->next_base * CHUNK_MAX + *from + w->row, &c->entries[*from + w->row],
+				     usual);
+		if (r < 0)
+			break;
+		rc = sqlite3_step(st);
+		sqlite3_reset(st);
+		r = rc == SQLITE_DONE ? 0 : db_fail(w->d, rc, "store");
+	}
+	return r;
 }
 
 static int add_chunk_row(struct chunk_writer *w, const struct chunk *c, int64_t dir_id, const struct record *usual)
@@ -391,7 +422,7 @@ int chunk_writer_add(struct chunk_writer *w, const struct chunk *c, int64_t dir_
 {
 	static const struct record none;
 	const struct record *usual = c->n > 0 ? &c->entries[0].rec : &none;
-	sqlite3_stmt *st;
+	uint32_t done = 0;
 	int r = 0;
 
 	if (c->n > CHUNK_MAX)
@@ -401,10 +432,9 @@ int chunk_writer_add(struct chunk_writer *w, const struct chunk *c, int64_t dir_
 	if (r == 0)
 		r = add_chunk_row(w, c, dir_id, usual);
 	if (r == 0)
-		r = db_stmt(w->d, STMT_FILE_ADD, &st);
-	w->bound = 0;
-	for (uint32_t i = 0; i < c->n && r == 0; i++)
-		r = add_row(w, st, w->next_base * CHUNK_MAX + i, &c->entries[i], usual);
+		r = add_rows(w, c, usual, STMT_FILE_ADD_ROWS, FILE_ROWS, &done);
+	if (r == 0)
+		r = add_rows(w, c, usual, STMT_FILE_ADD, 1, &done);
 	w->next_base++;
 	return r;
 }

@@ -23,6 +23,7 @@ struct db_options {
 	const char *head; /* head file; NULL: holdfast.head beside the database */
 	bool sync_full;	  /* survive power loss at each commit */
 	uint64_t busy_ms; /* wait for another writer; 0: 5000 */
+	bool checked; /* another connection of this process has just found its tables in order: not looked at again */
 };
 
 struct db;

@@ -303,13 +303,13 @@ static int check_tables(struct db *d, size_t steps, struct buf *err)
 	return complain(err, d->path, r, text.failed ? "was tampered with" : text.data);
 }
 
-static int set_up(struct db *d, enum db_mode mode, struct buf *err)
+static int set_up(struct db *d, enum db_mode mode, bool checked, struct buf *err)
 {
 	size_t steps = 0;
 	int r = check_version(d, mode, &steps, err);
 	int rc = SQLITE_OK;
 
-	if (r == 0)
+	if (r == 0 && !checked)
 		r = check_tables(d, steps, err);
 	if (r < 0 || mode == DB_READ)
 		return r;
@@ -377,7 +377,7 @@ int db_open(const struct db_options *o, enum db_mode mode, struct db **ret, stru
 	rc = open_file(d, mode);
 	if (rc != SQLITE_OK)
 		return complain_sqlite(err, d, rc);
-	r = set_up(d, mode, err);
+	r = set_up(d, mode, o->checked, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(d);

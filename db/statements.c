@@ -11,6 +11,13 @@
 	"FROM "                                                                                                        \
 	"str WHERE id = tty), (SELECT data FROM str WHERE id = cgroup), parent, user, login_user"
 
+#define FILE_ADD                                                                                                       \
+	"INSERT INTO file (id, name, tm, uid, gid, size, mtime, ctime, ino, nlink, digest, flags, xset, unread, dev, " \
+	"have, target, rdev, mime, show, target_show) VALUES "
+#define FILE_VALUES    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define FILE_VALUES_4  FILE_VALUES ", " FILE_VALUES ", " FILE_VALUES ", " FILE_VALUES
+#define FILE_VALUES_16 FILE_VALUES_4 ", " FILE_VALUES_4 ", " FILE_VALUES_4 ", " FILE_VALUES_4
+
 #define CHUNK_COLUMNS "seq, base, n, first, digest, dev, have, layers"
 #define BATCH_COLUMNS "seq, first, last, time, floor, kept, baselines, prev, digest, signature"
 
@@ -60,10 +67,8 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_CHUNK_BASE] = "SELECT base FROM chunk WHERE dir = ?1 AND seq = ?2",
 	[STMT_CHUNK_MOVE_DIR] = "UPDATE chunk SET dir = ?2 WHERE dir = ?1",
 	[STMT_CHUNK_REMOVE] = "DELETE FROM chunk WHERE dir = ?1 AND seq = ?2",
-	[STMT_FILE_ADD] =
-		"INSERT INTO file (id, name, tm, uid, gid, size, mtime, ctime, ino, nlink, digest, flags, xset, "
-		"unread, dev, have, target, rdev, mime, show, target_show) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-		"?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+	[STMT_FILE_ADD] = FILE_ADD FILE_VALUES,
+	[STMT_FILE_ADD_ROWS] = FILE_ADD FILE_VALUES_16,
 	[STMT_FILE_REMOVE] = "DELETE FROM file WHERE id BETWEEN ?1 AND ?2",
 	[STMT_FILE_MAX] = "SELECT coalesce(max(id), -1) FROM file",
 	[STMT_XSET_ADD] = "INSERT INTO xset (hash, data, xattrs, acl, caps, selinux) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
