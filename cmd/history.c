@@ -22,7 +22,7 @@
 
 struct history_options {
 	uint64_t since, until, limit, pid;
-	const char *path, *kinds, *baseline;
+	const char *path, *kinds, *baseline, *container;
 	bool open, follow;
 };
 
@@ -35,6 +35,7 @@ static const struct cmd_option history_rows[] = {
 	{ "kind", 0, OPTION_STRING, "KIND[,KIND]", "change, open, exec, alert, action, gap, accept, note", AT(kinds) },
 	{ "pid", 0, OPTION_NUMBER, "N", "by this process", AT(pid) },
 	{ "baseline", 0, OPTION_STRING, "NAME", "of this baseline", AT(baseline) },
+	{ "container", 0, OPTION_STRING, "NAME", "in this container: its name, id, pod, or NAMESPACE/POD", AT(container) },
 	{ "open", 0, OPTION_FLAG, NULL, "only deviations that are still open", AT(open) },
 	{ "limit", 'n', OPTION_NUMBER, "N", "at most so many", AT(limit) },
 	{ "follow", 'f', OPTION_FLAG, NULL, "the last 10 (or --limit), then each new one; Ctrl-C ends", AT(follow) },
@@ -231,6 +232,7 @@ static int history(struct cmd *c)
 					    .pid = (int32_t)o->pid,
 					    .limit = o->limit,
 					    .baseline = o->baseline,
+					    .container = o->container,
 					    .open_only = o->open };
 	if (o->pid > INT32_MAX)
 		return cmd_usage(c, "--pid %llu: there is no such process", (unsigned long long)o->pid);

@@ -144,6 +144,10 @@ struct conf {
 		uint64_t hold; /* packages.hold: 5m, ns; 0: nothing is held or excused */
 	} packages;
 
+	struct {
+		struct conf_list stores; /* containers.stores: folders of container runtimes besides the usual ones */
+	} containers;
+
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };
 

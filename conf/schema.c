@@ -145,7 +145,9 @@ const struct conf_key conf_schema[] = {
 	{ "sensors.ring", CONF_SIZE, AT(sensors.ring), "4M", .min = 4 * KIB, .max = GIB,
 	  .help = "room for what they tell and nobody has read yet" },
 
-	{ "containers", CONF_RESERVED, .help = "container runtimes" },
+	{ "containers.stores", CONF_FILES, AT(containers.stores),
+	  .help = "folders in which container runtimes keep their state, besides the usual ones" },
+
 	{ "rules.files", CONF_FILES, AT(rules.files),
 	  PKGDATADIR "/rules/holdfast.yaml, " SYSCONFDIR "/holdfast/rules.d",
 	  .help = "rule files, folders (their *.yaml) and globs; later ones change what earlier ones define" },

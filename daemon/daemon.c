@@ -259,6 +259,7 @@ static const struct part parts[] = {
 	{ "output", start_output, stop_output },
 	{ "writer", start_writer, stop_writer },
 	{ "processes", start_procs, stop_procs },
+	{ "containers", containers_part_start, containers_part_stop },
 	{ "connector", start_connector, stop_connector },
 	{ "canary", make_canary, free_canary },
 	{ "alerts", alerts_part_start, alerts_part_stop },

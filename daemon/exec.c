@@ -173,6 +173,7 @@ static void exec_verdict(const struct gate_verdict *v, void *data)
 	e->exec_ns = v->spent_ns;
 	e->reason = gate_reason_texts[v->reason];
 	e->cause = *v->why ? arena_strdup(&e->arena, v->why) : NULL;
+	e->container = v->container ? container_ref(v->container) : NULL;
 	e->process = x->ending ? NULL : proc_table_get(x->m->procs, v->pid, false);
 	if (!e->process)
 		e->process_why = x->ending ? "the monitor was ending" : "gone before it could be asked";
@@ -251,6 +252,7 @@ static int exec_open(struct exec *x, struct trust *t)
 					.deadline = c->exec.deadline,
 					.max_size = c->exec.max_size,
 					.scripts = (enum gate_scripts)c->exec.scripts,
+					.containers = x->m->containers,
 					.watchdog = x->m->watchdog,
 					.verdict = exec_verdict,
 					.data = x };

@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/queue.h"
+#include "proc/containers.h"
 #include "proc/table.h"
 #include "watch/connector.h"
 #include "watch/watch.h"
@@ -48,6 +49,7 @@ struct monitor {
 	pthread_mutex_t emit_lock; /* of writer, for those who may still tell something when it ends */
 	struct writer *writer;
 	struct proc_table *procs;
+	struct containers *containers;
 	struct connector *connector;
 	char *no_connector; /* why there is none */
 	struct queue *inbox;
@@ -124,6 +126,13 @@ void alerts_accesses(struct fs_batch *b, void *data);
 int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err);
 void alerts_reload(struct monitor *m, const struct conf *conf, struct rules *rules);
 json_t *alerts_status(struct monitor *m);
+
+/* --- containers.c: who is in which container, in events */
+int containers_part_start(struct monitor *m);
+void containers_part_stop(struct monitor *m);
+/* Fills in e->container, and turns a path on the host into that in the container. Before e is told; may read files. */
+void containers_place(struct monitor *m, struct event *e);
+json_t *containers_status(struct monitor *m);
 
 /* --- status.c */
 json_t *status_answer(struct monitor *m);

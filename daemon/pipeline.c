@@ -20,6 +20,7 @@ void pipeline_emit(struct event *e, void *data)
 {
 	struct monitor *m = data;
 
+	containers_place(m, e);
 	pthread_mutex_lock(&m->emit_lock);
 	/* To history first: what rules raise for it refers to its row. */
 	if (m->writer)

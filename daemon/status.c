@@ -79,6 +79,7 @@ static void status_health(struct monitor *m, json_t *o, const struct live_stats 
 			  const struct writer_stats *writer)
 {
 	struct health h = { .reasons = json_array() };
+	struct containers_stats containers;
 
 	if (m->reconcile_failed)
 		health_red(&h, "the check at the start failed");
@@ -88,6 +89,9 @@ static void status_health(struct monitor *m, json_t *o, const struct live_stats 
 		health_red(&h, "history cannot be written");
 	if (live->errors)
 		health_yellow(&h, "some looks at files failed (live.errors)");
+	containers_get_stats(m->containers, &containers);
+	if (containers.unknown)
+		health_yellow(&h, "some containers have no name (containers.why)");
 	gapbook_each(m->gaps, health_gap, &h);
 	json_object_set_new(o, "health", json_string(h.red ? "red" : h.yellow ? "yellow" : "green"));
 	json_object_set_new(o, "reasons", h.reasons);
@@ -277,6 +281,7 @@ json_t *status_answer(struct monitor *m)
 	json_object_set_new(o, "live", status_live(m, &live));
 	json_object_set_new(o, "store", status_store(m, &writer));
 	json_object_set_new(o, "processes", status_processes(m));
+	json_object_set_new(o, "containers", containers_status(m));
 	json_object_set_new(o, "exec", exec_status(m));
 	json_object_set_new(o, "alerts", alerts_status(m));
 	if (m->output) {

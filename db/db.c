@@ -195,6 +195,7 @@ static void rollback(struct db *d)
 		sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
 	chain_reset(d);
 	process_store_end(d, false);
+	container_store_end(d, false);
 }
 
 void db_rollback(struct db *d)
@@ -232,6 +233,7 @@ int db_commit(struct db *d)
 		chain_committed(d, &batch);
 	chain_reset(d);
 	process_store_end(d, true);
+	container_store_end(d, true);
 	return 0;
 }
 

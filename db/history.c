@@ -140,6 +140,14 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 	row_text(row, e->text);
 }
 
+/* In which container; rows without one are hashed without this. */
+static void fill_place(struct row *row, const struct event *e, int64_t container, const uint8_t digest[DB_HASH_SIZE])
+{
+	sqlite3_bind_int64(row->st, row->col++, container);
+	buf_add(row->hash, digest, DB_HASH_SIZE);
+	row_shown(row, e->host_path);
+}
+
 /* --- gaps: a closing row refers to the one that opened it */
 
 static int find_gap(struct db *d, enum statement id, const struct event *e, int64_t *ret)
@@ -175,9 +183,9 @@ static int refer_to_opening(struct db *d, struct event *e)
 
 int history_add(struct db *d, struct event *e)
 {
-	uint8_t process_digest[DB_HASH_SIZE], leaf[DB_HASH_SIZE];
+	uint8_t process_digest[DB_HASH_SIZE], container_digest[DB_HASH_SIZE], leaf[DB_HASH_SIZE];
 	struct row row = { .d = d, .col = 1, .hash = &d->scratch };
-	int64_t process = 0, id;
+	int64_t process = 0, container = 0, id;
 	int r = chain_open(d);
 
 	/* What it was raised for was stored before it, by this thread. */
@@ -187,6 +195,8 @@ int history_add(struct db *d, struct event *e)
 		r = process_store(d, e->process, &process, process_digest);
 	if (r == 0)
 		r = refer_to_opening(d, e);
+	if (r == 0 && e->container)
+		r = container_store(d, e->container, &container, container_digest);
 	if (r == 0)
 		r = db_stmt(d, STMT_EVENT_ADD, &row.st);
 	if (r < 0)
@@ -196,12 +206,15 @@ int history_add(struct db *d, struct event *e)
 	fill_row(&row, e, id, process);
 	if (process)
 		buf_add(row.hash, process_digest, sizeof(process_digest));
+	row.col++; /* the digest */
+	if (container)
+		fill_place(&row, e, container, container_digest);
 	if (row.failed || row.hash->failed)
 		return -ENOMEM;
 	r = db_hash(d, row.hash->data, row.hash->len, leaf);
 	if (r < 0)
 		return r;
-	sqlite3_bind_blob(row.st, row.col, leaf, sizeof(leaf), SQLITE_STATIC);
+	sqlite3_bind_blob(row.st, STMT_EVENT_COLUMN_COUNT + 1, leaf, sizeof(leaf), SQLITE_STATIC);
 	r = db_run(d, row.st);
 	if (r == 0)
 		r = chain_append(d, leaf);

@@ -35,6 +35,7 @@ struct history_filter {
 	uint64_t limit;	       /* 0: none */
 	bool oldest_first;
 	const char *baseline; /* NULL: all */
+	const char *container; /* name, id (or its first 12 digits or more), pod, namespace/pod; NULL: all */
 	bool open_only;	      /* deviations that are still open */
 };
 /* Rebuilds each event (status worked out) and hands it to fn; fn non-zero ends with it. */

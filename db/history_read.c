@@ -44,12 +44,14 @@ enum event_column {
 	COL_REASON,
 	COL_USER,
 	COL_TEXT,
-	COL_SHOWN_STATUS,
+	COL_CONTAINER,
+	COL_HOST_PATH,
+	COL_SHOWN_STATUS = 39,
 };
 
 #define EVENT_SELECT                                                                                                   \
 	"SELECT " STMT_EVENT_COLUMNS                                                                                   \
-	", CASE WHEN kind = 0 AND change < 6 THEN (SELECT v.status FROM deviations v WHERE "                           \
+	", " STMT_EVENT_PLACE ", CASE WHEN kind = 0 AND change < 6 THEN (SELECT v.status FROM deviations v WHERE "                           \
 	"v.id = event.id) END FROM event WHERE "
 
 /* --- a row into an event */
@@ -82,6 +84,7 @@ static int read_strings(sqlite3_stmt *st, struct event *e)
 		{ COL_REASON, &e->reason },
 		{ COL_USER, &e->user },
 		{ COL_TEXT, &e->text },
+		{ COL_HOST_PATH, &e->host_path },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
@@ -203,7 +206,7 @@ static int read_event(struct db *d, sqlite3_stmt *st, struct event **ret)
 
 struct page {
 	struct event *events[PAGE];
-	int64_t processes[PAGE];
+	int64_t processes[PAGE], containers[PAGE];
 	size_t n;
 };
 
@@ -214,7 +217,18 @@ static void page_free(struct page *p)
 	p->n = 0;
 }
 
-static int page_fill(struct db *d, sqlite3_stmt *st, struct process_cache *cache, struct page *p)
+struct caches {
+	struct process_cache *processes;
+	struct container_cache *containers;
+};
+
+static void caches_free(struct caches *c)
+{
+	process_cache_free_p(&c->processes);
+	container_cache_free_p(&c->containers);
+}
+
+static int page_fill(struct db *d, sqlite3_stmt *st, struct caches *cache, struct page *p)
 {
 	int r = 0;
 
@@ -222,6 +236,7 @@ static int page_fill(struct db *d, sqlite3_stmt *st, struct process_cache *cache
 		r = read_event(d, st, &p->events[p->n]);
 		if (r < 0)
 			break;
+		p->containers[p->n] = sqlite3_column_int64(st, COL_CONTAINER);
 		p->processes[p->n++] = sqlite3_column_int64(st, COL_PROCESS);
 	}
 	sqlite3_reset(st);
@@ -229,13 +244,16 @@ static int page_fill(struct db *d, sqlite3_stmt *st, struct process_cache *cache
 		r = 0;
 	for (size_t i = 0; i < p->n && r >= 0; i++)
 		if (p->processes[i])
-			r = process_load(d, cache, p->processes[i], &p->events[i]->process);
+			r = process_load(d, cache->processes, p->processes[i], &p->events[i]->process);
+	for (size_t i = 0; i < p->n && r >= 0; i++)
+		if (p->containers[i])
+			r = container_load(d, cache->containers, p->containers[i], &p->events[i]->container);
 	return r < 0 ? r : 0;
 }
 
 /* --- the filter as SQL; what SQL cannot say (globs) is left to matches() */
 
-enum { BIND_SINCE = 1, BIND_UNTIL, BIND_PATH, BIND_LOW, BIND_HIGH, BIND_PID, BIND_AFTER, BIND_BASELINE, BIND_NEXT };
+enum { BIND_SINCE = 1, BIND_UNTIL, BIND_PATH, BIND_LOW, BIND_HIGH, BIND_PID, BIND_AFTER, BIND_BASELINE, BIND_NEXT, BIND_CONTAINER };
 
 static void add_kinds(struct buf *b, uint32_t kinds)
 {
@@ -272,6 +290,9 @@ static void build_sql(struct buf *b, const struct history_filter *f)
 		buf_str(b, " AND id > ?7");
 	if (f->baseline)
 		buf_str(b, " AND baseline_name = ?8");
+	if (f->container)
+		buf_str(b, " AND container IN (SELECT id FROM container WHERE name = ?10 OR cid = ?10 OR pod = ?10 OR "
+			   "namespace || '/' || pod = ?10 OR (length(?10) >= 12 AND substr(cid, 1, length(?10)) = ?10))");
 	if (f->kinds)
 		add_kinds(b, f->kinds);
 	if (f->open_only)
@@ -290,6 +311,8 @@ static int bind_filter(sqlite3_stmt *st, const struct history_filter *f)
 	sqlite3_bind_int64(st, BIND_AFTER, f->after_id);
 	if (f->baseline)
 		sqlite3_bind_text(st, BIND_BASELINE, f->baseline, -1, SQLITE_TRANSIENT);
+	if (f->container)
+		sqlite3_bind_text(st, BIND_CONTAINER, f->container, -1, SQLITE_TRANSIENT);
 	if (!path_in_sql(f))
 		return 0;
 	buf_printf(&low, "%s/", f->path);
@@ -335,15 +358,17 @@ static int hand_on(struct loop *l, struct page *p)
 
 static int each_page(struct db *d, sqlite3_stmt *st, struct loop *l)
 {
-	_cleanup_(process_cache_free_p) struct process_cache *cache = NULL;
+	_cleanup_(caches_free) struct caches cache = { NULL, NULL };
 	struct page *page = calloc(1, sizeof(*page));
 	int64_t next = l->f->oldest_first ? INT64_MIN : INT64_MAX;
-	int r = page ? process_cache_new(&cache) : -ENOMEM;
+	int r = page ? process_cache_new(&cache.processes) : -ENOMEM;
 	bool more = true;
 
+	if (r == 0)
+		r = container_cache_new(&cache.containers);
 	while (r == 0 && more) {
 		sqlite3_bind_int64(st, BIND_NEXT, next);
-		r = page_fill(d, st, cache, page);
+		r = page_fill(d, st, &cache, page);
 		more = page->n == PAGE;
 		if (page->n > 0)
 			next = page->events[page->n - 1]->id;

@@ -129,12 +129,14 @@ int history_check_head(struct db *d, const struct sign_key *pub, struct buf *err
 
 /* --- rows */
 
-/* Columns of the query: those of event, its digest, the digest of its process. */
+/* Columns of the query: those of event, its digest, the digest of its process, where it was. */
 #define COL_DIGEST  STMT_EVENT_COLUMN_COUNT
 #define COL_PROCESS (STMT_EVENT_COLUMN_COUNT + 1)
+#define COL_PLACE   (STMT_EVENT_COLUMN_COUNT + 2) /* digest of the container, its row, the path on the host */
 #define ROWS_SQL                                                                                                       \
 	"SELECT " STMT_EVENT_COLUMNS                                                                                   \
-	", digest, (SELECT p.digest FROM process p WHERE p.id = event.process) FROM event "                            \
+	", digest, (SELECT p.digest FROM process p WHERE p.id = event.process), (SELECT c.digest FROM container c "    \
+	"WHERE c.id = event.container), " STMT_EVENT_PLACE " FROM event "                                              \
 	"WHERE id BETWEEN ?1 AND ?2 ORDER BY id"
 
 /* The leaf of the current row, worked out from what it holds: 1 when that is not what was signed. */
@@ -148,6 +150,10 @@ static int row_leaf(struct verify *v, uint8_t leaf[DB_HASH_SIZE])
 	if (sqlite3_column_type(v->rows, 8) != SQLITE_NULL)
 		buf_add(b, sqlite3_column_blob(v->rows, COL_PROCESS),
 			(size_t)sqlite3_column_bytes(v->rows, COL_PROCESS));
+	if (sqlite3_column_type(v->rows, COL_PLACE + 1) != SQLITE_NULL) {
+		buf_add(b, sqlite3_column_blob(v->rows, COL_PLACE), (size_t)sqlite3_column_bytes(v->rows, COL_PLACE));
+		row_hash_columns(b, v->rows, COL_PLACE + 2, 2);
+	}
 	if (b->failed)
 		return -ENOMEM;
 	r = db_hash(v->d, b->data, b->len, leaf);
@@ -297,26 +303,42 @@ static int verify_kept(struct verify *v, int64_t first)
 	return r;
 }
 
-static int verify_rest(struct verify *v)
+/* Tables that rows refer to. */
+static const struct referred {
+	const char *what, *sql;
+	int (*rehash)(struct db *d, int64_t row, uint8_t ret[DB_HASH_SIZE]);
+} referred[] = {
+	{ "process", "SELECT id, digest FROM process", process_rehash },
+	{ "container", "SELECT id, digest FROM container", container_rehash },
+};
+
+static int verify_referred(struct verify *v, const struct referred *t)
 {
 	_cleanup_finalize_ sqlite3_stmt *st = NULL;
 	uint8_t now[DB_HASH_SIZE];
+	int r = db_prepare(v->d, t->sql, &st);
+
+	while (r >= 0 && (r = db_step(v->d, st)) > 0) {
+		int64_t id = sqlite3_column_int64(st, 0);
+
+		r = t->rehash(v->d, id, now);
+		if (r == 0 && (sqlite3_column_bytes(st, 1) != DB_HASH_SIZE ||
+			       memcmp(sqlite3_column_blob(st, 1), now, sizeof(now)) != 0))
+			return bad(v->err, "%s row %lld was changed", t->what, (long long)id);
+	}
+	return r;
+}
+
+static int verify_rest(struct verify *v)
+{
 	int64_t last = 0;
 	int r = db_number(v->d, "SELECT max(id) FROM event", &last);
 
 	if (r == 0 && last > v->newest.last)
 		return bad(v->err, "row %lld is in no batch: it was added by something else than holdfast",
 			   (long long)last);
-	if (r == 0)
-		r = db_prepare(v->d, "SELECT id, digest FROM process", &st);
-	while (r >= 0 && (r = db_step(v->d, st)) > 0) {
-		int64_t id = sqlite3_column_int64(st, 0);
-
-		r = process_rehash(v->d, id, now);
-		if (r == 0 && (sqlite3_column_bytes(st, 1) != DB_HASH_SIZE ||
-			       memcmp(sqlite3_column_blob(st, 1), now, sizeof(now)) != 0))
-			return bad(v->err, "process row %lld was changed", (long long)id);
-	}
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(referred); i++)
+		r = verify_referred(v, &referred[i]);
 	return r;
 }
 

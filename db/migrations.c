@@ -353,6 +353,82 @@ static const char *const version_5[] = {
 	" END AS status FROM event e" SQL_WHO_FROM,
 	NULL,
 };
+
+/* In which container: a row of its own for each snapshot; container of the views is its name, else what its id begins with. */
+#define SQL_PLACE_FROM " LEFT JOIN container ct ON ct.id = e.container"
+#define SQL_WHERE                                                                                                      \
+	"p.pid AS pid, p.ppid AS ppid, " SQL_EXE " AS exe, p.cmdline_show AS cmdline, p.uid AS uid, "                  \
+	"p.user AS user, p.loginuid AS loginuid, p.login_user AS login_user, coalesce(ct.name, substr(ct.cid, 1, 12)) " \
+	"AS container"
+#define SQL_POD	      "ct.pod AS pod, ct.namespace AS namespace, " SQL_SHOW("e.host_path_show", "e.host_path") " AS host_path"
+#define SQL_IMAGE_POD "ct.image AS image, " SQL_POD
+
+static const char *const version_6[] = {
+	"DROP VIEW deviations",
+	"DROP VIEW execs",
+	"DROP VIEW unexpected_binaries",
+	"DROP VIEW opens",
+	"DROP VIEW alerts",
+	"DROP VIEW actions",
+	"DROP VIEW history",
+	"CREATE TABLE container (id INTEGER PRIMARY KEY AUTOINCREMENT, runtime TEXT, cid TEXT NOT NULL, name TEXT, image TEXT, "
+	"image_digest TEXT, image_id TEXT, pod TEXT, namespace TEXT, labels TEXT, privileged INTEGER, mounts TEXT, started "
+	"INTEGER, unknown TEXT, digest BLOB NOT NULL)",
+	"ALTER TABLE event ADD COLUMN container INTEGER",
+	"ALTER TABLE event ADD COLUMN host_path BLOB",
+	"ALTER TABLE event ADD COLUMN host_path_show TEXT",
+	"CREATE INDEX event_container ON event (container, id) WHERE container IS NOT NULL",
+
+	"CREATE VIEW containers AS SELECT ct.id AS id, ct.cid AS container_id, ct.name AS name, ct.runtime AS runtime, ct.image "
+	"AS image, ct.image_digest AS image_digest, ct.image_id AS image_id, ct.pod AS pod, ct.namespace AS namespace, "
+	"ct.labels AS labels, ct.privileged AS privileged, ct.mounts AS mounts, CASE WHEN ct.started IS NOT NULL THEN "
+	SQL_TIME_MS("ct.started") " END AS started, ct.unknown AS unknown, (SELECT count(*) FROM event e WHERE e.container = "
+	"ct.id) AS events FROM container ct",
+
+	"CREATE VIEW deviations AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.baseline_name AS baseline, "
+	SQL_PATH " AS path, " SQL_PATH2 " AS path2, " SQL_CHANGE("e.change") " AS change, e.attributes_show AS attributes, "
+	"e.before AS before, e.after AS after, " SQL_WHERE ", e.process_why AS who_unknown, e.cause AS cause, "
+	SQL_STATUS_NAME(SQL_STATUS) " AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM
+	" WHERE e.kind = 0 AND e.change < 6",
+
+	"CREATE VIEW execs AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, " SQL_WHERE
+	", json_extract(e.after, '$.digest') AS digest, " SQL_EXEC_TYPE("e.status") " AS type, ct.image AS image, "
+	SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, e.cause AS trusted_by, e.until/1000 AS duration_us, "
+	SQL_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 2",
+
+	"CREATE VIEW unexpected_binaries AS SELECT " SQL_PATH " AS path, g.digest AS digest, "
+	"coalesce(json_extract(e.after, '$.mime'), " SQL_EXEC_TYPE("e.status") ") AS type, json_extract(e.after, '$.size') "
+	"AS size, " SQL_TIME_MS("g.first") " AS first_seen, " SQL_TIME_MS("e.time") " AS last_seen, g.count AS count, "
+	SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, " SQL_WHERE ", (SELECT " SQL_SHOW("y.show", "y.data")
+	" FROM process q LEFT JOIN str y ON y.id = q.exe WHERE q.id = p.parent) AS parent, " SQL_IMAGE_POD " FROM (SELECT "
+	"json_extract(after, '$.digest') AS digest, max(id) AS newest, min(time) AS first, count(*) AS count FROM event "
+	"WHERE kind = 2 AND change > 1 AND json_extract(after, '$.digest') IS NOT NULL GROUP BY 1) g JOIN event e ON "
+	"e.id = g.newest" SQL_WHO_FROM SQL_PLACE_FROM,
+
+	"CREATE VIEW opens AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, e.count AS count, "
+	SQL_WHERE ", e.process_why AS who_unknown, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM
+	" WHERE e.kind = 1",
+
+	"CREATE VIEW alerts AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.reason AS rule, "
+	SQL_PRIORITY("e.change") " AS priority, " SQL_PATH " AS path, " SQL_PATH2 " AS path2, e.text AS output, "
+	"coalesce(e.count, 1) AS count, e.status AS repeated, e.ref AS event, json_extract(e.after, '$.uuid') AS uuid, "
+	"json_extract(e.after, '$.tags') AS tags, json_extract(e.after, '$.source') AS source, "
+	"json_extract(e.after, '$.output_fields') AS output_fields, " SQL_WHERE ", " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM
+	SQL_PLACE_FROM " WHERE e.kind = 3",
+
+	"CREATE VIEW actions AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, e.text AS text, "
+	"e.reason AS reason, " SQL_WHERE ", " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 4",
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, "
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
+	SQL_PRIORITY("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") " END AS what, "
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
+	"e.count AS count, " SQL_WHERE ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS "
+	"detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS)
+	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM,
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -361,6 +437,7 @@ const struct migration db_migrations[] = {
 	{ 3, version_3 },
 	{ 4, version_4 },
 	{ 5, version_5 },
+	{ 6, version_6 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

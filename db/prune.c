@@ -131,7 +131,7 @@ static int note(struct prune *p)
 	return history_add(p->d, e);
 }
 
-/* Processes and strings that nothing refers to any more. */
+/* Processes, containers and strings that nothing refers to any more. */
 static int sweep(struct prune *p)
 {
 	int r = run(p,
@@ -142,6 +142,10 @@ static int sweep(struct prune *p)
 		    "used)",
 		    NULL);
 
+	if (r == 0)
+		r = run(p,
+			"DELETE FROM container WHERE id NOT IN (SELECT container FROM event WHERE container IS NOT NULL)",
+			NULL);
 	if (r == 0)
 		r = run(p,
 			"DELETE FROM str WHERE id NOT IN (SELECT exe FROM process WHERE exe IS NOT NULL UNION SELECT "

@@ -75,9 +75,9 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_XSET_FIND] = "SELECT id FROM xset WHERE hash = ?1",
 
 	[STMT_EVENT_ADD] =
-		"INSERT INTO event (" STMT_EVENT_COLUMNS ", digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+		"INSERT INTO event (" STMT_EVENT_COLUMNS ", digest, " STMT_EVENT_PLACE ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
 		"?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, "
-		"?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37)",
+		"?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)",
 	/* An opening row has no gap_to and no ref. */
 	[STMT_EVENT_GAP_OPEN] =
 		"SELECT id FROM event WHERE kind = 5 AND gap_key = ?1 AND gap_from = ?2 AND gap_to IS NULL "
@@ -101,6 +101,9 @@ const char *const statement_sql[STMT_COUNT] = {
 		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
 	[STMT_PROCESS_GET] = "SELECT " PROCESS_RESOLVED " FROM process WHERE id = ?1",
 	[STMT_PROCESS_DIGEST] = "SELECT digest FROM process WHERE id = ?1",
+	[STMT_CONTAINER_ADD] = "INSERT INTO container (" STMT_CONTAINER_COLUMNS ", digest) VALUES (?1, ?2, ?3, ?4, ?5, "
+			       "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+	[STMT_CONTAINER_GET] = "SELECT " STMT_CONTAINER_COLUMNS ", digest FROM container WHERE id = ?1",
 	[STMT_STR_ADD] = "INSERT INTO str (hash, data, show) VALUES (?1, ?2, ?3)",
 	[STMT_STR_FIND] = "SELECT id FROM str WHERE hash = ?1 AND data = ?2",
 	[STMT_BATCH_ADD] = "INSERT INTO batch (" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -50,6 +50,8 @@ enum statement {
 	STMT_PROCESS_ADD,
 	STMT_PROCESS_GET,
 	STMT_PROCESS_DIGEST,
+	STMT_CONTAINER_ADD,
+	STMT_CONTAINER_GET,
 	STMT_STR_ADD,
 	STMT_STR_FIND,
 	STMT_BATCH_ADD,
@@ -74,6 +76,15 @@ extern const char *const statement_sql[STMT_COUNT];
 	"gap_reason, gap_scope, gap_scope_show, gap_detail, gap_from, gap_to, gap_lost, gap_healed, gap_key, ref, "    \
 	"until, reason, user, text"
 #define STMT_EVENT_COLUMN_COUNT 36
+
+/* Behind them stands in which container it was: hashed only where there is one, as the rows before had none. */
+#define STMT_EVENT_PLACE "container, host_path, host_path_show"
+
+/* Table container, without id and digest. */
+#define STMT_CONTAINER_COLUMNS                                                                                         \
+	"runtime, cid, name, image, image_digest, image_id, pod, namespace, labels, privileged, mounts, started, "    \
+	"unknown"
+#define STMT_CONTAINER_COLUMN_COUNT 13
 
 /* Table process, without id and digest; strings resolved when read. */
 #define STMT_PROCESS_COLUMN_COUNT 23

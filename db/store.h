@@ -10,6 +10,7 @@
 #include "db/db.h"
 #include "db/sign.h"
 #include "db/statements.h"
+#include "event/container.h"
 #include "event/process.h"
 #include "lib/arena.h"
 #include "lib/digest.h"
@@ -58,6 +59,8 @@ struct db {
 	struct chain chain;
 	struct process **fresh; /* processes that this transaction gave a row: forgotten when it fails */
 	size_t n_fresh, room_fresh;
+	struct container **fresh_containers; /* the same */
+	size_t n_fresh_containers, room_fresh_containers;
 };
 
 /* --- db.c */
@@ -127,6 +130,16 @@ void process_cache_free(struct process_cache *c);
 /* Digest of a stored row worked out again from what it holds now. */
 int process_rehash(struct db *d, int64_t row, uint8_t ret[DB_HASH_SIZE]);
 DEFINE_CLEANUP(struct process_cache *, process_cache_free)
+
+/* --- container_store.c: the same for containers */
+int container_store(struct db *d, struct container *c, int64_t *ret_row, uint8_t ret_digest[DB_HASH_SIZE]);
+void container_store_end(struct db *d, bool committed);
+struct container_cache;
+int container_load(struct db *d, struct container_cache *cache, int64_t row, struct container **ret);
+int container_cache_new(struct container_cache **ret);
+void container_cache_free(struct container_cache *c);
+int container_rehash(struct db *d, int64_t row, uint8_t ret[DB_HASH_SIZE]);
+DEFINE_CLEANUP(struct container_cache *, container_cache_free)
 
 /* --- row.c: values go into the statement and into what is hashed at once */
 struct row {

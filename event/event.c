@@ -97,6 +97,7 @@ void event_unref(struct event *e)
 		return;
 	process_unref(e->process);
 	event_unref(e->about);
+	container_unref(e->container);
 	arena_free(&e->arena);
 	free(e);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "event/attr.h"
+#include "event/container.h"
 #include "event/process.h"
 #include "event/record.h"
 #include "lib/arena.h"
@@ -115,7 +116,10 @@ struct event {
 	uint64_t boot_time; /* CLOCK_BOOTTIME ns */
 	int64_t id;	   /* row in history; 0 before it is stored. Set by the db writer before outputs that want it */
 	const char *path;  /* bytes; NULL when it has none */
-	const char *path2; /* second path of a rename; host path in containers (later) */
+	const char *path2; /* second path of a rename */
+	/* The container whose file it is, or else in which it was done; counted; NULL: of the host, or unknown. */
+	struct container *container;
+	const char *host_path; /* path as the host has it, when path and path2 are paths in the container; NULL else */
 	struct process *process; /* counted; NULL when unknown */
 	const char *process_why; /* why process is unknown ("found by rescan", "inotify"), NULL otherwise */
 	const char *baseline;	 /* name */

@@ -98,11 +98,14 @@ json_t *event_json(const struct event *e)
 		json_object_set_new(o, "id", json_integer(e->id));
 	json_put_string(o, "path", e->path);
 	json_put_string(o, "path2", e->path2);
+	json_put_string(o, "host_path", e->host_path);
 	json_kinds[e->kind](o, e);
 	if (e->count > 1)
 		json_object_set_new(o, "count", json_u64(e->count));
 	if (e->process)
 		json_object_set_new(o, "process", process_json(e->process));
+	if (e->container)
+		json_object_set_new(o, "container", container_json(e->container));
 	json_put_string(o, "process_unknown", e->process ? NULL : e->process_why);
 	json_put_string(o, "baseline", e->baseline);
 	json_put_string(o, "user", e->user);

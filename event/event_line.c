@@ -144,6 +144,27 @@ static void line_process(struct buf *b, const struct event *e)
 	}
 }
 
+/* "in web (shop/web-0)" */
+static void line_container(struct buf *b, const struct container *c)
+{
+	char id[13];
+
+	if (!c)
+		return;
+	line_next(b);
+	buf_str(b, "in ");
+	line_escape(b, container_shown(c, id));
+	if (!c->pod)
+		return;
+	buf_str(b, " (");
+	if (c->namespace) {
+		line_escape(b, c->namespace);
+		buf_char(b, '/');
+	}
+	line_escape(b, c->pod);
+	buf_char(b, ')');
+}
+
 static void line_in_brackets(struct buf *b, const char *s)
 {
 	if (!s)
@@ -354,8 +375,10 @@ void event_line(struct buf *b, const struct event *e, bool colour)
 	buf_str(&line, "  ");
 	line_kinds[e->kind](&line, e, colour);
 	line_count(&line, e);
-	if (e->kind != EVENT_ALERT)
+	if (e->kind != EVENT_ALERT) {
 		line_process(&line, e);
+		line_container(&line, e->container);
+	}
 	line_in_brackets(&line, e->cause);
 	line_trim(&line);
 	if (line.failed)

@@ -26,7 +26,7 @@ const struct sensor_info sensor_table[SENSOR_COUNT] = {
 	[SENSOR_PROC] = { "proc", "/proc of the process: environment, capabilities, namespaces, cgroup",
 			  "/proc of other processes cannot be read" },
 	[SENSOR_RUNTIME] = { "runtime", "the container runtime: image, privileges, mounts, pod",
-			     "no container runtime answers" },
+			     "containers are not looked at" },
 	[SENSOR_LAYERS] = { "layers", "the layers of a container's file system",
 			    "layers of containers are not looked at" },
 	[SENSOR_SYSCALL] = { "syscall", "system calls as they are made", "no sensor for system calls" },

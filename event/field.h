@@ -131,12 +131,6 @@ struct field_extra {
 	bool have_caps;
 	uint64_t cap_inheritable, cap_permitted, cap_effective;
 	int32_t vpid, vpgid; /* in the innermost pid namespace */
-	const char *container_name, *container_image, *container_repository, *container_tag, *container_digest;
-	bool have_privileged, privileged;
-	bool have_mounts;
-	const char *const *mount_dests;
-	uint32_t n_mounts;
-	const char *pod, *namespace;
 	const char *package; /* that brought the file or program */
 	bool have_upper_layer, upper_layer;
 	const char *layer;
@@ -145,7 +139,7 @@ struct field_extra {
 	const char *link_source; /* another name of the inode that was linked */
 };
 
-enum field_group { GROUP_ENVIRON, GROUP_STATUS, GROUP_CONTAINER, GROUP_PACKAGE, GROUP_LAYER, GROUP_LINK, GROUP_COUNT };
+enum field_group { GROUP_ENVIRON, GROUP_STATUS, GROUP_PACKAGE, GROUP_LAYER, GROUP_LINK, GROUP_COUNT };
 
 /* A field with its argument, as written in a rule. */
 struct field_ref {

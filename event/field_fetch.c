@@ -1,9 +1,8 @@
 /*
- * Getters of what the view's fetch function reads, and of users and containers. Run inside rule evaluation: no
+ * Getters of what the view's fetch function reads, and of users. Run inside rule evaluation: no
  * allocation; the only system calls are those of the fetch function, once a group and event, and the look at
  * /etc/passwd that user_name takes at most once a second.
  */
-#include <fnmatch.h>
 #include <string.h>
 
 #include "event/field_get.h"
@@ -232,90 +231,4 @@ FIELD_GETTER(get_group_gid)
 
 	if (p && p->known & PROCESS_IDS)
 		field_set_number(ret, p->gid);
-}
-
-/* --- containers */
-
-#define CONTAINER_ID_LEN   64
-#define CONTAINER_ID_SHOWN 12
-
-/* The last run of just 64 hex digits in a cgroup's path: every runtime names its cgroups by the container's id. */
-static const char *container_in(const char *cgroup)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = NULL;
-
-	for (const char *at = cgroup; *at;) {
-		size_t run = strspn(at, digits);
-
-		if (run == CONTAINER_ID_LEN)
-			found = at;
-		at += run ? run : 1;
-	}
-	return found;
-}
-
-FIELD_GETTER(get_container_id)
-{
-	const struct process *p = field_actor(v);
-	const char *id;
-
-	if (!p || !(p->known & PROCESS_CGROUP) || !p->cgroup)
-		return;
-	id = container_in(p->cgroup);
-	if (id)
-		field_set_bytes(ret, id, CONTAINER_ID_SHOWN);
-	else
-		field_set_string(ret, "host");
-}
-
-#define EXTRA_STRING(name, group, member)                                                                              \
-	FIELD_GETTER(name)                                                                                             \
-	{                                                                                                              \
-		if (field_need(v, group))                                                                              \
-			field_set_string(ret, v->extra.member);                                                        \
-	}
-EXTRA_STRING(get_container_name, GROUP_CONTAINER, container_name)
-EXTRA_STRING(get_container_image, GROUP_CONTAINER, container_image)
-EXTRA_STRING(get_container_repository, GROUP_CONTAINER, container_repository)
-EXTRA_STRING(get_container_tag, GROUP_CONTAINER, container_tag)
-EXTRA_STRING(get_container_digest, GROUP_CONTAINER, container_digest)
-EXTRA_STRING(get_pod, GROUP_CONTAINER, pod)
-EXTRA_STRING(get_namespace, GROUP_CONTAINER, namespace)
-
-FIELD_GETTER(get_container_privileged)
-{
-	if (field_need(v, GROUP_CONTAINER) && v->extra.have_privileged)
-		field_set_number(ret, v->extra.privileged);
-}
-
-FIELD_GETTER(get_container_mounts)
-{
-	struct field_item *items;
-	uint32_t n = 0;
-
-	if (!field_need(v, GROUP_CONTAINER) || !v->extra.have_mounts)
-		return;
-	items = field_items(v, v->extra.n_mounts);
-	for (; items && n < v->extra.n_mounts; n++) {
-		const char *s = v->extra.mount_dests[n];
-
-		items[n] = (struct field_item){ .s = s, .len = (uint32_t)strlen(s) };
-	}
-	ret->n = n;
-	ret->items = items;
-}
-
-/* Rules ask whether it is "N/A": that is the value when no such mount is known. */
-FIELD_GETTER(get_container_mount_dest)
-{
-	field_set_string(ret, "N/A");
-	if (!field_need(v, GROUP_CONTAINER) || !v->extra.have_mounts)
-		return;
-	for (uint32_t i = 0; i < v->extra.n_mounts; i++) {
-		if (fnmatch(ref->arg, v->extra.mount_dests[i], 0) == 0) { /* * takes slashes, as in rules */
-			field_set_string(ret, v->extra.mount_dests[i]);
-			return;
-		}
-	}
 }

@@ -69,6 +69,7 @@ struct slot {
 	uint64_t born_ns, answered_ns; /* monotonic */
 	uint64_t real_ns, boot_ns, spent_ns;
 	struct judgement j;
+	struct container *container; /* counted */
 };
 
 /*
@@ -105,7 +106,7 @@ struct cache;
 
 struct gate {
 	struct gate_options o;
-	int fanotify, wake;
+	int fanotify, wake, proc;
 	const char *class_name;
 	bool deny_errno, pidfds;
 	size_t batch; /* events taken at once */

@@ -158,6 +158,7 @@ static int prepare(struct gate *g, const struct gate_options *o, struct trust *t
 	g->o.deadline = o->deadline ?: DEADLINE_DEFAULT;
 	g->o.max_size = o->max_size ?: MAX_SIZE_DEFAULT;
 	g->fanotify = g->wake = -1;
+	g->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	g->self = getpid();
 	g->trust = trust_ref(trust);
 	g->generation = 1;
@@ -187,6 +188,7 @@ static void gate_free(struct gate *g)
 	}
 	cleanup_close(&g->fanotify);
 	cleanup_close(&g->wake);
+	cleanup_close(&g->proc);
 	cache_free(g->cache);
 	free(g->slots);
 	free(g->sightings);

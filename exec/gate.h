@@ -20,6 +20,7 @@
 #include "exec/trust.h"
 #include "exec/watchdog.h"
 #include "lib/buf.h"
+#include "proc/containers.h"
 
 enum gate_reason {
 	GATE_TRUSTED,
@@ -62,6 +63,7 @@ struct gate_verdict {
 	enum gate_reason reason;
 	enum trust_source source;
 	const char *why; /* who vouches for it; "" when nobody */
+	struct container *container; /* in which it runs, as told while it waited; NULL: the host, or too late to tell */
 	bool leased;	 /* the file could not change from before it was read until the start was seen */
 	bool cached;
 	bool seen; /* the exec happened: its process is known to run the file */
@@ -84,6 +86,7 @@ struct gate_options {
 	enum gate_scripts scripts;
 	unsigned workers;	   /* 0: by the number of processors */
 	size_t slots;		   /* starts in flight; 0: 4096, or what the limit of descriptors allows */
+	struct containers *containers; /* who is in a container; NULL: nobody asks */
 	struct watchdog *watchdog; /* gets a beat of the gate thread; may be NULL */
 	/* On the thread "verdict", in no strict order. May block: what then finds no room is lost and counted. */
 	void (*verdict)(const struct gate_verdict *v, void *data);

@@ -160,6 +160,7 @@ static void hand_over(struct gate *g, struct slot *s)
 		.reason = s->j.reason,
 		.source = s->j.source,
 		.why = s->j.why,
+		.container = s->container,
 		.leased = s->leased,
 		.cached = s->cached,
 		.seen = s->seen,

@@ -14,6 +14,7 @@
 #include "exec/gate_late.h"
 #include "lib/clock.h"
 #include "lib/util.h"
+#include "proc/read.h"
 
 /* A lease that somebody wants broken is taken from us by and by (fs.lease-break-time, 45 s): after this it is asked. */
 #define LEASE_SURE_NS (2 * NSEC_PER_SEC)
@@ -214,10 +215,25 @@ static void finish(struct work *w, const struct judgement *j)
 	pthread_mutex_unlock(&g->lock);
 }
 
+/* Which container the process is in. It waits for the answer (or did a moment ago): its cgroup is there to be read. */
+static void place(struct work *w)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	_cleanup_close_ int fd = -1;
+	struct process p = { .pid = w->s->pid };
+
+	if (!w->g->o.containers || w->s->container)
+		return;
+	fd = proc_open(w->g->proc, p.pid);
+	if (fd >= 0 && proc_read_fd(fd, PROC_PART_CGROUP, &a, &p) == 0)
+		w->s->container = containers_get(w->g->o.containers, p.cgroup, p.pid);
+}
+
 static void work_on(struct work *w)
 {
 	struct judgement j = w->s->judged ? w->s->j : (struct judgement){ 0 };
 
+	place(w);
 	if (w->s->judged)
 		judge_again(w, &j);
 	else if (w->s->origin == SLOT_EVENT)

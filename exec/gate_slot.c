@@ -3,6 +3,7 @@
  * here runs with the gate's lock held and does no I/O.
  */
 #include "exec/gate-internal.h"
+#include "lib/cleanup.h"
 #include "lib/util.h"
 
 struct slot *slot_take(struct gate *g, int32_t pid)
@@ -31,6 +32,7 @@ void slot_move(struct gate *g, struct slot *s, struct slot_list *to)
 void slot_release(struct gate *g, struct slot *s)
 {
 	LIST_REMOVE(s, by_pid);
+	container_unref(TAKE_PTR(s->container));
 	slot_move(g, s, NULL);
 	TAILQ_INSERT_HEAD(&g->free, s, link);
 	g->in_flight--;

@@ -65,6 +65,8 @@ struct proc_table {
 	uint64_t serial; /* of execs */
 	void (*sync)(void *data);
 	void *sync_data;
+	void (*seen)(const char *cgroup, int32_t pid, void *data);
+	void *seen_data;
 	int procfd; /* const */
 
 	/* Of the thread that applies messages. */
@@ -105,6 +107,8 @@ void entry_take_back(struct proc_table *t, struct entry *e);
 
 /* No lock held. Opens and reads; counts. -ESRCH when gone. */
 int table_read(struct proc_table *t, int32_t pid, unsigned int parts, struct arena *a, struct process *ret);
+/* No lock held: tells whoever wants to know in which cgroup a process just read is. */
+void table_tell_seen(const struct proc_table *t, const struct process *read);
 /* No lock held: the live process, settled; read from /proc (with its parents) when not held. A reference, or NULL. */
 struct process *table_settled(struct proc_table *t, int32_t pid);
 struct process *table_learn(struct proc_table *t, int32_t pid);

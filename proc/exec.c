@@ -155,7 +155,9 @@ static void read_rest(struct proc_table *t, const struct unread *u)
 	table_unlock(&t);
 	if (!e)
 		return;
+	r.now.pid = u->pid;
 	proc_read_fd(u->dirfd, parts, &a, &r.now);
+	table_tell_seen(t, &r.now);
 	if (rest_apply(t, &r))
 		process_unref(table_learn(t, u->pid));
 }

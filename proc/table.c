@@ -164,14 +164,22 @@ bool entry_revive(struct proc_table *t, struct entry *e)
 
 /* --- reading (lock not held) */
 
+void table_tell_seen(const struct proc_table *t, const struct process *read)
+{
+	if (t->seen && read->known & PROCESS_CGROUP)
+		t->seen(read->cgroup, read->pid, t->seen_data);
+}
+
 int table_read(struct proc_table *t, int32_t pid, unsigned int parts, struct arena *a, struct process *ret)
 {
 	_cleanup_close_ int dirfd = proc_open(t->procfd, pid);
 	struct process p = { .pid = pid };
 	int r = dirfd < 0 ? dirfd : proc_read_fd(dirfd, parts, a, &p);
 
-	if (r == 0)
+	if (r == 0) {
 		memcpy(ret, &p, sizeof(p));
+		table_tell_seen(t, ret);
+	}
 	TABLE_LOCKED(t);
 	t->stats.reads++;
 	return r;
@@ -440,6 +448,12 @@ void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *d
 	TABLE_LOCKED(t);
 	t->sync = sync;
 	t->sync_data = data;
+}
+
+void proc_table_set_seen(struct proc_table *t, void (*seen)(const char *cgroup, int32_t pid, void *data), void *data)
+{
+	t->seen = seen;
+	t->seen_data = data;
 }
 
 void proc_table_get_stats(struct proc_table *t, struct proc_stats *ret)

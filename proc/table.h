@@ -57,6 +57,12 @@ void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *d
 /* Reads every process there is (at start, after lost messages). Marks those that are gone as ended. */
 int proc_table_scan(struct proc_table *t);
 
+/*
+ * Called with the cgroup of each process that is read, without a lock and on the thread that read it: at once, it must not
+ * wait. Set while nobody asks.
+ */
+void proc_table_set_seen(struct proc_table *t, void (*seen)(const char *cgroup, int32_t pid, void *data), void *data);
+
 /* Messages, in kernel order, from one thread. Times: CLOCK_BOOTTIME-compatible ns as the kernel gave them. */
 void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tgid, uint64_t boot_ns);
 void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns);

@@ -227,6 +227,51 @@ static struct process *read_lineage(struct reading *r, const json_t *o)
 	return p;
 }
 
+/* --- containers */
+
+static void read_labels(struct reading *r, const json_t *o, struct container *c)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)o, key, value)
+	{
+		struct container_label *l = &c->labels[c->n_labels];
+
+		if (c->n_labels == CONTAINER_LABELS_MAX || !json_is_string(value))
+			break;
+		l->key = arena_strdup(&c->arena, key);
+		l->value = arena_strdup(&c->arena, json_string_value(value));
+		if (!l->key || !l->value)
+			r->error = -ENOMEM;
+		else
+			c->n_labels++;
+	}
+}
+
+static void read_container(struct reading *r, const json_t *o)
+{
+	struct container *c = container_new();
+	const json_t *privileged = json_object_get(o, "privileged");
+
+	if (!c) {
+		r->error = -ENOMEM;
+		return;
+	}
+	r->s->event->container = c;
+	c->id = keep(r, o, "id") ?: "";
+	c->name = keep(r, o, "name");
+	c->image = keep(r, o, "image");
+	c->image_digest = keep(r, o, "image_digest");
+	c->image_id = keep(r, o, "image_id");
+	c->pod = keep(r, o, "pod");
+	c->namespace = keep(r, o, "namespace");
+	c->runtime = keep(r, o, "runtime");
+	c->have_privileged = json_is_boolean(privileged);
+	c->privileged = json_is_true(privileged);
+	read_labels(r, json_object_get(o, "labels"), c);
+}
+
 /* --- fields */
 
 static int set_item(struct reading *r, const struct field_info *info, const json_t *value, struct field_value *ret)
@@ -347,7 +392,8 @@ static void read_time(const json_t *o, struct event *e)
 static void read_event(struct reading *r, const json_t *o)
 {
 	int kind = by_name(event_kind_names, EVENT_KIND_COUNT, text_of(o, "kind"));
-	const json_t *fields = json_object_get(o, "fields"), *process = json_object_get(o, "process");
+	const json_t *fields = json_object_get(o, "fields"), *process = json_object_get(o, "process"),
+		     *container = json_object_get(o, "container");
 	struct event *e;
 	const char *key;
 	json_t *value;
@@ -364,6 +410,7 @@ static void read_event(struct reading *r, const json_t *o)
 	read_time(o, e);
 	e->path = keep(r, o, "path");
 	e->path2 = keep(r, o, "path2");
+	e->host_path = keep(r, o, "host_path");
 	e->baseline = keep(r, o, "baseline");
 	e->reason = keep(r, o, "reason");
 	e->cause = keep(r, o, "cause");
@@ -371,6 +418,8 @@ static void read_event(struct reading *r, const json_t *o)
 	read_change(r, o, e);
 	if (json_is_object(process))
 		e->process = read_lineage(r, process);
+	if (json_is_object(container))
+		read_container(r, container);
 	json_object_foreach((json_t *)(uintptr_t)fields, key, value) read_field(r, key, value);
 }
 

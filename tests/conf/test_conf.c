@@ -205,8 +205,10 @@ static const struct {
 	{ "exec: {trust: [baselines, rpm]}\n", "f:1:27: exec.trust: 'rpm' is not one of baselines, dpkg, explicit\n" },
 	{ "exec: {trust: [dpkg, dpkg]}\n", "f:1:22: exec.trust: the same word twice\n" },
 	{ "exec: {trust: {a: 1}}\n", "f:1:15: exec.trust: expected a word, found a mapping\n" },
-	{ "containers: 1\n\n\nrespond: {}\n", "f:1:1: unknown key 'containers': not in this version\n"
-					      "f:4:1: unknown key 'respond': not in this version\n" },
+	{ "\n\n\nrespond: {}\n", "f:4:1: unknown key 'respond': not in this version\n" },
+	{ "containers: 1\n", "f:1:13: containers: expected a mapping of keys, found a text\n" },
+	{ "containers: {stores: [srv]}\n",
+	  "f:1:23: containers.stores: 'srv' is not absolute: it does not begin with '/'\n" },
 	{ "outputs: {type: file}\n", "f:1:10: outputs: expected a list of mappings, found a mapping\n" },
 	{ "outputs: [stdout]\n", "f:1:11: outputs: expected a mapping with `type`, found a text\n" },
 	{ "outputs:\n- {format: json}\n", "f:2:3: outputs: has no `type`\n" },

@@ -17,7 +17,7 @@
 
 static const char *const views[] = { "baselines", "files",  "deviations", "execs", "unexpected_binaries",
 				     "opens",	  "alerts", "actions",	  "gaps",  "history",
-				     "layers",	  "trusted" };
+				     "layers",	  "trusted", "containers" };
 
 static void need_shell(void)
 {
@@ -180,6 +180,21 @@ static void trust_hostile(struct store *s, const char *bad, uint64_t n)
 	assert_int_equal(db_commit(s->d), 0);
 }
 
+static struct container *hostile_container(const char *bad)
+{
+	struct container *c = container_new();
+	struct container_mount *mount = arena_zalloc(&c->arena, sizeof(*mount));
+
+	mount->dest = bad;
+	c->id = c->name = c->image = c->image_digest = c->image_id = c->pod = c->namespace = c->unknown = c->runtime = bad;
+	c->labels[0] = (struct container_label){ bad, bad };
+	c->n_labels = 1;
+	c->mounts = mount;
+	c->n_mounts = 1;
+	c->have_mounts = true;
+	return c;
+}
+
 static void fill_hostile(struct store *s)
 {
 	static const char *const bad[] = { "\x1b[2J", "\n", "\xff\xfe", "\xe2\x80\xae", "\xc2\x9b", "\x7f",
@@ -216,6 +231,7 @@ static void fill_hostile(struct store *s)
 			ev->path2 = ev->cause = ev->gap_scope = ev->gap_detail = ev->gap_healed = path;
 			ev->reason = ev->user = ev->text = ev->process_why = path;
 			ev->process = process_ref(p);
+			ev->container = hostile_container(bad[i]);
 			ev->change = CHANGE_RENAMED;
 			ev->has_before = ev->has_after = true;
 			ev->before = ev->after = e.rec;

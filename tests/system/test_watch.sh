@@ -38,7 +38,9 @@ never 'left.skip'
 
 # Health, canary, one monitor at a time.
 hf status --json >"$tmp/status"
-grep -q '"health":"green"' "$tmp/status" || fail "not green: $(cat "$tmp/status")"
+# Containers of somebody else on this machine may be anybody's: that is all that may be missing.
+grep -q -e '"health":"green"' -e '"reasons":\["some containers have no name (containers.why)"\]' "$tmp/status" ||
+	fail "not green: $(cat "$tmp/status")"
 canary_good() { hf status --json | grep -q '"ok":true'; }
 within 10 canary_good || fail "no canary came back"
 timeout 10 "$holdfast" -c "$tmp/conf.yaml" watch --for 1 >"$tmp/second" 2>&1

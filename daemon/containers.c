@@ -1,0 +1,124 @@
+/*
+ * Containers in the monitor: the table of who they are, and how events get theirs. The table has a thread of its own;
+ * events are placed on the thread that tells them, before they are told.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+
+#include "daemon/monitor.h"
+
+static void containers_seen(const char *cgroup, int32_t pid, void *data)
+{
+	containers_hint(data, cgroup, pid);
+}
+
+int containers_part_start(struct monitor *m)
+{
+	const struct containers_options o = {
+		.root = "/",
+		.procfs = "/proc",
+		.stores = m->conf->containers.stores.items,
+		.n_stores = m->conf->containers.stores.n,
+	};
+	int r = containers_new(&o, &m->containers);
+
+	if (r == 0)
+		r = containers_start(m->containers);
+	if (r < 0) {
+		log_error("containers cannot be looked at: %s", strerror(-r));
+		containers_part_stop(m);
+		return EX_OSERR;
+	}
+	proc_table_set_seen(m->procs, containers_seen, m->containers);
+	return 0;
+}
+
+void containers_part_stop(struct monitor *m)
+{
+	proc_table_set_seen(m->procs, NULL, NULL);
+	containers_free(TAKE_PTR(m->containers));
+}
+
+/* --- where */
+
+/* The file on the host that is `inner` in the container, when it is this one. */
+static bool is_at(const char *layer, const char *inner, const struct record *r, char ret[PATH_MAX])
+{
+	struct stat st;
+	int n = snprintf(ret, PATH_MAX, "%s%s", layer, inner);
+
+	return n < PATH_MAX && lstat(ret, &st) == 0 && st.st_dev == r->dev && st.st_ino == r->ino;
+}
+
+/* A program's file is named as its own mount shows it: the host's name for it is looked for in the layers. */
+static void find_host_path(struct event *e)
+{
+	const struct container *c = e->container;
+	const struct record *r = &e->after;
+	char path[PATH_MAX];
+	bool found = false, upper;
+	const char *inner = container_inner_path(c, e->path, &upper);
+
+	if (inner) {
+		e->host_path = e->path;
+		e->path = inner;
+		return;
+	}
+	if (!e->has_after || !(r->have & ATTR_BIT(ATTR_INO)) || !(r->have & ATTR_BIT(ATTR_DEV)) || e->path[0] != '/')
+		return;
+	found = c->upper && is_at(c->upper, e->path, r, path);
+	for (size_t i = 0; !found && c->lowers && c->lowers[i]; i++)
+		found = is_at(c->lowers[i], e->path, r, path);
+	if (found)
+		e->host_path = arena_strdup(&e->arena, path);
+}
+
+void containers_place(struct monitor *m, struct event *e)
+{
+	const char *inner;
+
+	if (!m->containers)
+		return;
+	/* An alert is where that is which it was raised for. */
+	if (e->kind == EVENT_ALERT) {
+		if (!e->container && e->about && e->about->container)
+			e->container = container_ref(e->about->container);
+		return;
+	}
+	/* Whose file it is comes before who did it: a change of a container's files from the host is the container's.
+	 */
+	if (!e->container && e->path && e->path[0] == '/') {
+		e->container = containers_by_path(m->containers, e->path, &inner);
+		/* What a baseline guards keeps the name that the baseline has for it. */
+		if (e->container && !e->baseline_id) {
+			e->host_path = e->path;
+			e->path = inner;
+			return;
+		}
+	}
+	if (!e->container && e->process && e->process->known & PROCESS_CGROUP)
+		e->container = containers_get(m->containers, e->process->cgroup, e->process->pid);
+	if (e->container && e->kind == EVENT_EXEC && e->path && !e->host_path)
+		find_host_path(e);
+}
+
+/* --- status */
+
+json_t *containers_status(struct monitor *m)
+{
+	struct containers_stats s;
+	json_t *o;
+
+	containers_get_stats(m->containers, &s);
+	o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "known", (json_int_t)s.known, "unknown", (json_int_t)s.unknown,
+		      "runtimes", (json_int_t)s.stores, "reads", (json_int_t)s.reads, "evicted", (json_int_t)s.evicted,
+		      "lost", (json_int_t)s.lost);
+	if (*s.why)
+		json_object_set_new(o, "why", json_string(s.why));
+	return o;
+}

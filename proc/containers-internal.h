@@ -1,0 +1,60 @@
+/* What the files of proc/containers*.c share. Not for others. */
+#ifndef PROC_CONTAINERS_INTERNAL_H
+#define PROC_CONTAINERS_INTERNAL_H
+
+#include <pthread.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "proc/cgroup.h"
+#include "proc/containers.h"
+#include "proc/runtime.h"
+
+#define CONTAINERS_DEFAULT 4096
+#define HINTS_MAX	   256
+#define FOLDERS_MAX	   256 /* of containers that appeared and are not whole yet */
+
+struct known {
+	char id[CGROUP_ID_MAX];
+	struct container *c;
+	uint64_t read_ns; /* mono, when it was read last */
+	unsigned reads;
+	bool whole; /* nothing is to be had by reading again */
+	char *upper;
+	UT_hash_handle by_id, by_upper;
+	struct known *prev, *next; /* least recently used first */
+};
+
+struct hint {
+	struct cgroup_container who;
+	int32_t pid;
+};
+
+struct containers {
+	pthread_mutex_t lock;
+	struct known *ids, *uppers, *list;
+	size_t n, max;
+	struct containers_stats stats;
+	struct hint hints[HINTS_MAX];
+	unsigned hint_first, hint_end; /* count up without end */
+
+	/* const */
+	struct runtime_stores stores;
+	int procfd;
+
+	pthread_t thread;
+	bool running;
+	int wake; /* eventfd */
+	_Atomic bool stopping;
+};
+
+/* Reads (again) unless that was done a moment ago; a reference, NULL: out of memory. No lock held. */
+struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid);
+/* True when nothing more can be had of it. */
+bool containers_is_whole(struct containers *c, const char *id);
+
+/* --- containers_watch.c */
+void *containers_thread(void *data);
+
+#endif
