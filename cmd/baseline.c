@@ -29,6 +29,8 @@ static json_t *info_json(const struct baseline_info *info)
 	json_object_set_new(j, "type", json_string(baseline_kind_names[info->kind]));
 	json_put_string(j, "root", info->root);
 	json_put_string(j, "image", info->image_ref);
+	json_put_string(j, "image_digest", info->image_digest);
+	json_put_string(j, "image_id", info->image_id);
 	json_object_set_new(j, "entries", json_integer((json_int_t)info->files));
 	json_object_set_new(j, "bytes", json_integer((json_int_t)info->bytes));
 	json_object_set_new(j, "unread", json_integer((json_int_t)info->unread));
@@ -57,7 +59,7 @@ static int list_row(const struct baseline_info *info, void *data)
 	text_size(&size, info->bytes);
 	table_cell(&l->table, info->name);
 	table_cell(&l->table, baseline_kind_names[info->kind]);
-	table_cell(&l->table, info->root);
+	table_cell(&l->table, info->image_ref ? info->image_ref : info->root);
 	table_cell(&l->table, time);
 	table_printf(&l->table, "%llu", (unsigned long long)info->files);
 	table_cell(&l->table, size.data);
@@ -68,8 +70,9 @@ static int list_row(const struct baseline_info *info, void *data)
 
 static int list(struct cmd *c)
 {
-	static const char *const titles[] = { "name",	 "kind",    "root",  "taken",
-					      "entries", "content", "state", "signed by" };
+	static const char *const titles[] = {
+		"name", "kind", "of", "taken", "entries", "content", "state", "signed by"
+	};
 	struct list l = { .c = c };
 	_cleanup_db_ struct db *d = NULL;
 	int status, r;
@@ -111,6 +114,43 @@ static void show_scope(struct out *o, const struct scope *s)
 	}
 }
 
+static void show_layers(struct out *o, const struct baseline_info *info)
+{
+	_cleanup_table_ struct table t = TABLE_INIT;
+
+	if (!info->n_layers)
+		return;
+	out_str(o, "layers\n");
+	table_init(&t, NULL, 4, 1 << 0 | 1 << 2);
+	for (uint32_t i = 0; i < info->n_layers; i++) {
+		_cleanup_buf_ struct buf size = BUF_INIT;
+
+		text_size(&size, info->layers[i].size);
+		table_printf(&t, "%u", i + 1);
+		table_printf(&t, "%.19s", info->layers[i].diff_id);
+		table_cell(&t, size.data);
+		table_printf(&t, "%.100s", info->layers[i].created_by ? info->layers[i].created_by : "");
+	}
+	table_print(&t, o, "  ");
+}
+
+static json_t *layers_json(const struct baseline_info *info)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < info->n_layers; i++) {
+		json_t *j = json_object();
+
+		json_object_set_new(j, "layer", json_integer(i + 1));
+		json_put_string(j, "layer_digest", info->layers[i].diff_id);
+		json_put_string(j, "blob_digest", info->layers[i].digest);
+		json_put_string(j, "created_by", info->layers[i].created_by);
+		json_object_set_new(j, "size", json_integer((json_int_t)info->layers[i].size));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
 static void show_text(struct cmd *c, const struct baseline_info *info, json_t *scope)
 {
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
@@ -121,10 +161,16 @@ static void show_text(struct cmd *c, const struct baseline_info *info, json_t *s
 	const struct {
 		const char *key, *value;
 	} rows[] = {
-		{ "name", info->name },	  { "kind", baseline_kind_names[info->kind] },
-		{ "root", info->root },	  { "image", info->image_ref },
-		{ "taken", time },	  { "digest", digest_table[info->algo].name },
-		{ "state", info->state }, { "signed by", info->signed_by },
+		{ "name", info->name },
+		{ "kind", baseline_kind_names[info->kind] },
+		{ "root", info->root },
+		{ "image", info->image_ref },
+		{ "manifest", info->image_digest },
+		{ "image id", info->image_id },
+		{ "taken", time },
+		{ "digest", digest_table[info->algo].name },
+		{ "state", info->state },
+		{ "signed by", info->signed_by },
 	};
 
 	text_time(time, info->created, 0);
@@ -145,6 +191,7 @@ static void show_text(struct cmd *c, const struct baseline_info *info, json_t *s
 	table_cell(&t, "content");
 	table_cell(&t, b.data);
 	table_print(&t, &c->out, "");
+	show_layers(&c->out, info);
 	if (scope && !scope_from_json(&arena, scope, &s))
 		show_scope(&c->out, &s);
 }
@@ -173,6 +220,8 @@ static int show(struct cmd *c)
 		json_t *j = info_json(&info);
 
 		json_object_set(j, "scope", scope);
+		if (info.kind == BASELINE_IMAGE)
+			json_object_set_new(j, "layers", layers_json(&info));
 		out_json(&c->out, j);
 	} else if (!c->quiet) {
 		show_text(c, &info, scope);

@@ -292,6 +292,9 @@ static int check(struct cmd *c)
 		status = cmd_find(d, name, pub, &arena, &k.info);
 	if (status)
 		return status;
+	if (k.info.kind == BASELINE_IMAGE && !o->root)
+		return cmd_usage(c, "baseline %s is of an image: --root DIR says where it is unpacked or mounted",
+				 name);
 	root = o->root ? o->root : k.info.root;
 	rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)

@@ -13,12 +13,12 @@
 #include "cmd/report.h"
 #include "db/history.h"
 #include "event/json.h"
-#include "fim/baseline.h"
+#include "fim/image.h"
 #include "lib/clock.h"
 #include "lib/text.h"
 
 struct init_options {
-	const char *root, *digest;
+	const char *root, *digest, *image, *platform;
 	bool replace;
 	uint64_t threads;
 };
@@ -27,6 +27,9 @@ struct init_options {
 static const struct cmd_option init_rows[] = {
 	{ "root", 0, OPTION_STRING, "DIR", "the folder that stands for /; all below it, unless PATHs say what",
 	  AT(root) },
+	{ "image", 0, OPTION_STRING, "SOURCE",
+	  "a container image: root folder, OCI layout or archive, docker-archive, store", AT(image) },
+	{ "platform", 0, OPTION_STRING, "OS/ARCH", "which image of an index (default: this node's)", AT(platform) },
 	{ "digest", 0, OPTION_STRING, "ALGO", "sha256, sha512, sha3-256 or blake2b512 (default: store.digest)",
 	  AT(digest) },
 	{ "replace", 0, OPTION_FLAG, NULL, "replace an existing baseline of that name", AT(replace) },
@@ -98,11 +101,24 @@ static int init_scope_conf(struct init *k)
 	return 0;
 }
 
+static int init_image_arguments(struct init *k, bool named)
+{
+	struct cmd *c = k->c;
+
+	if (!named)
+		return cmd_usage(c, "the baseline of an image wants a NAME");
+	if (k->o->root || c->n_args > 1)
+		return cmd_usage(c, "a whole image: neither --root nor PATHs go with --image");
+	k->kind = BASELINE_IMAGE;
+	k->root = strdup("/");
+	return k->root ? 0 : cmd_fail(-ENOMEM, NULL, "init");
+}
+
 static int init_arguments(struct init *k)
 {
 	struct cmd *c = k->c;
 	bool named = c->n_args && cmd_is_name(c->args[0]);
-	bool own_scope = k->o->root || c->n_args > named;
+	bool own_scope = k->o->root || k->o->image || c->n_args > named;
 	int r;
 
 	k->name = named ? c->args[0] : "host";
@@ -113,6 +129,8 @@ static int init_arguments(struct init *k)
 	k->algo = c->conf->store.digest;
 	if (k->o->digest && digest_by_name(k->o->digest, &k->algo))
 		return cmd_usage(c, "--digest %s: want sha256, sha512, sha3-256 or blake2b512", k->o->digest);
+	if (k->o->image)
+		return init_image_arguments(k, named);
 	k->kind = own_scope ? BASELINE_TREE : BASELINE_HOST;
 	k->root = realpath(k->o->root ? k->o->root : "/", NULL);
 	if (!k->root)
@@ -257,6 +275,24 @@ static void init_row(struct table *t, const char *key, struct buf *value)
 	buf_reset(value);
 }
 
+static void init_image_rows(const struct init *k, struct table *t)
+{
+	const struct {
+		const char *key, *value;
+	} rows[] = { { "image", k->info.image_ref },
+		     { "manifest", k->info.image_digest },
+		     { "image id", k->info.image_id } };
+
+	if (k->kind != BASELINE_IMAGE)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!rows[i].value)
+			continue;
+		table_cell(t, rows[i].key);
+		table_cell(t, rows[i].value);
+	}
+}
+
 static void init_summary(struct init *k)
 {
 	struct out *o = &k->c->out;
@@ -271,6 +307,7 @@ static void init_summary(struct init *k)
 	gap_list_print(&k->gaps, o, true);
 	out_printf(o, "Baseline %s taken\n", k->name);
 	table_init(&t, NULL, 2, 0);
+	init_image_rows(k, &t);
 	cmd_number(&b, k->info.files);
 	init_row(&t, "entries", &b);
 	cmd_number(&b, k->folders);
@@ -305,6 +342,9 @@ static void init_summary_json(struct init *k)
 	json_object_set_new(j, "baseline", json_string(k->name));
 	json_object_set_new(j, "id", json_integer(k->info.id));
 	json_put_string(j, "root", k->root);
+	json_put_string(j, "image", k->info.image_ref);
+	json_put_string(j, "image_digest", k->info.image_digest);
+	json_put_string(j, "image_id", k->info.image_id);
 	json_object_set_new(j, "entries", json_integer((json_int_t)k->info.files));
 	json_object_set_new(j, "folders", json_integer((json_int_t)k->folders));
 	json_object_set_new(j, "bytes", json_integer((json_int_t)k->info.bytes));
@@ -357,12 +397,24 @@ static int init_run(struct init *k, struct db *d, const struct sign_key *key, in
 
 	if (r)
 		return cmd_fail(r, NULL, "init");
-	r = fim_init(d, &options, ret_id, &err);
+	if (k->o->image) {
+		struct fim_image_options image = { options, k->o->image, k->o->platform, 0 };
+
+		r = fim_init_image(d, &image, ret_id, &err);
+	} else {
+		r = fim_init(d, &options, ret_id, &err);
+	}
 	progress_stop(TAKE_PTR(p));
 	if (r == 0)
 		return 0;
 	if (r == -ECANCELED)
 		return cmd_fail(r, NULL, "ended by a signal: no baseline was stored");
+	if (k->o->image && (r == -EBADMSG || r == -E2BIG || r == -EOPNOTSUPP)) {
+		cmd_fail(r, &err, "baseline %s", k->name);
+		return EX_DATAERR;
+	}
+	if (k->o->image && r == -ENOENT)
+		return cmd_fail(r, &err, "baseline %s", k->name);
 	r = cmd_fail(r, &err, "baseline %s", k->name);
 	return r == EX_USAGE || r == EX_NOINPUT ? EX_IOERR : r;
 }
@@ -441,15 +493,17 @@ static int init(struct cmd *c)
 
 const struct command command_init = {
 	.name = "init",
-	.usage = "[NAME] [--root DIR] [--digest ALGO] [--replace] [PATH...]",
+	.usage = "[NAME] [--root DIR | --image SOURCE] [--digest ALGO] [--replace] [PATH...]",
 	.summary = "take a baseline",
 	.details = "Without arguments: the baseline \"host\" of the paths in the configuration, the one that `holdfast "
 		   "watch` guards.\n"
 		   "With PATHs or --root: a baseline of that tree, under the NAME that must be given. With --root, "
 		   "PATHs are\n"
 		   "names inside that folder. Every attribute of every file is recorded; the result is signed.\n"
+		   "With --image: a baseline of the image, from its layers, which are verified and not unpacked.\n"
 		   "\n"
-		   "exit status: 0 taken, else sysexits(3): 73 exists already, 74 the store failed, 77 permission, 78 "
+		   "exit status: 0 taken, else sysexits(3): 65 not the image it should be, 66 no such image, 73 exists "
+		   "already, 74 the store failed, 77 permission, 78 "
 		   "configuration.\n",
 	.options = init_rows,
 	.n_options = ARRAY_SIZE(init_rows),

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fim/image_tree.h"
 #include "lib/clock.h"
 #include "lib/queue.h"
 #include "lib/util.h"
@@ -25,6 +26,8 @@ struct init {
 	struct queue *chunks;
 	pthread_mutex_t lock; /* one gap at a time */
 	struct buf err;
+	struct digest *blake; /* of an image: its chunks are sealed again */
+	struct buf scratch;
 	int result; /* the scan's */
 };
 
@@ -103,6 +106,15 @@ static struct chunk *init_next(struct init *in)
 	return queue_pop(in->chunks);
 }
 
+static int init_reduce(struct init *in, struct chunk *c)
+{
+	if (!in->blake)
+		return 0;
+	for (uint32_t i = 0; i < c->n; i++)
+		image_entry_reduce(&c->entries[i], &c->arena);
+	return chunk_seal(c, in->blake, &in->scratch);
+}
+
 /* Stores what the scan makes until it ends. A failure of the store ends the scan; what it still makes is thrown away.
  */
 static int init_store(struct init *in, struct baseline_writer *w)
@@ -112,7 +124,9 @@ static int init_store(struct init *in, struct baseline_writer *w)
 
 	while ((c = init_next(in))) {
 		if (!r) {
-			r = baseline_add(w, c);
+			r = init_reduce(in, c);
+			if (!r)
+				r = baseline_add(w, c);
 			if (r < 0)
 				atomic_store(&in->scan.progress->stop, 1);
 		}
@@ -180,9 +194,14 @@ int fim_init(struct db *d, const struct fim_init_options *o, int64_t *ret_id, st
 	r = init_begin(d, o, scope, &w, err);
 	if (r < 0)
 		return r;
-	r = queue_new(INIT_CHUNKS, &in.chunks);
-	if (r < 0)
+	if (o->image)
+		r = digest_new(DIGEST_BLAKE2B512, &in.blake);
+	if (r == 0)
+		r = queue_new(INIT_CHUNKS, &in.chunks);
+	if (r < 0) {
+		digest_free(in.blake);
 		return r;
+	}
 	in.scan = common_scan(&o->common, SCAN_INIT, o->algo, &own);
 	in.scan.scope = o->scope;
 	r = init_run(&in, w, d, err);
@@ -191,6 +210,8 @@ int fim_init(struct db *d, const struct fim_init_options *o, int64_t *ret_id, st
 	if (r < 0 && !err->len)
 		buf_str(err, db_error(d));
 	queue_free(in.chunks);
+	digest_free(in.blake);
+	buf_free(&in.scratch);
 	buf_free(&in.err);
 	pthread_mutex_destroy(&in.lock);
 	return r;

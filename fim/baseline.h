@@ -37,6 +37,8 @@ struct fim_init_options {
 	const struct scope *scope;
 	const char *image_ref; /* NULL when not an image */
 	const char *image_digest;
+	/* The folder holds an image: only what an image has is recorded (image_entry_reduce). */
+	bool image;
 	enum digest_algo algo;
 	bool replace;		    /* an existing baseline of that name is replaced at the end; else -EEXIST */
 	const struct sign_key *key; /* signs it */

@@ -1,0 +1,103 @@
+/*
+ * libarchive as a decompressor, nothing else: which format it is was decided by the caller, so that no content can make
+ * it guess another one. A bomb is ended by its ratio.
+ */
+#include "fim/image_unpack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fim/image_error.h"
+
+/* What expands further after the first of these many bytes is no image: deflate cannot go beyond 1032. */
+#define BOMB_FREE  (256 * MIB)
+#define BOMB_RATIO 400
+
+struct image_unpack {
+	struct image_stream *from;
+	struct archive *a;
+	struct buf *err;
+	int error; /* of from: libarchive keeps it to itself */
+	bool empty;
+	uint64_t bytes;
+};
+
+static la_ssize_t unpack_input(struct archive *a, void *data, const void **ret)
+{
+	struct image_unpack *u = data;
+	const uint8_t *p = NULL;
+	ssize_t n = image_stream_next(u->from, &p);
+
+	if (n < 0) {
+		u->error = (int)n;
+		archive_set_error(a, (int)-n, "reading");
+		return -1;
+	}
+	*ret = p;
+	return n;
+}
+
+static int unpack_fail(struct image_unpack *u)
+{
+	const char *why = archive_error_string(u->a);
+
+	return u->error ? u->error : image_fail(u->err, -EBADMSG, "decompressing: %s", why ? why : "malformed");
+}
+
+static int unpack_open(struct image_unpack *u, enum image_pack pack)
+{
+	struct archive_entry *entry;
+	int r = archive_read_append_filter(u->a, pack == IMAGE_PACK_GZIP ? ARCHIVE_FILTER_GZIP : ARCHIVE_FILTER_ZSTD);
+
+	if (r == ARCHIVE_OK)
+		r = archive_read_support_format_raw(u->a);
+	if (r == ARCHIVE_OK)
+		r = archive_read_support_format_empty(u->a);
+	if (r == ARCHIVE_OK)
+		r = archive_read_open(u->a, u, NULL, unpack_input, NULL);
+	if (r == ARCHIVE_OK)
+		r = archive_read_next_header(u->a, &entry);
+	u->empty = r == ARCHIVE_EOF;
+	return r == ARCHIVE_OK || r == ARCHIVE_EOF ? 0 : unpack_fail(u);
+}
+
+int image_unpack_new(struct image_stream *from, enum image_pack pack, struct buf *err, struct image_unpack **ret)
+{
+	_cleanup_(image_unpack_free_p) struct image_unpack *u = calloc(1, sizeof(*u));
+	int r;
+
+	if (!u)
+		return -ENOMEM;
+	u->from = from;
+	u->err = err;
+	u->a = archive_read_new();
+	if (!u->a)
+		return -ENOMEM;
+	r = unpack_open(u, pack);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(u);
+	return 0;
+}
+
+void image_unpack_free(struct image_unpack *u)
+{
+	if (u->a)
+		archive_read_free(u->a);
+	free(u);
+}
+
+ssize_t image_unpack_read(void *unpack, uint8_t *data, size_t room)
+{
+	struct image_unpack *u = unpack;
+	la_ssize_t n = u->empty ? 0 : archive_read_data(u->a, data, room);
+
+	if (n < 0)
+		return unpack_fail(u);
+	u->bytes += (uint64_t)n;
+	if (u->bytes > BOMB_FREE && u->bytes / BOMB_RATIO > image_stream_bytes(u->from))
+		return image_fail(u->err, -E2BIG, "expands to more than %d times its size", BOMB_RATIO);
+	return n;
+}
