@@ -88,6 +88,20 @@ static int diff_event(struct diff *k, const char *dir, const char *name, const s
 	return 0;
 }
 
+/* Not by its number: the layers of two images are the same as far as their digests are. */
+static bool diff_other_layer(const struct diff *k, const struct record *a, const struct record *b)
+{
+	const struct record *recs[] = { a, b };
+	const char *ids[2];
+
+	for (int i = 0; i < 2; i++) {
+		if (!(recs[i]->have & ATTR_BIT(ATTR_LAYER)) || !recs[i]->layer || recs[i]->layer > k->info[i]->n_layers)
+			return false;
+		ids[i] = k->info[i]->layers[recs[i]->layer - 1].diff_id;
+	}
+	return !streq(ids[0], ids[1]);
+}
+
 static int diff_pair(struct diff *k, const char *dir, const struct entry *a, const struct entry *b)
 {
 	attr_mask mask = k->mask, differ;
@@ -98,6 +112,8 @@ static int diff_pair(struct diff *k, const char *dir, const struct entry *a, con
 	if (!b)
 		return diff_event(k, dir, a->name, &a->rec, NULL, CHANGE_REMOVED, 0);
 	differ = compare_records(&a->rec, &b->rec, mask, &change);
+	if (differ && diff_other_layer(k, &a->rec, &b->rec))
+		differ |= ATTR_BIT(ATTR_LAYER);
 	return differ ? diff_event(k, dir, a->name, &a->rec, &b->rec, change, differ) : 0;
 }
 

@@ -102,6 +102,8 @@ static void report_brief(struct buf *b, const struct record *r)
 	} else if (record_unread_text(r->unread)) {
 		buf_printf(b, ", unread: %s", record_unread_text(r->unread));
 	}
+	if (r->have & ATTR_BIT(ATTR_LAYER))
+		buf_printf(b, ", layer %u", r->layer);
 }
 
 #define NAME_WIDTH 40
