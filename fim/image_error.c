@@ -8,7 +8,7 @@
 
 #define SHOWN_MAX 1024 /* bytes of a name */
 
-static void fail_text(struct buf *err, const char *fmt, va_list ap)
+static _printf_(2, 0) void fail_text(struct buf *err, const char *fmt, va_list ap)
 {
 	char text[512];
 
