@@ -199,6 +199,7 @@ static int start_live(struct monitor *m)
 		.canary = pipeline_canary,
 		.device = pipeline_device,
 		.lost = pipeline_rescan,
+		.known = m->known ? pipeline_known : NULL,
 		.data = m,
 	};
 	int r = live_start(&o, &m->live, &err);
@@ -263,6 +264,7 @@ static const struct part parts[] = {
 	{ "connector", start_connector, stop_connector },
 	{ "canary", make_canary, free_canary },
 	{ "alerts", alerts_part_start, alerts_part_stop },
+	{ "digests", known_part_start, known_part_stop },
 	{ "inbox", start_inbox, stop_inbox },
 	{ "watch", start_watch, stop_watch },
 	{ "live", start_live, stop_live },

@@ -60,6 +60,18 @@ void watchdog_part_stop(struct monitor *m)
 	watchdog_stop(TAKE_PTR(m->watchdog));
 }
 
+/* --- digests that live and the gate share: before the one, and after both */
+
+int known_part_start(struct monitor *m)
+{
+	return m->conf->exec.mode != CONF_EXEC_OFF && known_new(&m->known) < 0 ? EX_OSERR : 0;
+}
+
+void known_part_stop(struct monitor *m)
+{
+	known_free(TAKE_PTR(m->known));
+}
+
 /* --- programs without which nobody logs in or ends us */
 
 /* The loop is not there yet, or waits for us: nobody else sees that the monitor is to end. */
@@ -254,6 +266,7 @@ static int exec_open(struct exec *x, struct trust *t)
 					.scripts = (enum gate_scripts)c->exec.scripts,
 					.containers = x->m->containers,
 					.watchdog = x->m->watchdog,
+					.known = x->m->known,
 					.verdict = exec_verdict,
 					.data = x };
 	int r = gate_start(&o, t, &x->gate, &err);
@@ -356,8 +369,12 @@ static void exec_number(json_t *o, const char *key, uint64_t value)
 static void exec_status_trust(json_t *o, struct exec *x)
 {
 	struct exec_trust_state t;
+	struct known_stats k;
 
 	exec_trust_get_state(x->trust, &t);
+	known_get_stats(x->m->known, &k);
+	exec_number(o, "read_ahead", k.read);
+	exec_number(o, "shared", k.shared);
 	exec_number(o, "trusted_digests", t.digests);
 	exec_number(o, "trusted_paths", t.paths);
 	exec_number(o, "packages", t.packages);

@@ -13,6 +13,7 @@
 #include "daemon/gapbook.h"
 #include "daemon/output.h"
 #include "db/writer.h"
+#include "exec/known.h"
 #include "exec/watchdog.h"
 #include "fim/live.h"
 #include "lib/log.h"
@@ -57,6 +58,7 @@ struct monitor {
 	struct live *live;
 	struct canary *canary;
 	struct control *control;
+	struct known *known;	   /* digests of programs, for live and the gate; NULL: exec.mode is off */
 	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
 	struct exec *exec;
 	struct engine *engine; /* rules; guarded by emit_lock as writer is */
@@ -102,6 +104,7 @@ void pipeline_rescan(const struct fs_event *e, void *data);
 void pipeline_sensor_gap(const struct watch_gap *g, void *data);
 void pipeline_proc_lost(uint64_t n, void *data);
 void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data);
+int pipeline_known(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST_MAX]);
 /* Scans the process table again; on the main thread. */
 void pipeline_scan_procs(struct monitor *m);
 /* The check after the start. */
@@ -110,6 +113,8 @@ void pipeline_reconcile(struct monitor *m);
 /* --- exec.c: program starts */
 int watchdog_part_start(struct monitor *m);
 void watchdog_part_stop(struct monitor *m);
+int known_part_start(struct monitor *m);
+void known_part_stop(struct monitor *m);
 int exec_part_start(struct monitor *m);
 void exec_part_stop(struct monitor *m);
 /* Baselines, packages or entries of trust may be others now. The number of the load that will hold them (0: nothing is

@@ -269,3 +269,10 @@ void pipeline_reconcile(struct monitor *m)
 		    m->last_alive ? "changed while the monitor was down" : "changed before the first start",
 		    pipeline_reconciled, m);
 }
+
+int pipeline_known(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST_MAX])
+{
+	struct monitor *m = data;
+
+	return known_digest(m->known, fd, algo, ret);
+}

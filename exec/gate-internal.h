@@ -26,12 +26,6 @@
 #define GATE_DEVS_MAX  1024
 #define GATE_SIGHTINGS 4096
 
-/* One version of one file. */
-struct file_id {
-	uint64_t dev, ino, size;
-	int64_t ctime;
-};
-
 struct judgement {
 	enum exec_verdict verdict;
 	enum gate_reason reason;
@@ -176,9 +170,6 @@ void gate_answer(struct gate *g, struct slot *s, const struct judgement *j);
 void gate_drain(struct gate *g);
 /* What exec.fail makes of a start that could not be judged. */
 void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgement *ret);
-/* True where ctime tells versions apart: file systems on disks. */
-bool gate_cacheable(int fd);
-void gate_identify(const struct stat *st, struct file_id *ret);
 
 /* --- gate_judge.c: the workers */
 /* The kernel's name of an open file, in ret; NULL when it has none that fits. */

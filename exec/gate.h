@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "event/event.h"
+#include "exec/known.h"
 #include "exec/trust.h"
 #include "exec/watchdog.h"
 #include "lib/buf.h"
@@ -88,6 +89,7 @@ struct gate_options {
 	size_t slots;		   /* starts in flight; 0: 4096, or what the limit of descriptors allows */
 	struct containers *containers; /* who is in a container; NULL: nobody asks */
 	struct watchdog *watchdog; /* gets a beat of the gate thread; may be NULL */
+	struct known *known;	   /* digests shared with others; NULL: none. Outlives the gate */
 	/* On the thread "verdict", in no strict order. May block: what then finds no room is lost and counted. */
 	void (*verdict)(const struct gate_verdict *v, void *data);
 	void *data;

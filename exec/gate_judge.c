@@ -76,7 +76,7 @@ static bool unchanged(const struct slot *s, uint64_t started)
 
 	if (fstat(s->fd, &st) < 0)
 		return false;
-	gate_identify(&st, &id);
+	known_identify(&st, &id);
 	if (!s->leased)
 		return id.ctime == s->id.ctime && id.size == s->id.size;
 	/* Under a lease only names, owners and modes change. */
@@ -92,18 +92,16 @@ static int read_file(struct work *w, const char *extra)
 	return r;
 }
 
-static void judge_content(struct work *w, struct judgement *j)
+static void judge_content(struct work *w, enum exec_type type, struct judgement *j)
 {
 	const struct stat st = {
 		.st_dev = w->s->id.dev, .st_ino = w->s->id.ino, .st_uid = w->s->uid, .st_mode = w->s->mode
 	};
 	struct trust_answer answer;
-	struct script_kind kind;
 
 	memcpy(j->digest, w->digests->digest[EXEC_DIGEST], sizeof(j->digest));
 	j->has_digest = true;
-	script_sniff(w->digests->head, w->digests->head_len, &kind);
-	j->type = w->s->origin == SLOT_ARGV ? EXEC_TYPE_SCRIPT : kind.type;
+	j->type = w->s->origin == SLOT_ARGV ? EXEC_TYPE_SCRIPT : type;
 	trust_ask(w->trust, w->path, &st, w->digests, &answer);
 	j->source = answer.source;
 	memcpy(j->why, answer.why, sizeof(j->why));
@@ -111,14 +109,41 @@ static void judge_content(struct work *w, struct judgement *j)
 	j->verdict = answer.source != TRUST_NONE ? EXEC_ALLOWED : w->g->o.enforce ? EXEC_DENIED : EXEC_UNEXPECTED;
 }
 
+/* Somebody has read this version before, under a lease as we hold one now. */
+static bool judge_known(struct work *w, const char *extra, struct judgement *j)
+{
+	enum exec_type type;
+
+	if (!w->cacheable || !w->g->o.known ||
+	    !known_find(w->g->o.known, &w->s->id, trust_algos(w->trust), extra, w->digests, &type))
+		return false;
+	judge_content(w, type, j);
+	remember(w, j);
+	return true;
+}
+
+static void judge_read(struct work *w, const char *extra, struct judgement *j)
+{
+	struct script_kind kind;
+
+	script_sniff(w->digests->head, w->digests->head_len, &kind);
+	judge_content(w, kind.type, j);
+	if (!w->cacheable)
+		return;
+	remember(w, j);
+	if (w->g->o.known)
+		known_put(w->g->o.known, &w->s->id, extra, w->digests, kind.type);
+}
+
 static void judge_file(struct work *w, struct judgement *j)
 {
 	struct slot *s = w->s;
 	uint64_t started = clock_mono_ns();
+	const char *extra;
 	int r;
 
 	w->path = gate_path(s->fd, w->path_buffer);
-	w->cacheable = s->leased && gate_cacheable(s->fd);
+	w->cacheable = s->leased && known_cacheable(s->fd);
 	if (w->cacheable && recall(w, j)) {
 		s->cached = true;
 		return;
@@ -127,7 +152,10 @@ static void judge_file(struct work *w, struct judgement *j)
 		gate_by_policy(w->g, GATE_TOO_LARGE, j);
 		return;
 	}
-	r = read_file(w, w->path ? trust_package_algo(w->trust, w->path) : NULL);
+	extra = w->path ? trust_package_algo(w->trust, w->path) : NULL;
+	if (judge_known(w, extra, j))
+		return;
+	r = read_file(w, extra);
 	if (r == -EFBIG || r == -ENODATA || (r == 0 && !unchanged(s, started))) {
 		j->reason = GATE_WRITER;
 		j->verdict = w->g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED;
@@ -137,9 +165,7 @@ static void judge_file(struct work *w, struct judgement *j)
 		gate_by_policy(w->g, GATE_UNREADABLE, j);
 		return;
 	}
-	judge_content(w, j);
-	if (w->cacheable)
-		remember(w, j);
+	judge_read(w, extra, j);
 }
 
 /* After the exec the file's ctime was another one: a new name or mode, or new bytes? */
@@ -149,7 +175,7 @@ static void judge_again(struct work *w, struct judgement *j)
 
 	if (fstat(w->s->fd, &st) < 0)
 		return;
-	gate_identify(&st, &w->s->id);
+	known_identify(&st, &w->s->id);
 	if (read_file(w, NULL) == 0 && memcmp(w->digests->digest[EXEC_DIGEST], j->digest, sizeof(j->digest)) == 0)
 		return;
 	gate_count(w->g, COUNT_SWAPPED, 1);

@@ -9,12 +9,10 @@
 #include <signal.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "exec/gate-internal.h"
 #include "lib/clock.h"
-#include "lib/fstype.h"
 #include "lib/util.h"
 
 #define BEAT_MS 200
@@ -56,21 +54,6 @@ void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgem
 {
 	ret->reason = reason;
 	ret->verdict = g->o.enforce && g->o.fail_closed ? EXEC_DENIED : EXEC_UNJUDGED;
-}
-
-bool gate_cacheable(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 && fstype_by_magic((uint64_t)fs.f_type)->class == FSTYPE_DISK;
-}
-
-void gate_identify(const struct stat *st, struct file_id *ret)
-{
-	ret->dev = st->st_dev;
-	ret->ino = st->st_ino;
-	ret->size = (uint64_t)st->st_size;
-	ret->ctime = (int64_t)st->st_ctim.tv_sec * (int64_t)NSEC_PER_SEC + st->st_ctim.tv_nsec;
 }
 
 /* --- one event */
@@ -133,7 +116,7 @@ static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, u
 {
 	s->fd = a->fd;
 	s->pidfd = a->pidfd;
-	gate_identify(&a->st, &s->id);
+	known_identify(&a->st, &s->id);
 	s->uid = a->st.st_uid;
 	s->gid = a->st.st_gid;
 	s->mode = a->st.st_mode;
@@ -193,7 +176,7 @@ static void look_up(struct gate *g, struct arrival *a)
 	const struct judgement *known;
 	struct file_id id;
 
-	gate_identify(&a->st, &id);
+	known_identify(&a->st, &id);
 	known = cache_find(g->cache, &id, g->generation);
 	if (!known)
 		return;
@@ -204,7 +187,7 @@ static void look_up(struct gate *g, struct arrival *a)
 
 static void admit(struct gate *g, struct arrival *a)
 {
-	bool cacheable = a->leased && !a->known && gate_cacheable(a->fd);
+	bool cacheable = a->leased && !a->known && known_cacheable(a->fd);
 	int spare[2] = { -1, -1 };
 	struct slot *s;
 

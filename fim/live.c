@@ -446,7 +446,8 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 		r = states_open(o->db, o->baseline, live_linked, l, &l->stopping, &l->states, err);
 	if (r < 0)
 		return r;
-	l->read = (struct read_options){ .hash_size = o->conf->limits.hash_size, .step = live_step, .step_data = l };
+	l->read = (struct read_options){ .hash_size = o->conf->limits.hash_size, .step = live_step, .step_data = l,
+					 .known = o->known, .known_data = o->data };
 	r = live_load_scope(l);
 	if (r < 0)
 		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);

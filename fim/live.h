@@ -50,6 +50,11 @@ struct live_options {
 	/* Something below path is not covered (closed, key and lost unused). Also called on a rescan's threads. May be
 	 * NULL. */
 	void (*gap)(const struct watch_gap *g, void *data);
+	/*
+	 * read_options.known, on the hash threads, for looks that an event asked for: a rescan or a check of old files
+	 * reads content itself, for it is to find what no event told of. May be NULL.
+	 */
+	int (*known)(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST_MAX]);
 	/* A file with a canary's name: true when it is the daemon's own, which is not judged. May be NULL. */
 	bool (*canary)(const struct fs_event *e, void *data);
 	/* Somebody wrote to the device node of a watched file system. May be NULL. */

@@ -16,6 +16,12 @@ struct read_options {
 	bool mime_all;	    /* MIME type of every regular file, not of programs only */
 	struct mime *mime; /* shared with other readers (fim/mime.h), which it outlives; NULL: the reader has its own */
 	/*
+	 * Asked first for the digest of an executable that is to be read: 0 with it, else the reader reads it himself.
+	 * May read it meanwhile. NULL: nobody to ask.
+	 */
+	int (*known)(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST_MAX]);
+	void *known_data;
+	/*
 	 * Called while content is read, after each block; may sleep (a rate). Non-zero ends this file: unread =
 	 * ECANCELED. NULL: not wanted.
 	 */

@@ -336,7 +336,11 @@ static struct conf *recheck_conf(struct live *l)
 
 static int recheck_init(struct recheck *c)
 {
-	int r = file_reader_new(&c->l->read, &c->files);
+	struct read_options o = c->l->read;
+	int r;
+
+	o.known = NULL;
+	r = file_reader_new(&o, &c->files);
 
 	if (r == 0)
 		r = digest_new(DIGEST_BLAKE2B512, &c->blake);

@@ -228,6 +228,7 @@ static struct scan_work *scan_work_new(struct live *l, const struct rescan *r)
 		w->path = strdup(r->path);
 		w->full = r->full;
 		w->read = l->read;
+		w->read.known = NULL;
 	}
 	if (!w || !w->path || !w->baseline_name || !json || scope_from_json(&w->arena, json, &w->scope) < 0) {
 		if (w)

@@ -128,6 +128,24 @@ cp "$mnt/bin/bad" "$mnt/new/bad"
 ran 126 "$mnt/new/bad"
 until_true 10 umount "$mnt/new" || fail "umount"
 
+# A program is read once: when it is written, for file integrity and its first start.
+number() {
+	"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" status --json | sed "s/.*\"$1\":\([0-9]*\).*/\1/"
+}
+reads=$(number read_ahead) hashed=$(number hashed)
+cp "$mnt/bin/good" "$mnt/bin/written"
+read_ahead() {
+	[ "$(number read_ahead)" -gt "$reads" ]
+}
+until_true 10 read_ahead || fail "a program that was written is not read ahead"
+ran 0 "$mnt/bin/written"
+is "$hashed" "$(number hashed)" "programs that the gate had to read"
+# Or the other way round.
+reads=$(number read_ahead)
+cp "$mnt/bin/good" "$mnt/bin/started"
+ran 0 "$mnt/bin/started"
+until_true 10 grep -q "added .*$mnt/bin/started" "$tmp/watch" || fail "a program that was written and started is not told"
+
 # By hand, at once, and no more.
 hf 0 trust add "$mnt/bin/bad" --reason 'wanted after all' --until 1h
 ran 1 "$mnt/bin/bad"
