@@ -254,7 +254,9 @@ static void stop_control(struct monitor *m)
  */
 /* clang-format off */
 static const struct part parts[] = {
+	{ "handover", handover_part_start, handover_part_stop },
 	{ "watchdog", watchdog_part_start, watchdog_part_stop },
+	{ "handover's bound", handover_bound_start, handover_bound_stop },
 	{ "store", store_check, store_release },
 	{ "gaps", start_gaps, stop_gaps },
 	{ "output", start_output, stop_output },

@@ -12,9 +12,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/exec_keep.h"
 #include "daemon/exec_marks.h"
 #include "daemon/exec_trust.h"
 #include "daemon/exec_ungated.h"
+#include "daemon/handover.h"
 #include "daemon/monitor.h"
 #include "exec/gate.h"
 #include "fim/mime.h"
@@ -29,6 +31,7 @@ struct exec {
 	struct exec_trust *trust;
 	struct mime *mime; /* the verdict thread's */
 	struct exec_marks *marks;
+	struct exec_keep *keep;
 	struct loop_source *beat, *tick;
 	bool host;
 	uint64_t lost;	    /* results that have a gap row */
@@ -47,7 +50,11 @@ static bool exec_enforces(const struct monitor *m)
 
 int watchdog_part_start(struct monitor *m)
 {
-	int r = exec_enforces(m) ? watchdog_start(m->conf->exec.stall, &m->watchdog) : 0;
+	struct watchdog_options o = { .stall = m->conf->exec.stall };
+	int r;
+
+	o.release = handover_release(m, &o.notify);
+	r = exec_enforces(m) ? watchdog_start(&o, &m->watchdog) : 0;
 
 	if (r == 0)
 		return 0;
@@ -97,10 +104,17 @@ static void exec_check_path(struct exec *x, struct trust *t, struct exec_hash *h
 
 static int exec_check_essential(struct exec *x, struct trust *t)
 {
-	static const char *const essential[] = {
-		"/sbin/init", "/bin/sh",	"/bin/bash", "/usr/sbin/sshd", "/usr/lib/openssh/sshd-session",
-		"/bin/login", "/bin/systemctl", "/bin/kill", "/usr/bin/sudo",  "/proc/self/exe"
-	};
+	static const char *const essential[] = { "/sbin/init",
+						 "/bin/sh",
+						 "/bin/bash",
+						 "/usr/sbin/sshd",
+						 "/usr/lib/openssh/sshd-session",
+						 "/bin/login",
+						 "/bin/systemctl",
+						 "/usr/lib/systemd/systemd-executor",
+						 "/bin/kill",
+						 "/usr/bin/sudo",
+						 "/proc/self/exe" };
 	_cleanup_exec_hash_ struct exec_hash *h = NULL;
 	_cleanup_buf_ struct buf refused = BUF_INIT;
 	_cleanup_free_ struct exec_digests *d = calloc(1, sizeof(*d));
@@ -246,6 +260,8 @@ static int exec_on_tick(struct loop_source *source _unused_, uint32_t events _un
 	struct exec *x = data;
 
 	exec_tell_lost(x);
+	if (x->keep)
+		exec_keep_look(x->keep);
 	return 0;
 }
 
@@ -258,19 +274,27 @@ static int exec_open(struct exec *x, struct trust *t)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	const struct conf *c = x->m->conf;
-	const struct gate_options o = { .enforce = exec_enforces(x->m),
-					.host = x->host,
-					.fail_closed = c->exec.fail == CONF_FAIL_CLOSED,
-					.deadline = c->exec.deadline,
-					.max_size = c->exec.max_size,
-					.scripts = (enum gate_scripts)c->exec.scripts,
-					.containers = x->m->containers,
-					.watchdog = x->m->watchdog,
-					.known = x->m->known,
-					.verdict = exec_verdict,
-					.data = x };
-	int r = gate_start(&o, t, &x->gate, &err);
+	struct gate_options o = { .enforce = exec_enforces(x->m),
+				  .host = x->host,
+				  .fail_closed = c->exec.fail == CONF_FAIL_CLOSED,
+				  .deadline = c->exec.deadline,
+				  .max_size = c->exec.max_size,
+				  .scripts = (enum gate_scripts)c->exec.scripts,
+				  .containers = x->m->containers,
+				  .watchdog = x->m->watchdog,
+				  .known = x->m->known,
+				  .verdict = exec_verdict,
+				  .data = x };
+	int group = handover_take(x->m), r;
 
+	o.group = MAX(group, 0);
+	r = gate_start(&o, t, &x->gate, &err);
+	if (r == -EMEDIUMTYPE) {
+		close(group);
+		o.group = 0;
+		buf_reset(&err);
+		r = gate_start(&o, t, &x->gate, &err);
+	}
 	if (r == 0)
 		return 0;
 	if (exec_enforces(x->m)) {
@@ -309,7 +333,8 @@ static int exec_begin(struct exec *x)
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
 	if (loop_add_timer(m->loop, EXEC_TICK_NS, EXEC_TICK_NS, exec_on_tick, x, &x->tick) < 0 ||
-	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0)
+	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0 ||
+	    exec_keep_new(m, x->gate, x->trust, &x->keep) < 0)
 		return EX_OSERR;
 	if (x->host && exec_enforces(m))
 		exec_ungated_start(m, t);
@@ -349,6 +374,7 @@ void exec_part_stop(struct monitor *m)
 	exec_marks_stop(x->marks);
 	exec_trust_stop(x->trust);
 	gate_stop(x->gate);
+	exec_keep_free(x->keep);
 	exec_trust_free(x->trust);
 	if (x->beat)
 		loop_remove(x->beat);

@@ -156,6 +156,16 @@ void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret)
 	pthread_mutex_unlock(&x->lock);
 }
 
+struct trust *exec_trust_ref(struct exec_trust *x)
+{
+	struct trust *t;
+
+	pthread_mutex_lock(&x->lock);
+	t = trust_ref(x->now.trust);
+	pthread_mutex_unlock(&x->lock);
+	return t;
+}
+
 void exec_trust_stop(struct exec_trust *x)
 {
 	if (!x || !x->running)

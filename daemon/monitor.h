@@ -60,6 +60,7 @@ struct monitor {
 	struct control *control;
 	struct known *known;	   /* digests of programs, for live and the gate; NULL: exec.mode is off */
 	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
+	struct handover *handover;
 	struct exec *exec;
 	struct engine *engine; /* rules; guarded by emit_lock as writer is */
 
@@ -113,6 +114,10 @@ void pipeline_reconcile(struct monitor *m);
 /* --- exec.c: program starts */
 int watchdog_part_start(struct monitor *m);
 void watchdog_part_stop(struct monitor *m);
+int handover_part_start(struct monitor *m);
+void handover_part_stop(struct monitor *m);
+int handover_bound_start(struct monitor *m);
+void handover_bound_stop(struct monitor *m);
 int known_part_start(struct monitor *m);
 void known_part_stop(struct monitor *m);
 int exec_part_start(struct monitor *m);

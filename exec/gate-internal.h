@@ -105,7 +105,7 @@ struct gate {
 	bool deny_errno, pidfds;
 	size_t batch; /* events taken at once */
 	pid_t self;
-	_Atomic bool stopping;
+	_Atomic bool stopping, kept;
 
 	pthread_mutex_t lock; /* never held over a system call on a file */
 	pthread_cond_t work;  /* for workers */
@@ -166,6 +166,8 @@ void *gate_reader(void *data);
 uint32_t gate_response(const struct gate *g, const struct judgement *j);
 /* Writes it, and notes how long it took. The slot's `answering` is set by the caller before. */
 void gate_answer(struct gate *g, struct slot *s, const struct judgement *j);
+/* Answers what has waited too long; returns when the next one is due, 0 for none. */
+uint64_t gate_answer_overdue(struct gate *g, uint64_t now);
 /* After the thread has ended: nothing is held any more, and what waits is let go. */
 void gate_drain(struct gate *g);
 /* What exec.fail makes of a start that could not be judged. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "exec/gate-internal.h"
+#include "lib/clock.h"
 #include "lib/fstype.h"
 #include "lib/util.h"
 
@@ -26,6 +28,7 @@
 #define SLOTS_DEFAULT	 4096
 #define SLOTS_MIN	 8
 #define FILES_WANTED	 65536
+#define ORPHANS_MAX	 FILES_WANTED
 #define FILES_KEPT	 512 /* for the rest of the process */
 #define DEADLINE_DEFAULT (500 * NSEC_PER_MSEC)
 #define MAX_SIZE_DEFAULT (256 * MIB)
@@ -75,7 +78,7 @@ static bool probe_deny_errno(int group)
 	return write(group, &r, sizeof(r)) == sizeof(r);
 }
 
-static int open_group(struct gate *g, struct buf *err)
+static int open_new(struct gate *g)
 {
 	const unsigned common = FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS;
 	int r = -EINVAL;
@@ -89,11 +92,68 @@ static int open_group(struct gate *g, struct buf *err)
 		g->class_name = groups[i].class;
 		g->pidfds = groups[i].pidfds;
 	}
-	if (r < 0)
-		buf_printf(err, "fanotify_init: %s%s", strerror(-r), r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
-	else if (g->o.enforce)
-		g->deny_errno = probe_deny_errno(g->fanotify);
 	return r;
+}
+
+/* How a group was opened, as fdinfo has it: "fanotify flags:FF event-flags:FF". */
+static int group_flags(int group, unsigned *ret)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	char line[256];
+
+	snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", group);
+	f = fopen(line, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "fanotify flags:%x", ret) == 1)
+			return 0;
+	return -EMEDIUMTYPE;
+}
+
+/* The numbers of what was read there and never answered are not known: all are tried, before any of ours is one. */
+static void answer_orphans(struct gate *g)
+{
+	struct judgement j;
+
+	gate_by_policy(g, GATE_DEADLINE, &j);
+	for (int fd = 0; fd < ORPHANS_MAX; fd++) {
+		struct fanotify_response r = { .fd = fd, .response = gate_response(g, &j) };
+
+		if (write(g->fanotify, &r, sizeof(r)) == sizeof(r))
+			gate_count(g, COUNT_DEADLINES, 1);
+	}
+}
+
+static int adopt_group(struct gate *g)
+{
+	const unsigned own = FAN_CLASS_PRE_CONTENT | FAN_CLASS_CONTENT | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR;
+	unsigned flags;
+	int r = group_flags(g->o.group, &flags);
+
+	for (size_t i = 0; i < ARRAY_SIZE(groups) && r == 0; i++) {
+		if (!g->o.enforce || !groups[i].enforce || groups[i].flags != (flags & own))
+			continue;
+		g->fanotify = g->o.group;
+		g->class_name = groups[i].class;
+		g->pidfds = groups[i].pidfds;
+		return 0;
+	}
+	return -EMEDIUMTYPE;
+}
+
+static int open_group(struct gate *g, struct buf *err)
+{
+	int r = g->o.group > 0 ? adopt_group(g) : open_new(g);
+
+	if (r == -EMEDIUMTYPE)
+		buf_str(err, "the group that was kept for this start is no gate of ours");
+	else if (r < 0)
+		buf_printf(err, "fanotify_init: %s%s", strerror(-r), r == -EPERM ? " (CAP_SYS_ADMIN is needed)" : "");
+	if (r < 0 || !g->o.enforce)
+		return r;
+	g->deny_errno = probe_deny_errno(g->fanotify);
+	if (g->o.group > 0)
+		answer_orphans(g);
+	return 0;
 }
 
 /* --- making and freeing */
@@ -271,6 +331,22 @@ int gate_start(const struct gate_options *o, struct trust *trust, struct gate **
 	return 0;
 }
 
+/* Somebody keeps the group: closing it would let nobody go. What was read is judged, for as long as that may take. */
+static void finish_waiting(struct gate *g)
+{
+	uint64_t until = clock_mono_ns() + g->o.deadline;
+	bool waiting = true;
+
+	while (waiting) {
+		gate_answer_overdue(g, clock_mono_ns() >= until ? UINT64_MAX : clock_mono_ns());
+		pthread_mutex_lock(&g->lock);
+		waiting = !TAILQ_EMPTY(&g->waiting);
+		pthread_mutex_unlock(&g->lock);
+		if (waiting)
+			poll(NULL, 0, 1);
+	}
+}
+
 /* What waits for a worker is let go: the group is about to close, which does the same. */
 static void end_workers(struct gate *g)
 {
@@ -290,7 +366,10 @@ void gate_stop(struct gate *g)
 	if (g->have_reader) {
 		eventfd_write(g->wake, 1);
 		pthread_join(g->reader, NULL);
-		gate_drain(g);
+		if (atomic_load(&g->kept))
+			finish_waiting(g);
+		else
+			gate_drain(g);
 	}
 	end_workers(g);
 	/* Before results are handed over: that may take its time. */
@@ -304,6 +383,24 @@ void gate_stop(struct gate *g)
 		pthread_join(g->verdict, NULL);
 	}
 	gate_free(g);
+}
+
+int gate_group(const struct gate *g)
+{
+	return g->fanotify;
+}
+
+void gate_keep(struct gate *g, bool kept)
+{
+	atomic_store(&g->kept, kept);
+}
+
+int gate_exempt(struct gate *g, const char *path)
+{
+	return fanotify_mark(g->fanotify, FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY,
+			     g->o.enforce ? FAN_OPEN_EXEC_PERM : FAN_OPEN_EXEC, AT_FDCWD, path) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* --- marks and trust */

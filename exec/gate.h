@@ -89,6 +89,12 @@ struct gate_options {
 	size_t slots;		   /* starts in flight; 0: 4096, or what the limit of descriptors allows */
 	struct containers *containers; /* who is in a container; NULL: nobody asks */
 	struct watchdog *watchdog; /* gets a beat of the gate thread; may be NULL */
+	/*
+	 * A group that an earlier run opened, which becomes the gate's unless the call fails; 0: none. One that is not
+	 * as it would be opened now is refused (-EMEDIUMTYPE). Starts that the earlier run had read but not answered are
+	 * answered by fail_closed.
+	 */
+	int group;
 	struct known *known;	   /* digests shared with others; NULL: none. Outlives the gate */
 	/* On the thread "verdict", in no strict order. May block: what then finds no room is lost and counted. */
 	void (*verdict)(const struct gate_verdict *v, void *data);
@@ -115,6 +121,18 @@ struct gate;
 int gate_start(const struct gate_options *o, struct trust *trust, struct gate **ret, struct buf *err);
 /* Closes the group (the kernel lets go of every start that waits), hands the last results over, joins. */
 void gate_stop(struct gate *g);
+
+/*
+ * The group's descriptor, for somebody who keeps a copy of it for the next run; gate_keep says that somebody does: then
+ * gate_stop answers what it has read, and what comes later waits in the group.
+ */
+int gate_group(const struct gate *g);
+void gate_keep(struct gate *g, bool kept);
+/*
+ * The file that stands at path is never held up: for what has to run before a gate that is kept is read again. Its
+ * content may change behind our back then.
+ */
+int gate_exempt(struct gate *g, const char *path);
 
 /*
  * Guards the file system that holds path; dev is its st_dev, 0: whatever it is. -EOPNOTSUPP for types that are never

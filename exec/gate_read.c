@@ -285,8 +285,7 @@ static void read_events(struct gate *g, struct batch *b)
 		take_event(g, m);
 }
 
-/* Answers what has waited too long; returns when the next one is due, 0 for none. */
-static uint64_t answer_overdue(struct gate *g, uint64_t now)
+uint64_t gate_answer_overdue(struct gate *g, uint64_t now)
 {
 	for (;;) {
 		struct judgement j;
@@ -339,7 +338,7 @@ void *gate_reader(void *data)
 		uint64_t now = clock_mono_ns();
 
 		watchdog_beat(g->o.watchdog, WATCHDOG_GATE);
-		poll(p, ARRAY_SIZE(p), wait_ms(now, answer_overdue(g, now)));
+		poll(p, ARRAY_SIZE(p), wait_ms(now, gate_answer_overdue(g, now)));
 		if (p[0].revents)
 			read_events(g, &b);
 	}

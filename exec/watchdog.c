@@ -1,18 +1,20 @@
 /*
  * The watchdog process and its handle. The child shares one page of counters with the daemon and holds nothing else but
- * a pidfd of the daemon and one end of a pipe; it never execs, allocates, opens or logs after its start, so nothing
- * that the daemon could block on blocks it too.
+ * a pidfd of the daemon, one end of a pipe and a socket of the service manager; it never execs, allocates, opens or
+ * logs after its start, so nothing that the daemon could block on blocks it too.
  */
 #include "exec/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -21,6 +23,7 @@
 
 struct page {
 	_Atomic uint64_t beats[WATCHDOG_BEATS]; /* 0: not watched */
+	_Atomic bool held;			/* a manager keeps the group */
 };
 
 struct watchdog {
@@ -40,16 +43,28 @@ static int pidfd_of(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* Everything but the two; nothing of the daemon's may live on in the child. */
-static void close_others(int a, int b)
-{
-	unsigned low = (unsigned)MIN(a, b), high = (unsigned)MAX(a, b);
+/* What the child keeps; the rest is closed: nothing of the daemon's may live on in it. */
+struct kept {
+	int fd[3]; /* the daemon's pidfd, the pipe, the manager or -1 */
+};
 
-	if (low > 0)
-		syscall(SYS_close_range, 0, low - 1, 0);
-	if (high > low + 1)
-		syscall(SYS_close_range, low + 1, high - 1, 0);
-	syscall(SYS_close_range, high + 1, ~0U, 0);
+static void close_others(const struct kept *k)
+{
+	int low = 0;
+
+	for (;;) {
+		int next = -1;
+
+		for (size_t i = 0; i < ARRAY_SIZE(k->fd); i++)
+			if (k->fd[i] >= low && (next < 0 || k->fd[i] < next))
+				next = k->fd[i];
+		if (next < 0)
+			break;
+		if (next > low)
+			syscall(SYS_close_range, (unsigned)low, (unsigned)next - 1, 0);
+		low = next + 1;
+	}
+	syscall(SYS_close_range, (unsigned)low, ~0U, 0);
 }
 
 /* True when some beat is overdue. `passed` is at most two ticks, however late the child itself was woken. */
@@ -68,29 +83,46 @@ static bool stalled(struct page *page, struct ward wards[WATCHDOG_BEATS], uint64
 	return false;
 }
 
-/* When the machine or this process slept, the daemon did too: that is no stall of its own. */
-static _Noreturn void watch(struct page *page, int parent, int pipe, uint64_t stall)
+static void release(const struct page *page, const struct watchdog_options *o)
 {
-	const uint64_t tick = MAX(stall / 20, NSEC_PER_MSEC);
+	if (o->release && atomic_load(&page->held))
+		send(o->notify, o->release, strlen(o->release), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The daemon is gone, and the next one may be on its way. */
+static _Noreturn void linger(const struct page *page, const struct watchdog_options *o)
+{
+	if (o->release && atomic_load(&page->held)) {
+		poll(NULL, 0, (int)MIN(o->stall / NSEC_PER_MSEC, (uint64_t)INT_MAX));
+		release(page, o);
+	}
+	_exit(0);
+}
+
+/* When the machine or this process slept, the daemon did too: that is no stall of its own. */
+static _Noreturn void watch(struct page *page, const struct kept *k, const struct watchdog_options *o)
+{
+	const uint64_t tick = MAX(o->stall / 20, NSEC_PER_MSEC);
 	struct ward wards[WATCHDOG_BEATS] = { { 0 } };
 	uint64_t last = clock_mono_ns();
 
 	for (;;) {
-		struct pollfd p[] = { { .fd = pipe, .events = POLLIN }, { .fd = parent, .events = POLLIN } };
+		struct pollfd p[] = { { .fd = k->fd[0], .events = POLLIN }, { .fd = k->fd[1], .events = POLLIN } };
 		int n = poll(p, ARRAY_SIZE(p), (int)((tick + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 		uint64_t now = clock_mono_ns();
 
 		if (n > 0)
-			_exit(0);
-		if (stalled(page, wards, MIN(now - last, 2 * tick), stall)) {
-			syscall(SYS_pidfd_send_signal, parent, SIGKILL, NULL, 0);
+			linger(page, o);
+		if (stalled(page, wards, MIN(now - last, 2 * tick), o->stall)) {
+			release(page, o);
+			syscall(SYS_pidfd_send_signal, k->fd[0], SIGKILL, NULL, 0);
 			_exit(1);
 		}
 		last = now;
 	}
 }
 
-static _Noreturn void child(struct page *page, int parent, int pipe, uint64_t stall)
+static _Noreturn void child(struct page *page, const struct kept *k, const struct watchdog_options *o)
 {
 	sigset_t all;
 
@@ -100,12 +132,12 @@ static _Noreturn void child(struct page *page, int parent, int pipe, uint64_t st
 	setsid();
 	prctl(PR_SET_NAME, "hf-watchdog");
 	prctl(PR_SET_DUMPABLE, 0);
-	close_others(parent, pipe);
+	close_others(k);
 	mlockall(MCL_CURRENT);
-	watch(page, parent, pipe, stall);
+	watch(page, k, o);
 }
 
-static int start_child(struct watchdog *w, uint64_t stall)
+static int start_child(struct watchdog *w, const struct watchdog_options *o)
 {
 	_cleanup_close_ int self = pidfd_of(getpid()), read_end = -1;
 	int ends[2];
@@ -118,12 +150,12 @@ static int start_child(struct watchdog *w, uint64_t stall)
 	if (w->pid < 0)
 		return -errno;
 	if (w->pid == 0)
-		child(w->page, self, read_end, stall);
+		child(w->page, &(struct kept){ { self, read_end, o->release ? o->notify : -1 } }, o);
 	w->pidfd = pidfd_of(w->pid);
 	return w->pidfd < 0 ? -errno : 0;
 }
 
-int watchdog_start(uint64_t stall_ns, struct watchdog **ret)
+int watchdog_start(const struct watchdog_options *o, struct watchdog **ret)
 {
 	struct watchdog *w = malloc(sizeof(*w));
 	void *page;
@@ -138,12 +170,18 @@ int watchdog_start(uint64_t stall_ns, struct watchdog **ret)
 		return -ENOMEM;
 	}
 	w->page = page;
-	r = start_child(w, stall_ns);
+	r = start_child(w, o);
 	if (r < 0)
 		watchdog_stop(w);
 	else
 		*ret = w;
 	return r;
+}
+
+void watchdog_hold(struct watchdog *w, bool held)
+{
+	if (w)
+		atomic_store(&w->page->held, held);
 }
 
 void watchdog_beat(struct watchdog *w, enum watchdog_beat which)
@@ -175,7 +213,7 @@ void watchdog_stop(struct watchdog *w)
 	if (!w)
 		return;
 	cleanup_close(&w->pipe);
-	if (w->pid > 0)
+	if (w->pid > 0 && !atomic_load(&w->page->held))
 		while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	cleanup_close(&w->pidfd);

@@ -16,8 +16,19 @@ enum watchdog_beat { WATCHDOG_MAIN, WATCHDOG_GATE, WATCHDOG_BEATS };
 
 struct watchdog;
 
-/* stall_ns: SIGKILL when a beat that has begun does not come again within it. */
-int watchdog_start(uint64_t stall_ns, struct watchdog **ret);
+struct watchdog_options {
+	uint64_t stall; /* ns: SIGKILL when a beat that has begun does not come again within it */
+	/*
+	 * A service manager keeps the group for the next run (watchdog_hold): this is sent to it, so that nobody waits
+	 * for ever, before the daemon is killed, or when the daemon has been gone for `stall`. NULL: none does.
+	 */
+	const char *release;
+	int notify; /* connected to the manager; the caller's */
+};
+
+int watchdog_start(const struct watchdog_options *o, struct watchdog **ret);
+/* Whether a manager keeps the group now. NULL does nothing. */
+void watchdog_hold(struct watchdog *w, bool held);
 /* Any thread, no lock, no system call. The first beat begins the watch over that one. NULL does nothing. */
 void watchdog_beat(struct watchdog *w, enum watchdog_beat which);
 /* This beat is not waited for any more (its thread ends in good order). */
@@ -25,7 +36,7 @@ void watchdog_end(struct watchdog *w, enum watchdog_beat which);
 /* False when somebody ended the watchdog. */
 bool watchdog_alive(const struct watchdog *w);
 pid_t watchdog_pid(const struct watchdog *w);
-/* Ends the process and waits for it. */
+/* Ends the process and waits for it; where a manager keeps the group, it ends by itself after `stall`. */
 void watchdog_stop(struct watchdog *w);
 
 DEFINE_CLEANUP(struct watchdog *, watchdog_stop)

@@ -195,7 +195,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		run_bare(r, control);
 	if (o->files)
 		setrlimit(RLIMIT_NOFILE, &(struct rlimit){ o->files, o->files });
-	if (o->watch && watchdog_start(o->stall, &dog) < 0)
+	if (o->watch && watchdog_start(&(struct watchdog_options){ .stall = o->stall }, &dog) < 0)
 		_exit(75);
 	go.watchdog = dog;
 	if (!o->no_connector && (proc_table_new("/proc", 4096, &procs) < 0 ||
