@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conf/scope.h"
+#include "event/action.h"
 #include "event/event.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
@@ -71,6 +72,50 @@ struct conf_output {
 	uint64_t timeout;	     /* ns; of one delivery */
 	uint64_t spool;		     /* bytes kept for an output that does not take them */
 	uint64_t rotate, keep;	     /* file: bytes, old files */
+};
+
+/* Key `respond`: which ladder of actions answers which alert. */
+enum conf_respond_mode { CONF_RESPOND_OFF, CONF_RESPOND_DRY_RUN, CONF_RESPOND_ACT };
+enum conf_respond_where { CONF_WHERE_ANY, CONF_WHERE_CONTAINER, CONF_WHERE_HOST };
+
+#define CONF_LADDERS_MAX 64
+#define CONF_STEPS_MAX	 16
+#define CONF_ARGV_MAX	 32
+
+/* "kill after 60s", "run /usr/bin/program one two" */
+struct conf_step {
+	enum action_kind action;
+	uint64_t after;			     /* ns since the step before */
+	const char *argv[CONF_ARGV_MAX + 1]; /* ACTION_RUN: program and arguments, NULL behind */
+};
+
+/* An alert is for it when each condition that is given holds. */
+struct conf_ladder {
+	const char *name;
+	struct conf_list rules;	     /* globs of rules' names */
+	struct conf_list tags;	     /* globs; one of them */
+	struct conf_list containers; /* globs of image, name or id */
+	enum priority minimum;	     /* this or more urgent */
+	enum conf_respond_where where;
+	struct conf_list texts; /* of steps, as written */
+	struct conf_step *steps;
+	size_t n_steps; /* at least 1 */
+};
+
+struct conf_respond {
+	enum conf_respond_mode mode;  /* respond.mode: dry-run */
+	struct conf_list never_touch; /* respond.never_touch: globs of executables, beside those that are built in */
+	struct conf_list keep;	      /* respond.keep: what is there is never quarantined nor denied */
+	uint64_t per_minute;	      /* respond.per_minute: 6; for one container, for one executable */
+	uint64_t total_per_minute;    /* respond.total_per_minute: 60 */
+	uint64_t thaw;		      /* respond.thaw: 5m; nothing stays frozen for longer */
+	uint64_t grace;		      /* respond.grace: 10s; of stop-container */
+	uint64_t run_timeout;	      /* respond.run_timeout: 30s */
+	uint64_t quarantine_size;     /* respond.quarantine_size: 1G, of all of it */
+	uint64_t quarantine_entries;  /* respond.quarantine_entries: 1000 */
+	uint64_t quarantine_file;     /* respond.quarantine_file: 64M; larger files are not copied */
+	struct conf_ladder *ladders;  /* respond.ladders: the first that an alert is for */
+	size_t n_ladders;
 };
 
 struct conf {
@@ -147,6 +192,8 @@ struct conf {
 	struct {
 		struct conf_list stores; /* containers.stores: folders of container runtimes besides the usual ones */
 	} containers;
+
+	struct conf_respond respond;
 
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };

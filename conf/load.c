@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 #include "conf/errors.h"
+#include "conf/ladders.h"
 #include "conf/load.h"
 #include "conf/node.h"
 #include "conf/outputs.h"
@@ -317,10 +318,40 @@ static void load_outputs(struct loader *l, const struct conf_key *k, const struc
 				   "outputs: expected a mapping with `type`, found %s", node_kind_text(i->value));
 			continue;
 		}
-		l->no_memory |= output_preset(&c->arena, o) < 0;
+		l->no_memory |= conf_schema_preset(&c->arena, "outputs[].", o) < 0;
 		load_mapping(l, i->value, "outputs[].", o);
 		l->no_memory |= output_check(c, o, i->value, l->e) < 0;
 		c->n_outputs++;
+	}
+}
+
+/* --- ladders of actions */
+
+static void load_ladders(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+{
+	struct conf_respond *c = &l->conf->respond;
+
+	if (n->kind != NODE_LIST || count_items(n) > CONF_LADDERS_MAX) {
+		if (n->kind == NODE_LIST)
+			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_LADDERS_MAX);
+		else
+			expected(l, k, n);
+		return;
+	}
+	c->ladders = arena_zalloc(&l->conf->arena, CONF_LADDERS_MAX * sizeof(*c->ladders));
+	l->no_memory |= !c->ladders;
+	for (const struct node_item *i = n->items; i && c->ladders; i = i->next) {
+		struct conf_ladder *ladder = &c->ladders[c->n_ladders];
+
+		if (i->value->kind != NODE_MAPPING) {
+			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping, found %s", k->key,
+				   node_kind_text(i->value));
+			continue;
+		}
+		l->no_memory |= conf_schema_preset(&l->conf->arena, "respond.ladders[].", ladder) < 0;
+		load_mapping(l, i->value, "respond.ladders[].", ladder);
+		l->no_memory |= ladder_check(l->conf, ladder, i->value, l->e) < 0;
+		c->n_ladders++;
 	}
 }
 
@@ -330,6 +361,7 @@ static const load_fn list_loaders[CONF_TYPE_COUNT] = {
 	[CONF_WORDS] = load_words,	   [CONF_PATHS] = load_scope_paths,	[CONF_EXCLUDE] = load_exclude,
 	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes, [CONF_TEXTS] = load_list,
 	[CONF_FILES] = load_list,	   [CONF_OUTPUTS] = load_outputs,
+	[CONF_LADDERS] = load_ladders,
 };
 
 static void unknown_key(struct loader *l, const struct node *key, const char *prefix)

@@ -1,4 +1,4 @@
-/* Items of `outputs`: defaults, and what a type cannot do without. No state; the thread that loads. */
+/* Items of `outputs`: what a type cannot do without. No state; the thread that loads. */
 #include "conf/outputs.h"
 
 #include <errno.h>
@@ -7,20 +7,6 @@
 
 #include "conf/schema.h"
 #include "lib/util.h"
-
-int output_preset(struct arena *a, struct conf_output *o)
-{
-	for (size_t i = 0; i < conf_schema_count; i++) {
-		const struct conf_key *k = &conf_schema[i];
-		_cleanup_buf_ struct buf why = BUF_INIT;
-
-		if (!k->preset || strncmp(k->key, "outputs[].", 10) != 0)
-			continue;
-		if (conf_types[k->type].parse(a, k, k->preset, (char *)o + k->offset, &why) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
 
 /* What a type cannot do without. */
 static void check_members(const struct conf_output *o, const struct node *n, struct errors *e)

@@ -6,8 +6,6 @@
 #include "conf/errors.h"
 #include "conf/node.h"
 
-/* The defaults of the schema. -ENOMEM. */
-int output_preset(struct arena *a, struct conf_output *o);
 /* Adds what is missing in o, read from n, to e; names it. c holds those before it. -ENOMEM. */
 int output_check(struct conf *c, struct conf_output *o, const struct node *n, struct errors *e);
 

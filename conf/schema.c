@@ -4,6 +4,7 @@
  */
 #include "conf/schema.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "conf/conf.h"
@@ -53,6 +54,13 @@ static const char *const format_words[] = {
 	[CONF_FORMAT_JSON] = "json", [CONF_FORMAT_ECS] = "ecs", [CONF_FORMAT_TEXT] = "text", NULL
 };
 
+static const char *const respond_words[] = {
+	[CONF_RESPOND_OFF] = "off", [CONF_RESPOND_DRY_RUN] = "dry-run", [CONF_RESPOND_ACT] = "act", NULL
+};
+static const char *const where_words[] = {
+	[CONF_WHERE_ANY] = "any", [CONF_WHERE_CONTAINER] = "container", [CONF_WHERE_HOST] = "host", NULL
+};
+
 #define MSEC	 NSEC_PER_MSEC
 #define SEC	 NSEC_PER_SEC
 #define HOUR	 (3600 * SEC)
@@ -64,6 +72,7 @@ static const char *const format_words[] = {
 #define AT(field)   offsetof(struct conf, field)
 #define ITEM(field) offsetof(struct conf_item, field)
 #define OUT(field)  offsetof(struct conf_output, field)
+#define RUNG(field) offsetof(struct conf_ladder, field)
 #define WORDS(list) .words = list
 
 const struct conf_key conf_schema[] = {
@@ -189,7 +198,40 @@ const struct conf_key conf_schema[] = {
 	{ "outputs[].rotate", CONF_SIZE, OUT(rotate), "64M", .max = 64 * 1024 * GIB,
 	  .help = "file: a new one is begun at this size; 0: never" },
 	{ "outputs[].keep", CONF_COUNT, OUT(keep), "5", .min = 1, .max = 1000, .help = "file: old ones that are kept" },
-	{ "respond", CONF_RESERVED, .help = "actions" },
+	{ "respond.mode", CONF_WORD, AT(respond.mode), "dry-run", WORDS(respond_words),
+	  .help = "actions are off, only recorded as what would be done, or done" },
+	{ "respond.never_touch", CONF_FILES, AT(respond.never_touch), "",
+	  .help = "globs of executables whose processes are never touched, beside those that are built in" },
+	{ "respond.keep", CONF_FILES, AT(respond.keep),
+	  "/bin, /sbin, /lib, /lib64, /usr/bin, /usr/sbin, /usr/lib, /usr/lib64, /usr/libexec, /etc, /boot",
+	  .help = "files and folders of the host that are never quarantined nor denied" },
+	{ "respond.per_minute", CONF_COUNT, AT(respond.per_minute), "6", .min = 1, .max = 100000,
+	  .help = "ladders begun in a minute for one container, and for one executable; then only alerts" },
+	{ "respond.total_per_minute", CONF_COUNT, AT(respond.total_per_minute), "60", .min = 1, .max = 100000,
+	  .help = "ladders begun in a minute" },
+	{ "respond.thaw", CONF_DURATION, AT(respond.thaw), "5m", .min = SEC, .max = DAY,
+	  .help = "nothing stays frozen for longer" },
+	{ "respond.grace", CONF_DURATION, AT(respond.grace), "10s", .max = HOUR,
+	  .help = "what a container that is stopped has to end by itself" },
+	{ "respond.run_timeout", CONF_DURATION, AT(respond.run_timeout), "30s", .min = SEC, .max = HOUR,
+	  .help = "a program of `run` is killed after" },
+	{ "respond.quarantine_size", CONF_SIZE, AT(respond.quarantine_size), "1G", .min = MIB, .max = 64 * 1024 * GIB,
+	  .help = "bytes of the whole quarantine; what does not fit stays where it is" },
+	{ "respond.quarantine_entries", CONF_COUNT, AT(respond.quarantine_entries), "1000", .min = 1, .max = 100000,
+	  .help = "entries of the quarantine" },
+	{ "respond.quarantine_file", CONF_SIZE, AT(respond.quarantine_file), "64M", .min = 64 * KIB, .max = 64 * GIB,
+	  .help = "larger files are neither copied as evidence nor moved across file systems" },
+	{ "respond.ladders", CONF_LADDERS, AT(respond.ladders), .help = "actions: mappings of the keys below" },
+	{ "respond.ladders[].name", CONF_TEXT, RUNG(name), .max = 64, .help = "what it is called in history" },
+	{ "respond.ladders[].rules", CONF_TEXTS, RUNG(rules), .help = "for alerts of these rules; globs" },
+	{ "respond.ladders[].tags", CONF_TEXTS, RUNG(tags), .help = "for rules with one of these tags; globs" },
+	{ "respond.ladders[].minimum", CONF_WORD, RUNG(minimum), "debug", WORDS(priority_words),
+	  .help = "for alerts that are this or more urgent" },
+	{ "respond.ladders[].where", CONF_WORD, RUNG(where), "any", WORDS(where_words),
+	  .help = "for processes in containers, on the host, or both" },
+	{ "respond.ladders[].containers", CONF_TEXTS, RUNG(containers),
+	  .help = "for containers of these images, names or ids; globs" },
+	{ "respond.ladders[].steps", CONF_TEXTS, RUNG(texts), .help = "ACTION [WORD...] [after DURATION], in order" },
 };
 const size_t conf_schema_count = ARRAY_SIZE(conf_schema);
 
@@ -197,6 +239,20 @@ _Static_assert(ARRAY_SIZE(conf_schema) <= CONF_KEYS_MAX,
 	       "arrays over the rows of the schema have CONF_KEYS_MAX entries");
 _Static_assert(ARRAY_SIZE(priority_words) == PRIORITY_COUNT + 1, "a word for each priority");
 _Static_assert(ARRAY_SIZE(digest_words) == DIGEST_ALGO_COUNT + 1, "a word for each digest");
+
+int conf_schema_preset(struct arena *a, const char *prefix, void *item)
+{
+	for (size_t i = 0; i < conf_schema_count; i++) {
+		const struct conf_key *k = &conf_schema[i];
+		_cleanup_buf_ struct buf why = BUF_INIT;
+
+		if (!k->preset || strncmp(k->key, prefix, strlen(prefix)) != 0)
+			continue;
+		if (conf_types[k->type].parse(a, k, k->preset, (char *)item + k->offset, &why) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
 
 /* The part of the row's key that names a member of the group `prefix`: its start and length; NULL when it is elsewhere.
  */

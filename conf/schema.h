@@ -30,6 +30,7 @@ enum conf_type {
 	CONF_SENSITIVE,
 	CONF_ATTRIBUTES,
 	CONF_OUTPUTS,
+	CONF_LADDERS,
 	/* A key of a later version: an error that says so. */
 	CONF_RESERVED,
 	CONF_TYPE_COUNT
@@ -38,7 +39,7 @@ enum conf_type {
 struct conf_key {
 	const char *key; /* dotted; "paths[].path" is a key of an item of the list `paths` */
 	enum conf_type type;
-	size_t offset;	    /* in struct conf, or in struct conf_item or conf_output for the keys of items */
+	size_t offset;	    /* in struct conf, or in struct conf_item, conf_output or conf_ladder for the keys of items */
 	const char *preset; /* the default as written in a file; NULL: none */
 	const char *beside; /* CONF_FILE without preset: the default is this name in the folder of store.path */
 	uint64_t min, max;
@@ -65,6 +66,9 @@ struct conf_item {
 extern const struct conf_key conf_schema[];
 extern const size_t conf_schema_count;
 extern const struct conf_type_info conf_types[CONF_TYPE_COUNT];
+
+/* Sets the defaults of the keys of an item ("outputs[].") in the struct that their offsets speak of. -ENOMEM. */
+int conf_schema_preset(struct arena *a, const char *prefix, void *item);
 
 /*
  * The first row of the key `name` in the group `prefix` ("", "store.", "paths[]."), NULL when there is none;

@@ -83,6 +83,18 @@ static void fill_alert(struct row *row, const struct event *e)
 	row_int(row, e->count != 1, (int64_t)e->count);
 }
 
+/* Of an action: what, and what came of it. */
+static void fill_action(struct row *row, const struct event *e)
+{
+	row_int(row, true, e->action);
+	row_int(row, true, e->result);
+	row_attributes(row, 0);
+	for (unsigned i = 0; i < 4; i++)
+		row_null(row);
+	row_text(row, e->cause);
+	row_int(row, e->count != 1, (int64_t)e->count);
+}
+
 /* Columns 12 to 20: what changed. Of a program start: verdict, type and what is known of the file. */
 static void fill_change(struct row *row, const struct event *e)
 {
@@ -129,10 +141,12 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 	row_text(row, e->process_why);
 	row_int(row, e->baseline_id != 0, e->baseline_id);
 	row_text(row, e->baseline);
-	(e->kind == EVENT_ALERT ? fill_alert : fill_change)(row, e);
+	(e->kind == EVENT_ALERT ? fill_alert : e->kind == EVENT_ACTION ? fill_action : fill_change)(row, e);
 	fill_gap(row, e);
 	if (e->kind == EVENT_EXEC)
 		row_int(row, e->exec_ns != 0, (int64_t)e->exec_ns);
+	else if (e->kind == EVENT_ACTION)
+		row_int(row, e->response != 0, (int64_t)e->response);
 	else
 		row_int(row, e->until != 0, (int64_t)e->until);
 	row_text(row, e->reason);

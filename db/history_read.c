@@ -158,9 +158,23 @@ static int read_alert(sqlite3_stmt *st, struct event *e)
 	return read_string(st, COL_DETAILS, e, &e->details);
 }
 
+/* And an action: see fill_action. */
+static void read_action(struct event *e)
+{
+	if (e->kind != EVENT_ACTION)
+		return;
+	e->action = (enum action_kind)e->change;
+	e->result = (enum action_result)e->status;
+	e->response = e->until;
+	e->change = CHANGE_ADDED;
+	e->status = STATUS_OPEN;
+	e->until = 0;
+}
+
 static bool in_range(const struct event *e)
 {
-	return (unsigned)e->priority < PRIORITY_COUNT && (unsigned)e->kind < EVENT_KIND_COUNT &&
+	return (unsigned)e->action < ACTION_COUNT && (unsigned)e->result < RESULT_COUNT &&
+	       (unsigned)e->priority < PRIORITY_COUNT && (unsigned)e->kind < EVENT_KIND_COUNT &&
 	       (unsigned)e->verdict < EXEC_VERDICT_COUNT && (unsigned)e->exec_type < EXEC_TYPE_COUNT &&
 	       (unsigned)e->change < CHANGE_COUNT && (unsigned)e->status < STATUS_COUNT &&
 	       (unsigned)e->gap_reason < GAP_REASON_COUNT;
@@ -186,6 +200,7 @@ static int read_event(struct db *d, sqlite3_stmt *st, struct event **ret)
 	read_numbers(st, e);
 	read_status(st, e);
 	read_exec(e);
+	read_action(e);
 	r = read_alert(st, e);
 	if (r == 0)
 		r = in_range(e) ? read_strings(st, e) : -EBADMSG;

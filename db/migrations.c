@@ -429,6 +429,40 @@ static const char *const version_6[] = {
 	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM,
 	NULL,
 };
+
+/*
+ * Actions: change and status hold what was done and what came of it, until the number of the response, cause the ladder,
+ * reason the rule, ref the row that it answers (history.c).
+ */
+#define SQL_ACTION(c)                                                                                                  \
+	"CASE " c " WHEN 0 THEN 'log' WHEN 1 THEN 'alert' WHEN 2 THEN 'freeze' WHEN 3 THEN 'thaw' WHEN 4 THEN "        \
+	"'evidence' WHEN 5 THEN 'kill' WHEN 6 THEN 'kill-tree' WHEN 7 THEN 'stop-container' WHEN 8 THEN "              \
+	"'kill-container' WHEN 9 THEN 'quarantine' WHEN 10 THEN 'deny' WHEN 11 THEN 'run' WHEN 12 THEN 'release' "     \
+	"WHEN 13 THEN 'restore' WHEN 14 THEN 'delete' END"
+#define SQL_RESULT(c)                                                                                                  \
+	"CASE " c " WHEN 0 THEN 'done' WHEN 1 THEN 'dry-run' WHEN 2 THEN 'refused' WHEN 3 THEN 'limited' WHEN 4 THEN " \
+	"'gone' WHEN 5 THEN 'failed' END"
+
+static const char *const version_7[] = {
+	"DROP VIEW actions",
+	"DROP VIEW history",
+	"CREATE INDEX event_action ON event (id) WHERE kind = 4",
+
+	"CREATE VIEW actions AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_ACTION("e.change") " AS action, "
+	SQL_RESULT("e.status") " AS result, " SQL_PATH " AS path, e.text AS detail, e.reason AS rule, e.cause AS ladder, "
+	"e.until AS response, e.ref AS event, e.user AS by_user, " SQL_WHERE ", " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM
+	SQL_PLACE_FROM " WHERE e.kind = 4",
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, "
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
+	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") " END AS what, "
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
+	"e.count AS count, " SQL_WHERE ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS "
+	"detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS)
+	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM,
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -438,6 +472,7 @@ const struct migration db_migrations[] = {
 	{ 4, version_4 },
 	{ 5, version_5 },
 	{ 6, version_6 },
+	{ 7, version_7 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

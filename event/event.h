@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "event/action.h"
 #include "event/attr.h"
 #include "event/container.h"
 #include "event/process.h"
@@ -160,6 +161,14 @@ struct event {
 	bool repeated;	     /* like one that was told a moment ago: it is in history, outputs got it summed up */
 	const char *details; /* JSON in ASCII: an object of uuid, source, tags, output_fields; NULL: none */
 	struct event *about; /* what it was raised for; counted; history sets ref from its id. NULL when read back */
+
+	/*
+	 * EVENT_ACTION: what was done to path or process; reason is the rule, cause the ladder, text more about it, user
+	 * who asked for it, ref and about the row of what it answers.
+	 */
+	enum action_kind action;
+	enum action_result result;
+	uint64_t response; /* number of the ladder at work, and of its quarantine entry; 0: none */
 
 	/* EVENT_OPEN: path, process, count. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
 	const char *reason;

@@ -77,6 +77,18 @@ static void json_alert(json_t *o, const struct event *e)
 		json_object_set_new(o, "event", json_integer(e->ref));
 }
 
+static void json_action(json_t *o, const struct event *e)
+{
+	json_object_set_new(o, "action", json_string(action_names[e->action]));
+	json_object_set_new(o, "result", json_string(action_result_names[e->result]));
+	if (e->response)
+		json_object_set_new(o, "response", json_u64(e->response));
+	json_put_string(o, "rule", e->reason);
+	json_put_string(o, "ladder", e->cause);
+	if (e->ref)
+		json_object_set_new(o, "event", json_integer(e->ref));
+}
+
 static void json_other(json_t *o, const struct event *e)
 {
 	json_put_string(o, "reason", e->reason);
@@ -84,7 +96,7 @@ static void json_other(json_t *o, const struct event *e)
 
 static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event *e) = {
 	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,   [EVENT_EXEC] = json_exec,
-	[EVENT_ALERT] = json_alert,   [EVENT_ACTION] = json_other, [EVENT_GAP] = json_gap,
+	[EVENT_ALERT] = json_alert,   [EVENT_ACTION] = json_action, [EVENT_GAP] = json_gap,
 	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,   [EVENT_ACCESS] = json_other,
 };
 

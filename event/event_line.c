@@ -333,13 +333,29 @@ static void line_alert(struct buf *b, const struct event *e, bool colour)
 	line_text(b, e->text ? e->text : "");
 }
 
+/* "action  freeze done  container 0123456789ab" */
+static void line_action(struct buf *b, const struct event *e, bool colour)
+{
+	line_verb(b, "action", e->result == RESULT_DONE ? COLOUR_MAGENTA : COLOUR_YELLOW, colour);
+	buf_printf(b, "%s %s", action_names[e->action], action_result_names[e->result]);
+	if (e->response)
+		buf_printf(b, " #%llu", (unsigned long long)e->response);
+	if (e->text) {
+		buf_str(b, "  ");
+		line_text(b, e->text);
+	}
+	if (e->path) {
+		buf_str(b, "  ");
+		line_text(b, e->path);
+	}
+}
+
 /* accept, note, and the kinds to come: verb, path, text. */
 static void line_other(struct buf *b, const struct event *e, bool colour)
 {
 	static const struct {
 		const char *verb, *sgr;
 	} verbs[EVENT_KIND_COUNT] = {
-		[EVENT_ACTION] = { "action", COLOUR_MAGENTA },
 		[EVENT_ACCEPT] = { "accepted", COLOUR_BLUE },
 		[EVENT_NOTE] = { "note", COLOUR_NONE },
 		[EVENT_ACCESS] = { "access", COLOUR_NONE },
@@ -363,7 +379,7 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 
 static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct event *e, bool colour) = {
 	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open,	   [EVENT_EXEC] = line_exec,
-	[EVENT_ALERT] = line_alert,   [EVENT_ACTION] = line_other, [EVENT_GAP] = line_gap,
+	[EVENT_ALERT] = line_alert,   [EVENT_ACTION] = line_action, [EVENT_GAP] = line_gap,
 	[EVENT_ACCEPT] = line_other,  [EVENT_NOTE] = line_other,   [EVENT_ACCESS] = line_other,
 };
 

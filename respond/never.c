@@ -12,6 +12,36 @@
 
 #define NEVER_PARENTS_MAX 64
 
+/* Without these nobody logs in, and no container is run or ended. */
+static const char *const built_in[] = {
+	"/sbin/init",
+	"/lib/systemd/*",
+	"/usr/lib/systemd/*",
+	"/usr/bin/dbus-*",
+	"/usr/sbin/sshd",
+	"/usr/lib/openssh/*",
+	"/usr/libexec/openssh/*",
+	"/bin/login",
+	"/usr/bin/login",
+	"/usr/bin/kubelet",
+	"/usr/local/bin/kubelet",
+	"/usr/bin/containerd*",
+	"/usr/local/bin/containerd*",
+	"/usr/bin/dockerd",
+	"/usr/bin/docker-proxy",
+	"/usr/bin/conmon",
+	"/usr/libexec/podman/*",
+	"/usr/bin/podman",
+	"/usr/bin/crio",
+	"/usr/local/bin/crio",
+	"/usr/bin/k3s",
+	"/usr/local/bin/k3s",
+	"/usr/bin/runc",
+	"/usr/sbin/runc",
+	"/usr/local/sbin/runc",
+	"/usr/bin/crun",
+};
+
 static bool same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -37,6 +67,9 @@ static bool is_parent(const struct never *never, int32_t pid)
 
 static bool matches(const struct never *never, const char *path)
 {
+	for (size_t i = 0; i < ARRAY_SIZE(built_in); i++)
+		if (text_glob(built_in[i], path))
+			return true;
 	for (size_t i = 0; i < never->n; i++)
 		if (text_glob(never->patterns[i], path))
 			return true;

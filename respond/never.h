@@ -1,6 +1,7 @@
 /*
  * Which processes are never touched, whatever a rule says: init, this monitor with its children and all its parents,
- * kernel threads, and programs by path. A path means the file that stands there on the host: a program of that name in
+ * kernel threads, and programs by path: those that log people in and run containers (a table in never.c), and what the
+ * configuration adds. A path means the file that stands there on the host: a program of that name in
  * a container is no exception. Immutable; any thread.
  */
 #ifndef RESPOND_NEVER_H
@@ -10,7 +11,7 @@
 
 struct never {
 	int procfd;		     /* /proc */
-	const char *const *patterns; /* globs of absolute paths of executables */
+	const char *const *patterns; /* globs of absolute paths of executables, beside those that are built in */
 	size_t n;
 };
 

@@ -46,6 +46,37 @@ static inline void reap(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* A process that is no child of ours: its parent has ended. body (or what argv names) runs in it. */
+static inline pid_t orphan(void (*body)(void *data), void *data, char *const argv[])
+{
+	int ends[2];
+	pid_t pid, child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0) {
+		pid = fork();
+		if (pid == 0) {
+			setsid();
+			close(ends[0]);
+			close(ends[1]);
+			if (argv)
+				execv(argv[0], argv);
+			if (body)
+				body(data);
+			alarm(60);
+			for (;;)
+				pause();
+		}
+		_exit(write(ends[1], &pid, sizeof(pid)) != sizeof(pid));
+	}
+	waitpid(child, NULL, 0);
+	assert_int_equal(read(ends[0], &pid, sizeof(pid)), sizeof(pid));
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
 /* The state letter of a process; 0 when gone. */
 static inline char state_of(pid_t pid)
 {
@@ -60,6 +91,13 @@ static inline char state_of(pid_t pid)
 	fclose(f);
 	p = strrchr(text, ')');
 	return p && p[1] ? p[2] : 0;
+}
+
+static inline bool is_gone(pid_t pid)
+{
+	char state = state_of(pid);
+
+	return !state || state == 'Z' || state == 'X';
 }
 
 /* Polls until it is so; fails after ten seconds. */

@@ -94,32 +94,6 @@ static bool never(const struct never *n, pid_t pid)
 	return is;
 }
 
-/* A child of init's that is no child of ours: adopted. */
-static pid_t orphan(char *const argv[])
-{
-	int ends[2];
-	pid_t pid, child;
-
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0) {
-		pid = fork();
-		if (pid == 0) {
-			setsid();
-			if (argv)
-				execv(argv[0], argv);
-			for (;;)
-				pause();
-		}
-		_exit(write(ends[1], &pid, sizeof(pid)) != sizeof(pid));
-	}
-	waitpid(child, NULL, 0);
-	assert_int_equal(read(ends[0], &pid, sizeof(pid)), sizeof(pid));
-	close(ends[0]);
-	close(ends[1]);
-	return pid;
-}
-
 static void test_never(void **state _unused_)
 {
 	const struct never n = NEVER;
@@ -145,7 +119,7 @@ static void test_never(void **state _unused_)
 		snprintf(command, sizeof(command), "cp /bin/sleep %s", path);
 		assert_int_equal(system(command), 0);
 	}
-	pid = orphan(argv);
+	pid = orphan(NULL, NULL, argv);
 	until(never(&named, pid));
 	assert_false(never(&n, pid));
 	/* Replaced by an upgrade while it runs: still the host's. */
