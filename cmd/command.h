@@ -77,6 +77,7 @@ struct cmd {
 
 extern const struct command command_init, command_check, command_accept, command_baseline, command_watch,
 	command_status, command_history, command_explain, command_doctor, command_rules, command_trust;
+extern const struct command command_quarantine, command_release;
 extern const struct command command_baseline_export, command_baseline_import;
 
 /* --- cmd/context.c */

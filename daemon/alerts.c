@@ -72,6 +72,7 @@ static int alerts_engine(struct monitor *m, struct rules *rules)
 		.conf = m->conf,
 		.rules = rules,
 		.procfs = "/proc",
+		.raised = respond_raised,
 		.store = alerts_store,
 		.lost = alerts_lost,
 		.data = m,

@@ -257,6 +257,7 @@ static const struct part parts[] = {
 	{ "handover", handover_part_start, handover_part_stop },
 	{ "watchdog", watchdog_part_start, watchdog_part_stop },
 	{ "handover's bound", handover_bound_start, handover_bound_stop },
+	{ "warden", warden_part_start, warden_part_stop },
 	{ "store", store_check, store_release },
 	{ "gaps", start_gaps, stop_gaps },
 	{ "output", start_output, stop_output },
@@ -265,6 +266,7 @@ static const struct part parts[] = {
 	{ "containers", containers_part_start, containers_part_stop },
 	{ "connector", start_connector, stop_connector },
 	{ "canary", make_canary, free_canary },
+	{ "actions", respond_part_start, respond_part_stop },
 	{ "alerts", alerts_part_start, alerts_part_stop },
 	{ "digests", known_part_start, known_part_stop },
 	{ "inbox", start_inbox, stop_inbox },
@@ -338,6 +340,7 @@ int monitor_reload(struct monitor *m, struct buf *err)
 	if (r < 0)
 		return r;
 	alerts_reload(m, conf, rules);
+	respond_reload(m->respond, conf);
 	if (conf->limits.canary)
 		canary_set_interval(m->canary, conf->limits.canary, conf->limits.canary_deadline);
 	exec_part_reload(m);
@@ -446,6 +449,7 @@ int daemon_run(const struct daemon_options *o)
 	int status = EX_OSERR;
 
 	pthread_mutex_init(&m.emit_lock, NULL);
+	pthread_mutex_init(&m.vouch_lock, NULL);
 	m.baseline = o->baseline ? o->baseline : "host";
 	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
 	signal(SIGPIPE, SIG_IGN);
@@ -459,5 +463,6 @@ int daemon_run(const struct daemon_options *o)
 	if (m.latest)
 		conf_unref(m.latest);
 	pthread_mutex_destroy(&m.emit_lock);
+	pthread_mutex_destroy(&m.vouch_lock);
 	return status;
 }

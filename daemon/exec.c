@@ -270,6 +270,25 @@ uint64_t exec_part_reload(struct monitor *m)
 	return m->exec && m->exec->gate ? exec_trust_want(m->exec->trust) : 0;
 }
 
+bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	struct exec_digests d = { .have = 1u << EXEC_DIGEST };
+	struct trust_answer answer;
+	const struct stat none = { 0 };
+
+	memcpy(d.digest[EXEC_DIGEST], digest, EXEC_DIGEST_SIZE);
+	pthread_mutex_lock(&m->vouch_lock);
+	if (m->vouch)
+		t = exec_trust_now(m->vouch);
+	pthread_mutex_unlock(&m->vouch_lock);
+	if (!t)
+		return false;
+	/* By digest alone: what stands at a path is what may have to go. */
+	trust_ask(t, NULL, &none, &d, &answer);
+	return answer.source != TRUST_NONE;
+}
+
 static int exec_open(struct exec *x, struct trust *t)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -332,6 +351,9 @@ static int exec_begin(struct exec *x)
 				    &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, exec_hook_refused, x });
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
+	pthread_mutex_lock(&m->vouch_lock);
+	m->vouch = x->trust;
+	pthread_mutex_unlock(&m->vouch_lock);
 	if (loop_add_timer(m->loop, EXEC_TICK_NS, EXEC_TICK_NS, exec_on_tick, x, &x->tick) < 0 ||
 	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0 ||
 	    exec_keep_new(m, x->gate, x->trust, &x->keep) < 0)
@@ -372,6 +394,9 @@ void exec_part_stop(struct monitor *m)
 	if (m->connector)
 		connector_set_hooks(m->connector, NULL);
 	exec_marks_stop(x->marks);
+	pthread_mutex_lock(&m->vouch_lock);
+	m->vouch = NULL;
+	pthread_mutex_unlock(&m->vouch_lock);
 	exec_trust_stop(x->trust);
 	gate_stop(x->gate);
 	exec_keep_free(x->keep);

@@ -21,6 +21,7 @@
 #include "lib/queue.h"
 #include "proc/containers.h"
 #include "proc/table.h"
+#include "respond/respond.h"
 #include "watch/connector.h"
 #include "watch/watch.h"
 
@@ -62,6 +63,10 @@ struct monitor {
 	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
 	struct handover *handover;
 	struct exec *exec;
+	pthread_mutex_t vouch_lock; /* of vouch, for those who may ask when the gate ends */
+	struct exec_trust *vouch;
+	struct warden *warden;
+	struct respond *respond;
 	struct engine *engine; /* rules; guarded by emit_lock as writer is */
 
 	uint64_t started;  /* real ns */
@@ -126,6 +131,18 @@ void exec_part_stop(struct monitor *m);
  * judged). */
 uint64_t exec_part_reload(struct monitor *m);
 json_t *exec_status(struct monitor *m);
+/* Somebody vouches for the program of that SHA-256 (at path; NULL: wherever). False while nothing judges starts. */
+bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path);
+
+/* --- respond.c: actions that alerts lead to */
+int warden_part_start(struct monitor *m);
+void warden_part_stop(struct monitor *m);
+int respond_part_start(struct monitor *m);
+void respond_part_stop(struct monitor *m);
+void respond_raised(struct alert *a, void *data);
+json_t *respond_status(struct monitor *m);
+json_t *respond_request_list(struct monitor *m, json_t *body);
+json_t *respond_request_release(struct monitor *m, json_t *body);
 
 /* --- alerts.c: rules over all that happens */
 int alerts_part_start(struct monitor *m);

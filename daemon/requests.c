@@ -69,7 +69,7 @@ static const struct {
 	json_t *(*answer)(struct monitor *m, json_t *body);
 } requests[] = {
 	{ "status", request_status }, { "reload", request_reload }, { "rescan", request_rescan },
-	{ "forget", request_forget }, { "flush", request_flush },   { "stop", request_stop },
+	{ "forget", request_forget }, { "flush", request_flush },   { "stop", request_stop }, { "responses", respond_request_list }, { "release", respond_request_release },
 	{ "trust", request_trust },
 };
 

@@ -284,6 +284,7 @@ json_t *status_answer(struct monitor *m)
 	json_object_set_new(o, "containers", containers_status(m));
 	json_object_set_new(o, "exec", exec_status(m));
 	json_object_set_new(o, "alerts", alerts_status(m));
+	json_object_set_new(o, "actions", respond_status(m));
 	if (m->output) {
 		output_get_stats(m->output, &output);
 		json_object_set_new(o, "output",

@@ -156,13 +156,20 @@ static int file_digest(struct file *f)
 static bool is_below(const struct conf_list *list, const char *path)
 {
 	_cleanup_free_ char *part = strdup(path);
+	char *slash;
 
 	/* Out of memory nothing is taken away. */
-	for (char *slash = part; slash && (slash = strrchr(part, '/')) && slash != part; *slash = '\0')
+	if (!part)
+		return true;
+	do {
 		for (size_t i = 0; i < list->n; i++)
 			if (text_glob(list->items[i], part))
 				return true;
-	return !part;
+		slash = strrchr(part, '/');
+		if (slash)
+			*slash = '\0';
+	} while (slash && *part);
+	return false;
 }
 
 static bool file_kept(struct respond *r, const struct response *x, const struct file *f, struct buf *why)

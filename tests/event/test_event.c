@@ -172,7 +172,7 @@ static void test_other(void **state _unused_)
 		  "12:00:00.123  accepted    /etc/passwd                   by root  reason: new user" },
 		{ EVENT_NOTE, NULL, "started", NULL, NULL, "12:00:00.123  note        started" },
 		{ EVENT_ALERT, NULL, "a\nb", NULL, "Rule", "12:00:00.123  ALERT       Emergency  Rule: a\\nb" },
-		{ EVENT_ACTION, NULL, "kill", NULL, NULL, "12:00:00.123  action      kill" },
+		{ EVENT_ACTION, NULL, "kill", NULL, NULL, "12:00:00.123  action      log done  kill" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
