@@ -64,12 +64,15 @@ void respond_part_stop(struct monitor *m)
 void respond_raised(struct alert *a, void *data)
 {
 	struct monitor *m = data;
+	const struct container *c = a->event->container;
 	const struct respond_request q = { .event = a->event,
 					   .rule = a->rule,
 					   .priority = a->priority,
 					   .tags = a->tags,
 					   .n_tags = a->n_tags,
-					   .container = a->container };
+					   .container = c ? c->id : a->container,
+					   .container_name = c ? c->name : NULL,
+					   .image = c ? c->image : NULL };
 
 	respond_put(m->respond, &q);
 }

@@ -40,7 +40,7 @@ static int file_of_event(const struct event *e, struct file *f)
 {
 	const char *path = e->change == CHANGE_RENAMED && e->kind != EVENT_EXEC && e->path2 ? e->path2 : e->path;
 
-	f->path = strdup(path);
+	f->path = strdup(e->host_path && path == e->path ? e->host_path : path);
 	if (!f->path)
 		return -ENOMEM;
 	if (e->has_after && e->after.have & ATTR_BIT(ATTR_INO) && e->after.have & ATTR_BIT(ATTR_DEV)) {
@@ -108,10 +108,22 @@ static const char *path_inside(const struct response *x, const char *path)
 	return inside;
 }
 
+/* The event calls the file as the container does, and the process is in that very container. */
+static bool is_called_inside(const struct response *x)
+{
+	const struct event *e = x->event;
+
+	return e->host_path && e->container && e->container->id && x->group.fd >= 0 &&
+	       !strncmp(x->group.id, e->container->id, strlen(e->container->id));
+}
+
 /* Through the container's root when it lives, else where it is. */
 static int file_place(const struct response *x, struct file *f)
 {
-	const char *inside = x->target.pidfd >= 0 && f->rootfd < 0 ? path_inside(x, f->path) : NULL;
+	const char *inside = NULL;
+
+	if (x->target.pidfd >= 0 && f->rootfd < 0)
+		inside = is_called_inside(x) ? x->event->path : path_inside(x, f->path);
 
 	f->what.path = f->path;
 	if (f->rootfd >= 0)

@@ -139,7 +139,9 @@ static void tell(struct respond *r, const struct response *x, enum action_kind a
 	e->response = x->id;
 	e->process = x->event->process ? process_ref(x->event->process) : NULL;
 	e->about = x->about ? event_ref(x->about) : NULL;
+	e->container = x->event->container ? container_ref(x->event->container) : NULL;
 	copy_text(e, &e->path, x->event->path);
+	copy_text(e, &e->host_path, x->event->host_path);
 	copy_text(e, &e->reason, x->rule);
 	copy_text(e, &e->cause, x->ladder->name);
 	copy_text(e, &e->text, text && *text ? text : NULL);
