@@ -326,7 +326,7 @@ static void take_request(struct respond *r, struct request *q)
 			      .target = TARGET_INIT,
 			      .group = CGROUP_INIT };
 	struct response *slot = r->responses;
-	bool first;
+	bool first = false;
 
 	free(q);
 	count(r, &r->stats.requests);
