@@ -16,7 +16,8 @@
 #include "fim/image_source.h"
 #include "lib/clock.h"
 
-const struct image_place *const image_places[] = { &image_oci, &image_oci_archive, &image_docker_archive };
+const struct image_place *const image_places[] = { &image_oci, &image_oci_archive, &image_docker_archive,
+						   &image_containers_storage, &image_containerd };
 const size_t image_place_count = ARRAY_SIZE(image_places);
 
 void fim_image_places(struct buf *b)

@@ -71,7 +71,7 @@ static void blob_name(const char *digest, struct buf *ret)
 	buf_printf(ret, "blobs/%.*s/%s", (int)(hex - digest) - 1, digest, hex);
 }
 
-static int layout_blob(struct image *i, const char *digest, struct buf *ret)
+int image_layout_blob(struct image *i, const char *digest, struct buf *ret)
 {
 	struct layout *l = i->data;
 	_cleanup_buf_ struct buf name = BUF_INIT;
@@ -87,7 +87,7 @@ static void layout_close_layer(struct layout *l)
 	l->own = false;
 }
 
-static int layout_layer(struct image *i, uint32_t n, struct image_bytes *ret)
+int image_layout_layer(struct image *i, uint32_t n, struct image_bytes *ret)
 {
 	struct layout *l = i->data;
 	_cleanup_buf_ struct buf name = BUF_INIT;
@@ -106,7 +106,7 @@ static int layout_layer(struct image *i, uint32_t n, struct image_bytes *ret)
 	return 0;
 }
 
-static void layout_close(struct image *i)
+void image_layout_close(struct image *i)
 {
 	struct layout *l = i->data;
 
@@ -134,7 +134,7 @@ static int layout_resolve(struct image *i, struct layout *l, const char *ref)
 	if (r < 0)
 		return r;
 	i->ref = ref ? ref : name;
-	return image_from_manifest(i, &top, layout_blob);
+	return image_from_manifest(i, &top, image_layout_blob);
 }
 
 /*
@@ -163,18 +163,23 @@ int image_split(struct image *i, const char *where, const char **ret_path, const
 	return image_fail(i->err, -ENOENT, "%s", strerror(ENOENT));
 }
 
-static int layout_open(struct image *i, const char *where, bool folder)
+int image_layout_open(struct image *i, const char *path)
 {
 	struct layout *l = calloc(1, sizeof(*l));
-	const char *path, *ref;
-	int r;
 
 	i->data = l;
-	if (!l)
-		return -ENOMEM;
-	r = image_split(i, where, &path, &ref);
+	return l ? image_files_open(i, path, &l->files) : -ENOMEM;
+}
+
+static int layout_open(struct image *i, const char *where, bool folder)
+{
+	const char *path, *ref;
+	struct layout *l;
+	int r = image_split(i, where, &path, &ref);
+
 	if (r == 0)
-		r = image_files_open(i, path, &l->files);
+		r = image_layout_open(i, path);
+	l = i->data;
 	if (r == 0 && image_files_is_folder(l->files) != folder)
 		r = image_fail(i->err, -EINVAL, "%s", folder ? "not a folder" : "not an archive");
 	return r < 0 ? r : layout_resolve(i, l, ref);
@@ -194,16 +199,16 @@ const struct image_place image_oci = {
 	.prefix = "oci",
 	.help = "PATH[:REF]: an OCI layout folder",
 	.open = oci_open,
-	.layer = layout_layer,
-	.close = layout_close,
+	.layer = image_layout_layer,
+	.close = image_layout_close,
 };
 
 const struct image_place image_oci_archive = {
 	.prefix = "oci-archive",
 	.help = "PATH[:REF]: a tar archive of an OCI layout",
 	.open = oci_archive_open,
-	.layer = layout_layer,
-	.close = layout_close,
+	.layer = image_layout_layer,
+	.close = image_layout_close,
 };
 
 /* --- docker-archive: the same, with names instead of digests */
@@ -241,18 +246,15 @@ static int docker_config(struct image *i, struct layout *l, const char *name)
 
 static int docker_open(struct image *i, const char *where)
 {
-	struct layout *l = calloc(1, sizeof(*l));
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	const char *path, *ref, *config = NULL;
 	json_t *list = NULL;
-	int r;
+	struct layout *l;
+	int r = image_split(i, where, &path, &ref);
 
-	i->data = l;
-	if (!l)
-		return -ENOMEM;
-	r = image_split(i, where, &path, &ref);
 	if (r == 0)
-		r = image_files_open(i, path, &l->files);
+		r = image_layout_open(i, path);
+	l = i->data;
 	if (r == 0 && image_files_is_folder(l->files)) /* its names would reach anywhere */
 		r = image_fail(i->err, -EINVAL, "not an archive");
 	if (r == 0)
@@ -286,5 +288,5 @@ const struct image_place image_docker_archive = {
 	.help = "PATH[:REF]: what docker save and podman save write",
 	.open = docker_open,
 	.layer = docker_layer,
-	.close = layout_close,
+	.close = image_layout_close,
 };

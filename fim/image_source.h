@@ -106,6 +106,14 @@ DEFINE_CLEANUP(struct image_files *, image_files_free)
 
 /* --- image_oci.c: shared with places that keep blobs by digest */
 
+/*
+ * A layout, or a folder with blobs like one: image_layout_open sets i->data for the others. blob gives a document that
+ * was verified.
+ */
+int image_layout_open(struct image *i, const char *path);
+int image_layout_blob(struct image *i, const char *digest, struct buf *ret);
+int image_layout_layer(struct image *i, uint32_t n, struct image_bytes *ret);
+void image_layout_close(struct image *i);
 /* PATH or PATH:REF, by what there is. */
 int image_split(struct image *i, const char *where, const char **ret_path, const char **ret_ref);
 
