@@ -9,7 +9,7 @@
 
 #include <uthash.h>
 
-#include "cmd/command.h"
+#include "cmd/approve.h"
 #include "db/history.h"
 #include "event/json.h"
 #include "fim/read.h"
@@ -25,6 +25,7 @@ struct accept_options {
 	bool all;
 	struct option_list ids;
 	const char *reason, *until, *baseline, *control;
+	struct approve_options ahead;
 };
 
 #define AT(member) offsetof(struct accept_options, member)
@@ -37,6 +38,13 @@ static const struct cmd_option accept_rows[] = {
 	  AT(until) },
 	{ "baseline", 0, OPTION_STRING, "NAME", "the baseline (default: host)", AT(baseline) },
 	{ "control", 0, OPTION_STRING, "FILE", "control socket of the monitor", AT(control) },
+	{ "path", 0, OPTION_STRING, "GLOB", "approve changes to come: of this path and what is below it, or of a glob",
+	  AT(ahead.path) },
+	{ "digest", 0, OPTION_STRING, "HEX", "with --path: only changes to this content", AT(ahead.digest) },
+	{ "by", 0, OPTION_STRING, "USER", "with --path: whose decision it is (default: who runs this)", AT(ahead.by) },
+	{ "list", 0, OPTION_FLAG, NULL, "the approvals in force; with --all also those that are not any more",
+	  AT(ahead.list) },
+	{ "revoke", 0, OPTION_STRING, "ID", "end this approval now", AT(ahead.revoke) },
 };
 
 /* The newest open deviation of one path, and with it what the baseline is to say. */
@@ -393,8 +401,17 @@ static int accept(struct cmd *c)
 	_cleanup_accept_ struct accept k = { .c = c, .o = c->options };
 	_cleanup_sign_key_ struct sign_key *key = NULL;
 	_cleanup_db_ struct db *d = NULL;
-	int status = accept_arguments(&k);
+	struct approve_options ahead = k.o->ahead;
+	int status;
 
+	if (approve_wanted(&ahead)) {
+		ahead.all = k.o->all;
+		ahead.until = k.o->until;
+		ahead.reason = k.o->reason;
+		ahead.socket = k.o->control;
+		return approve(c, &ahead);
+	}
+	status = accept_arguments(&k);
 	if (!status)
 		status = cmd_open(c, DB_WRITE, &d);
 	if (!status)
@@ -404,7 +421,8 @@ static int accept(struct cmd *c)
 
 const struct command command_accept = {
 	.name = "accept",
-	.usage = "[--all] [--id N]... [PATH|GLOB]... --reason TEXT [--until TIME] [--baseline NAME]",
+	.usage = "[--all] [--id N]... [PATH|GLOB]... --reason TEXT [--until TIME] [--baseline NAME]\n"
+		 "--path GLOB [--digest HEX] [--by USER] --until TIME --reason TEXT | --list [--all] | --revoke ID",
 	.summary = "say that deviations are fine",
 	.details = "Deviations are those that history knows: `holdfast check` and `holdfast watch` record them, "
 		   "`holdfast history --open`\n"
@@ -412,6 +430,10 @@ const struct command command_accept = {
 		   "what is there\n"
 		   "now; a file that has changed since is named. With --until the baseline stays, and the deviation is "
 		   "open again then.\n"
+		   "\n"
+		   "With --path nothing that has happened is accepted: what the running monitor sees change from now until "
+		   "then, inside\n"
+		   "the GLOB (and to that content), is recorded as excused, with the approval as cause.\n"
 		   "\n"
 		   "exit status: 0 accepted, else sysexits(3): 66 nothing to accept, 74 the store failed, 77 "
 		   "permission.\n",

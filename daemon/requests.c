@@ -49,6 +49,13 @@ static json_t *request_trust(struct monitor *m, json_t *body)
 	return json_pack("{s:b, s:I}", "ok", 1, "load", (json_int_t)exec_part_reload(m));
 }
 
+static json_t *request_approvals(struct monitor *m, json_t *body)
+{
+	(void)body;
+	live_approvals(m->live);
+	return json_pack("{s:b}", "ok", 1);
+}
+
 static json_t *request_flush(struct monitor *m, json_t *body)
 {
 	(void)body;
@@ -71,6 +78,7 @@ static const struct {
 	{ "status", request_status }, { "reload", request_reload }, { "rescan", request_rescan },
 	{ "forget", request_forget }, { "flush", request_flush },   { "stop", request_stop }, { "responses", respond_request_list }, { "release", respond_request_release },
 	{ "trust", request_trust },
+	{ "approvals", request_approvals },
 };
 
 json_t *requests_answer(const char *request, json_t *body, void *data)

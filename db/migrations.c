@@ -463,6 +463,17 @@ static const char *const version_7[] = {
 	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM,
 	NULL,
 };
+
+/* Approvals are notes with an end, revocations notes that refer to one (approvals.c). */
+static const char *const version_8[] = {
+	"CREATE INDEX event_approval ON event (id) WHERE kind = 7 AND until IS NOT NULL",
+	"CREATE VIEW approvals AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS since, " SQL_TIME_MS("e.until")
+	" AS until, " SQL_PATH " AS path, e.cause AS digest, e.user AS by_user, e.reason AS reason, "
+	SQL_TIME_MS("r.time") " AS revoked, r.user AS revoked_by, " SQL_WHO ", CASE WHEN r.id IS NOT NULL THEN 'revoked' "
+	"WHEN e.until > " SQL_NOW " THEN 'in force' ELSE 'expired' END AS state FROM event e LEFT JOIN event r ON "
+	"r.ref = e.id AND r.kind = 7" SQL_WHO_FROM " WHERE e.kind = 7 AND e.until IS NOT NULL",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -473,6 +484,7 @@ const struct migration db_migrations[] = {
 	{ 5, version_5 },
 	{ 6, version_6 },
 	{ 7, version_7 },
+	{ 8, version_8 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

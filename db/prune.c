@@ -17,7 +17,9 @@
 
 /* Open by the view's own word. */
 #define STILL_OPEN                                                                                                     \
-	"((kind = 0 AND change < 6 AND (SELECT v.status FROM deviations v WHERE v.id = event.id) = 'open') OR (kind "  \
+	"((kind = 7 AND until > CAST((julianday('now') - 2440587.5)*86400000 AS INTEGER)*1000000) OR (kind = 7 AND "   \
+	"ref IS NOT NULL AND EXISTS (SELECT 1 FROM event k WHERE k.id = event.ref AND k.until > "                      \
+	"CAST((julianday('now') - 2440587.5)*86400000 AS INTEGER)*1000000)) OR (kind = 0 AND change < 6 AND (SELECT v.status FROM deviations v WHERE v.id = event.id) = 'open') OR (kind "  \
 	"= 5 "                                                                                                         \
 	"AND gap_to IS NULL AND ref IS NULL AND NOT EXISTS (SELECT 1 FROM event k WHERE k.ref = event.id AND k.kind "  \
 	"= 5)))"

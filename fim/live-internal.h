@@ -36,7 +36,8 @@ enum message_kind {
 	MESSAGE_SCANNED,
 	MESSAGE_RELOAD,
 	MESSAGE_FORGET,
-	MESSAGE_HOLD
+	MESSAGE_HOLD,
+	MESSAGE_APPROVALS
 };
 
 struct message {
@@ -107,7 +108,8 @@ struct move {
 
 struct live_counters {
 	_Atomic uint64_t events, evaluated, changes, transient, opens, rescans, dropped, errors, latency_max, pending,
-		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds, held, excused;
+		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds, held, excused,
+		approvals;
 	_Atomic int64_t baseline;
 };
 
@@ -144,6 +146,7 @@ struct live {
 	uint64_t fresh_due;
 
 	struct hold *hold;
+	struct approved *approved;
 
 	struct pathmap merged;
 	struct merge *merge_first, **merge_tail;
@@ -221,6 +224,14 @@ void tell_parts(struct live *l, const struct change_parts *c);
 struct event *tell_new(struct live *l, enum event_kind kind, const char *path, struct process *process,
 		       uint64_t boot_ns);
 void tell_emit(struct live *l, struct event *e);
+
+/* --- approved.c */
+struct approved;
+/* Reads the approvals in force; on failure the old ones stay. */
+int approved_load(struct live *l, struct buf *err);
+void approved_free(struct approved *k);
+/* True: somebody approved of this change before it happened; ret_cause says who. */
+bool approved_change(const struct live *l, const struct facts *f, const struct change_parts *c, struct buf *ret_cause);
 
 /* --- merge.c */
 void merge_open(struct live *l, const struct fs_event *e);

@@ -163,6 +163,14 @@ static void live_do_forget(struct live *l, const char *path)
 		log_error("the baseline could not be read again: %s", err.len ? err.data : strerror(-r));
 }
 
+static void live_do_approvals(struct live *l)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+
+	if (approved_load(l, &err) < 0)
+		log_error("the approvals could not be read: %s", err.len ? err.data : "out of memory");
+}
+
 static void live_do_reload(struct live *l, struct conf *conf)
 {
 	struct conf *old = l->conf;
@@ -188,6 +196,9 @@ static void live_message(struct live *l, struct message *m)
 		break;
 	case MESSAGE_SCANNED:
 		rescan_scanned(l, (int)(intptr_t)m->thing);
+		break;
+	case MESSAGE_APPROVALS:
+		live_do_approvals(l);
 		break;
 	case MESSAGE_HOLD:
 		hold_round_done(l);
@@ -395,6 +406,7 @@ static void live_free(struct live *l)
 	}
 	fresh_free(l);
 	hold_free(l);
+	approved_free(l->approved);
 	settle_free(&l->settle);
 	if (l->states)
 		states_close(l->states);
@@ -451,6 +463,8 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 	r = live_load_scope(l);
 	if (r < 0)
 		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);
+	if (r == 0)
+		live_do_approvals(l);
 	return r < 0 ? r : hold_init(l);
 }
 

@@ -23,7 +23,8 @@ struct live_stats {
 	size_t pending, pending_max;
 	size_t merging;		 /* opens and transients that wait to be told together */
 	size_t held;		 /* changes of package transactions that wait to be verified */
-	uint64_t excused;	 /* changes that packages explained */
+	uint64_t excused;	 /* changes that packages explained or that were approved */
+	uint64_t approvals;	 /* that were in force when they were read last */
 	size_t rescans_waiting;	 /* with the one that runs */
 	uint64_t guarded;	 /* entries in the baseline */
 	uint64_t unread;	 /* of them without a digest though one is due */
@@ -81,6 +82,8 @@ int live_reload(struct live *l, const struct conf *conf);
 /* The baseline was changed by accept: forget cached states of this path (NULL: all, and look the baseline up again by
  * name). Any thread. */
 void live_forget(struct live *l, const char *path);
+/* Approvals were recorded or revoked: they are in force for every change that is judged after this. Any thread. */
+void live_approvals(struct live *l);
 void live_get_stats(struct live *l, struct live_stats *ret);
 
 #endif

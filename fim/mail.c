@@ -179,6 +179,14 @@ void live_forget(struct live *l, const char *path)
 		live_post(l, m);
 }
 
+void live_approvals(struct live *l)
+{
+	struct message *m = message_new(MESSAGE_APPROVALS, NULL, NULL);
+
+	if (m)
+		live_post(l, m);
+}
+
 void live_get_stats(struct live *l, struct live_stats *ret)
 {
 	struct live_counters *c = &l->counters;
@@ -198,6 +206,7 @@ void live_get_stats(struct live *l, struct live_stats *ret)
 		.merging = c->merging,
 		.held = c->held,
 		.excused = c->excused,
+		.approvals = c->approvals,
 		.rescans_waiting = c->rescans_waiting,
 		.guarded = c->guarded,
 		.unread = c->unread,

@@ -79,7 +79,8 @@ void tell_change(struct live *l, const struct told *t)
 {
 	const struct judgement *v = t->judgement;
 	const struct facts *f = t->facts;
-	const struct change_parts c = {
+	_cleanup_buf_ struct buf approval = BUF_INIT;
+	struct change_parts c = {
 		.path = v->renamed ? t->in->from : t->in->path,
 		.path2 = v->renamed ? t->in->path : NULL,
 		.change = v->change,
@@ -98,8 +99,13 @@ void tell_change(struct live *l, const struct told *t)
 	l->counters.changes++;
 	if (f->scan)
 		l->scan_found++;
+	if (approved_change(l, f, &c, &approval) && !approval.failed) {
+		c.status = STATUS_EXCUSED;
+		c.cause = approval.data;
+	}
 	if (hold_change(l, t, &c))
 		return;
+	l->counters.excused += c.status == STATUS_EXCUSED;
 	if (latency > l->counters.latency_max)
 		l->counters.latency_max = latency;
 	tell_parts(l, &c);

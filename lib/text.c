@@ -296,3 +296,21 @@ const char *text_nearest(const char *word, const char *const *words, size_t n)
 	}
 	return nearest;
 }
+
+int text_parse_hex(const char *s, size_t len, uint8_t *ret, size_t max)
+{
+	if (len % 2 || len / 2 > max)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		char c = s[i];
+		int v = c >= '0' && c <= '9'   ? c - '0'
+			: c >= 'a' && c <= 'f' ? c - 'a' + 10
+			: c >= 'A' && c <= 'F' ? c - 'A' + 10
+					       : -1;
+
+		if (v < 0)
+			return -EINVAL;
+		ret[i / 2] = (uint8_t)(i % 2 ? ret[i / 2] | v : v << 4);
+	}
+	return (int)(len / 2);
+}

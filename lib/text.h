@@ -45,6 +45,9 @@ void text_size(struct buf *b, uint64_t bytes);
 /* "1m 5s", "850 ms". */
 void text_duration(struct buf *b, uint64_t ns);
 
+/* Bytes from len hex digits of either case: their number, or -EINVAL when it is nothing else or more than max. */
+int text_parse_hex(const char *s, size_t len, uint8_t *ret, size_t max);
+
 /*
  * Glob on bytes: * ? [set] [!set] \x; ** crosses slashes, * ? and sets do not; a whole component ** also matches no
  * component at all (a/ ** /b without the blanks matches a/b). Bounded time (no exponential backtracking).

@@ -17,7 +17,7 @@
 
 static const char *const views[] = { "baselines", "files",  "deviations", "execs", "unexpected_binaries",
 				     "opens",	  "alerts", "actions",	  "gaps",  "history",
-				     "layers",	  "trusted", "containers" };
+				     "layers",	  "trusted", "containers", "approvals" };
 
 static void need_shell(void)
 {
@@ -232,6 +232,7 @@ static void fill_hostile(struct store *s)
 			ev->reason = ev->user = ev->text = ev->process_why = path;
 			ev->process = process_ref(p);
 			ev->container = hostile_container(bad[i]);
+			ev->until = k == EVENT_NOTE; /* an approval */
 			ev->change = CHANGE_RENAMED;
 			ev->has_before = ev->has_after = true;
 			ev->before = ev->after = e.rec;
@@ -504,6 +505,10 @@ static void fill_examples(struct store *s)
 	e->before = record_file(1);
 	e->after = record_file(2);
 	e->process = process_new(&v);
+	add(s, e);
+	e = named(EVENT_CHANGE, "/etc/motd");
+	e->status = STATUS_EXCUSED;
+	e->cause = "approval 1 by alice until 2026-02-01T00:00:00Z: ticket 8";
 	add(s, e);
 	e = named(EVENT_OPEN, "/etc/shadow");
 	e->process = process_new(&v);
