@@ -258,6 +258,7 @@ static int end_paragraph(struct dpkg *d, const struct paragraph *g)
 	int package = paragraph_package(d, g, qualified);
 	if (package < 0)
 		return package;
+	packages_set_half(d->out, package, memmem(g->status.p, g->status.len, "half-installed", 14) != NULL);
 	int r = remember(d, name, package);
 	if (r == 0)
 		r = remember(d, qualified, package);

@@ -155,6 +155,10 @@ bool explain_change(const struct explain_input *in, struct buf *ret_cause)
 		buf_printf(ret_cause, "package transaction (%s): what is in the folder changed", in->manager->name);
 		return true;
 	}
+	if (packages_find(in->after, path, &f) == 0 && f.half) {
+		explain_package(ret_cause, &f);
+		return explain_open(ret_cause, in, "it is not unpacked completely");
+	}
 	if (packages_find(in->after, path, &f) == 0)
 		return f.digest_len ? explain_listed(in, &f, ret_cause) : explain_bare(in, &f, ret_cause);
 	if (in->is->type == 'f' && explain_set_aside(in, path, ret_cause))

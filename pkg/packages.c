@@ -34,7 +34,7 @@ struct package {
 	const char *name;
 	const char *version;
 	uint64_t touched;
-	bool gone, residual;
+	bool gone, residual, half;
 };
 
 struct stamp {
@@ -156,6 +156,11 @@ void packages_set_residual(struct packages *p, int package)
 {
 	p->n_gone += !p->packages[package].residual;
 	p->packages[package].residual = true;
+}
+
+void packages_set_half(struct packages *p, int package, bool half)
+{
+	p->packages[package].half = half;
 }
 
 void packages_note_touched(struct packages *p, int package, uint64_t ns)
@@ -307,6 +312,7 @@ int packages_find(const struct packages *p, const char *path, struct package_fil
 				      .algo = "MD5",
 				      .digest_len = item->bare ? 0 : sizeof(item->digest),
 				      .conffile = item->conffile,
+				      .half = package->half,
 				      .touched = package->touched };
 	memcpy(ret->digest, item->digest, sizeof(item->digest));
 	return 0;

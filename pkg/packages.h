@@ -23,6 +23,7 @@ struct package_file {
 	uint8_t digest[PACKAGE_DIGEST_MAX];
 	size_t digest_len; /* 0: listed without one (a folder, a link); only after packages_load_lists */
 	bool conffile;	   /* may be changed by the administrator */
+	bool half;	   /* it is being unpacked, or that was broken off: version and files may not agree */
 	uint64_t touched;  /* real ns: when the package's own records were last written; 0 unknown */
 };
 

@@ -28,6 +28,8 @@ int packages_set_version(struct packages *p, int package, const char *version, s
 void packages_drop(struct packages *p, int package);
 /* Removed, but its configuration is still there: it counts no more, its files are known. */
 void packages_set_residual(struct packages *p, int package);
+/* Whether it is in the middle of being unpacked. */
+void packages_set_half(struct packages *p, int package, bool half);
 /* Its own records were written then (real ns). */
 void packages_note_touched(struct packages *p, int package, uint64_t ns);
 /* Whether paths without a digest are wanted too. */
