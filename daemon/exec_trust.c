@@ -114,7 +114,7 @@ static void *run(void *data)
 		bool everything = wanted != x->state.loaded || (x->now.expires && x->now.expires <= clock_real_ns());
 
 		pthread_mutex_unlock(&x->lock);
-		if (everything || (x->now.packages && packages_outdated(x->now.packages)))
+		if (everything || (x->now.packages && packages_touched(x->now.packages)))
 			load(x, everything);
 		pthread_mutex_lock(&x->lock);
 		x->state.loaded = wanted;

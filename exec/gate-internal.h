@@ -131,6 +131,7 @@ struct gate {
 		struct exec_digests *digests;
 	} workers[GATE_WORKERS];
 	unsigned n_workers;
+	atomic_uint settling; /* workers that wait for a package manager */
 	bool have_reader, have_verdict;
 
 	_Atomic uint64_t counts[COUNT_MAX];

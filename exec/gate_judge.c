@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include "proc/read.h"
 
 /* A lease that somebody wants broken is taken from us by and by (fs.lease-break-time, 45 s): after this it is asked. */
+#define SETTLE_MS     20 /* between two looks at the lists of packages */
 #define LEASE_SURE_NS (2 * NSEC_PER_SEC)
 
 struct work {
@@ -60,8 +62,9 @@ static bool recall(struct work *w, struct judgement *ret)
 
 static void remember(struct work *w, const struct judgement *j)
 {
-	/* A ctime from the future says nothing at all. */
-	if ((int64_t)clock_real_ns() - w->s->id.ctime < (int64_t)GATE_FRESH_NS)
+	/* A ctime from the future says nothing at all; nor does a no in the middle of an installation. */
+	if ((int64_t)clock_real_ns() - w->s->id.ctime < (int64_t)GATE_FRESH_NS ||
+	    (j->reason == GATE_NOT_TRUSTED && trust_unsettled(w->trust)))
 		return;
 	pthread_mutex_lock(&w->g->lock);
 	cache_put(w->g->cache, &w->s->id, w->generation, j);
@@ -92,6 +95,22 @@ static int read_file(struct work *w, const char *extra)
 	return r;
 }
 
+/*
+ * While a package manager works, a program may stand there before its package's list does: it is waited for, for a part
+ * of the deadline, by all workers but one.
+ */
+static void wait_for_packages(struct work *w, const struct stat *st, struct trust_answer *answer)
+{
+	uint64_t until = w->s->born_ns + w->g->o.deadline / 2;
+
+	if (atomic_fetch_add(&w->g->settling, 1) + 1 < w->g->n_workers)
+		while (answer->source == TRUST_NONE && clock_mono_ns() < until && trust_unsettled(w->trust)) {
+			poll(NULL, 0, SETTLE_MS);
+			trust_ask(w->trust, w->path, st, w->digests, answer);
+		}
+	atomic_fetch_sub(&w->g->settling, 1);
+}
+
 static void judge_content(struct work *w, enum exec_type type, struct judgement *j)
 {
 	const struct stat st = {
@@ -103,6 +122,8 @@ static void judge_content(struct work *w, enum exec_type type, struct judgement 
 	j->has_digest = true;
 	j->type = w->s->origin == SLOT_ARGV ? EXEC_TYPE_SCRIPT : type;
 	trust_ask(w->trust, w->path, &st, w->digests, &answer);
+	if (answer.source == TRUST_NONE && w->g->o.enforce && w->path && w->s->origin == SLOT_EVENT)
+		wait_for_packages(w, &st, &answer);
 	j->source = answer.source;
 	memcpy(j->why, answer.why, sizeof(j->why));
 	j->reason = answer.source != TRUST_NONE ? GATE_TRUSTED : GATE_NOT_TRUSTED;

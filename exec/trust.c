@@ -249,13 +249,24 @@ unsigned trust_algos(const struct trust *t)
 	return t->algos;
 }
 
+bool trust_unsettled(const struct trust *t)
+{
+	return t->packages && packages_busy(t->packages);
+}
+
 const char *trust_package_algo(const struct trust *t, const char *path)
 {
 	struct package_file f;
 
-	for (size_t i = 0; t->packages && i < t->n_order; i++)
-		if (t->order[i] == TRUST_PACKAGES)
-			return packages_find(t->packages, path, &f) == 0 ? f.algo : NULL;
+	for (size_t i = 0; t->packages && i < t->n_order; i++) {
+		if (t->order[i] != TRUST_PACKAGES)
+			continue;
+		if (packages_find(t->packages, path, &f) == 0)
+			return f.algo;
+		return packages_count(t->packages) && (packages_touched(t->packages) || packages_busy(t->packages))
+			       ? "MD5"
+			       : NULL;
+	}
 	return NULL;
 }
 
@@ -396,8 +407,22 @@ static bool is_package_script(const struct question *q)
 	return false;
 }
 
+/* By the snapshot, else by what was written since it was made. */
+static bool matches_package(const struct trust *t, const struct question *q, struct package_file *ret,
+			    char name[PACKAGE_NAME_MAX])
+{
+	size_t len = q->digests->extra_len;
+
+	if (packages_find(t->packages, q->path, ret) == 0 && ret->digest_len && len == ret->digest_len &&
+	    memcmp(ret->digest, q->digests->extra, len) == 0)
+		return true;
+	return len && packages_touched(t->packages) && packages_find_fresh(t->packages, q->path, name, ret) == 0 &&
+	       len == ret->digest_len && memcmp(ret->digest, q->digests->extra, len) == 0;
+}
+
 static bool ask_packages(struct trust *t, const struct question *q, struct trust_answer *ret)
 {
+	char name[PACKAGE_NAME_MAX];
 	struct package_file f;
 
 	if (!t->packages)
@@ -406,10 +431,7 @@ static bool ask_packages(struct trust *t, const struct question *q, struct trust
 		return true;
 	if (!q->path)
 		return false;
-	if (packages_find(t->packages, q->path, &f) == 0) {
-		if (f.digest_len == 0 || q->digests->extra_len != f.digest_len ||
-		    memcmp(f.digest, q->digests->extra, f.digest_len) != 0)
-			return false;
+	if (matches_package(t, q, &f, name)) {
 		snprintf(ret->why, sizeof(ret->why), "package %s %s", f.package, f.version);
 		remember(t, q, ret->why);
 		return true;

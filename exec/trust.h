@@ -44,6 +44,12 @@ int trust_renew(struct trust *sealed, struct packages *packages, struct trust **
 struct trust *trust_ref(struct trust *t);
 void trust_unref(struct trust *t);
 
+/*
+ * A package manager is at work: its lists and the files may not agree yet, so that a file that nobody vouches for may
+ * be vouched for in a moment. Asks the file system.
+ */
+bool trust_unsettled(const struct trust *t);
+
 size_t trust_digest_count(const struct trust *t);
 size_t trust_path_count(const struct trust *t);
 
@@ -62,7 +68,7 @@ struct trust_answer {
 
 /*
  * path: as readlink of /proc/self/fd/N says, NULL when unknown; st: of the file that was hashed. May stat `path` where
- * a rule by path could apply (never on the thread that reads permission events).
+ * a rule by path could apply, and read lists of packages that are being installed (never on the thread that reads permission events).
  */
 void trust_ask(struct trust *t, const char *path, const struct stat *st, const struct exec_digests *digests,
 	       struct trust_answer *ret);

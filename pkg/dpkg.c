@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <uthash.h>
 
 #include "lib/arena.h"
@@ -444,9 +445,62 @@ static int load(struct packages *p, int rootfd, struct buf *warnings)
 	return r;
 }
 
+/* --- in the middle of a transaction */
+
+/* The line of one md5sums file that names path. */
+static int fresh_file(const struct packages *p, int info, const char *file, const char *path, struct package_file *ret)
+{
+	_cleanup_free_ char *data = NULL;
+	uint64_t changed;
+	struct lines l;
+	struct slice line;
+	size_t len;
+
+	if (package_read_file(info, file, FILE_MAX, &data, &len, &changed) < 0)
+		return -ENOENT;
+	l = (struct lines){ data, data + len, 0 };
+	while (next_line(&l, &line)) {
+		if (line.len < MD5_HEX + 3 || !hex16(line.p, ret->digest) ||
+		    !packages_same_path(p, line.p + MD5_HEX + 2, line.len - MD5_HEX - 2, path, strlen(path)))
+			continue;
+		ret->algo = "MD5";
+		ret->digest_len = MD5_HEX / 2;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static int fresh(const struct packages *p, int rootfd, uint64_t since, const char *path,
+		 char ret_name[PACKAGE_NAME_MAX], struct package_file *ret)
+{
+	static const char suffix[] = ".md5sums";
+	_cleanup_close_ int fd = openat(rootfd, ADMIN "/info", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(dup(fd));
+	struct stat owner;
+	int r = -ENOENT;
+
+	if (!dir || fstat(fd, &owner) < 0)
+		return -ENOENT;
+	*ret = (struct package_file){ .package = ret_name, .version = "" };
+	for (struct dirent *e; r == -ENOENT && (e = readdir(dir));) {
+		size_t len = strlen(e->d_name), cut = sizeof(suffix) - 1;
+		struct stat st;
+
+		if (len <= cut || !streq(e->d_name + len - cut, suffix) ||
+		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != owner.st_uid ||
+		    (uint64_t)st.st_ctim.tv_sec * NSEC_PER_SEC + (uint64_t)st.st_ctim.tv_nsec < since)
+			continue;
+		r = fresh_file(p, fd, e->d_name, path, ret);
+		snprintf(ret_name, PACKAGE_NAME_MAX, "%.*s", (int)MIN(len - cut, (size_t)PACKAGE_NAME_MAX - 1),
+			 e->d_name);
+	}
+	return r;
+}
+
 const struct package_format package_dpkg = {
 	.name = "dpkg",
 	.stamps = { ADMIN "/status", ADMIN "/info", ADMIN "/updates", ADMIN "/diversions" },
 	.lock = ADMIN "/lock",
 	.load = load,
+	.fresh = fresh,
 };

@@ -13,6 +13,7 @@
 
 #include "lib/arena.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "pkg/reader.h"
 
 #define FILES_MAX    4000000
@@ -60,6 +61,7 @@ struct packages {
 	size_t n_packages, cap_packages, n_gone;
 	size_t skipped;
 	bool lists;
+	uint64_t loaded; /* real ns: before the load */
 	struct alias aliases[8];
 	size_t n_aliases;
 	struct stamp stamps[ARRAY_SIZE(formats)][PACKAGE_STAMPS];
@@ -249,6 +251,7 @@ static int load(const char *root, bool lists, struct packages **ret, struct buf 
 	p->rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->rootfd < 0)
 		return -errno;
+	p->loaded = clock_real_ns();
 	find_aliases(p);
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		/* Before the load: what is written meanwhile makes the snapshot outdated. */
@@ -316,6 +319,25 @@ int packages_find(const struct packages *p, const char *path, struct package_fil
 				      .touched = package->touched };
 	memcpy(ret->digest, item->digest, sizeof(item->digest));
 	return 0;
+}
+
+bool packages_same_path(const struct packages *p, const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return path_key(p, a, a_len) == path_key(p, b, b_len);
+}
+
+int packages_find_fresh(const struct packages *p, const char *path, char ret_name[PACKAGE_NAME_MAX],
+			struct package_file *ret)
+{
+	/* File times may be this coarse, and the clock may have been set. */
+	uint64_t since = p->loaded > 2 * NSEC_PER_SEC ? p->loaded - 2 * NSEC_PER_SEC : 0;
+	int r = -ENOENT;
+
+	while (*path == '/')
+		path++;
+	for (size_t i = 0; i < ARRAY_SIZE(formats) && r == -ENOENT; i++)
+		r = formats[i]->fresh(p, p->rootfd, since, path, ret_name, ret);
+	return r;
 }
 
 const char *packages_version(const struct packages *p, const char *name)

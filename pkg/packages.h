@@ -42,6 +42,14 @@ void packages_unref(struct packages *p);
 /* path: absolute, as the host has it (symlinked /bin, /lib resolved). 0, or -ENOENT when no package lists it. */
 int packages_find(const struct packages *p, const char *path, struct package_file *ret);
 
+#define PACKAGE_NAME_MAX 128
+/*
+ * The same from what was written since the snapshot was made, while a transaction is under way: some milliseconds, and no
+ * new snapshot. ret->package is ret_name, ret->version "".
+ */
+int packages_find_fresh(const struct packages *p, const char *path, char ret_name[PACKAGE_NAME_MAX],
+			struct package_file *ret);
+
 /* Version of an installed package (the first of that name), NULL when there is none. */
 const char *packages_version(const struct packages *p, const char *name);
 

@@ -16,7 +16,16 @@ struct package_format {
 	const char *stamps[PACKAGE_STAMPS]; /* NULL: no more */
 	const char *lock;
 	int (*load)(struct packages *p, int rootfd, struct buf *warnings);
+	/*
+	 * Looks for path (no leading slash) only in what was written since (real ns): 0, -ENOENT, or another negative
+	 * errno. ret_name: of the package, cut when it has to be.
+	 */
+	int (*fresh)(const struct packages *p, int rootfd, uint64_t since, const char *path,
+		     char ret_name[PACKAGE_NAME_MAX], struct package_file *ret);
 };
+
+/* Both name one file of the host; neither begins with a slash. */
+bool packages_same_path(const struct packages *p, const char *a, size_t a_len, const char *b, size_t b_len);
 
 extern const struct package_format package_dpkg;
 

@@ -260,6 +260,39 @@ static void test_renew(void **state _unused_)
 	trust_unref(again);
 }
 
+/* In the middle of a transaction: the list is there, the snapshot is older. */
+static void test_just_installed(void **state _unused_)
+{
+	struct packages *p = tool_packages(in_dir("busy"), "00000000000000000000000000000000");
+	_cleanup_trust_ struct trust *t = NULL;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st;
+
+	write_file(in_dir("fresh"), "abc");
+	read_digests(in_dir("fresh"), 0, "MD5", &d, &st);
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), p, &t), 0);
+	packages_unref(p);
+	assert_int_equal(trust_seal(t), 0);
+	assert_false(trust_unsettled(t));
+	assert_null(trust_package_algo(t, "/usr/bin/fresh"));
+	write_file(in_dir("busy/var/lib/dpkg/info/other.md5sums"),
+		   "garbage\n00000000000000000000000000000000  usr/bin/x\n900150983cd24fb0d6963f7d28e17f72  "
+		   "usr/bin/fresh\n");
+	assert_string_equal(trust_package_algo(t, "/usr/bin/fresh"), "MD5");
+	trust_ask(t, "/usr/bin/fresh", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_PACKAGES);
+	assert_string_equal(a.why, "package other ");
+	/* Other bytes, another path. */
+	d.digest[DIGEST_SHA256][0] ^= 1;
+	d.extra[0] ^= 1;
+	trust_ask(t, "/usr/bin/fresh", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+	d.extra[0] ^= 1;
+	trust_ask(t, "/usr/bin/other", &st, &d, &a);
+	assert_int_equal(a.source, TRUST_NONE);
+}
+
 static const struct list_case {
 	const char *text;
 	size_t lines;
@@ -353,9 +386,11 @@ static int clean(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash),	   cmocka_unit_test(test_names), cmocka_unit_test(test_digests),
-		cmocka_unit_test(test_no_digests), cmocka_unit_test(test_paths), cmocka_unit_test(test_packages),
-		cmocka_unit_test(test_globs),	   cmocka_unit_test(test_renew), cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_hash),	cmocka_unit_test(test_names),
+		cmocka_unit_test(test_digests), cmocka_unit_test(test_no_digests),
+		cmocka_unit_test(test_paths),	cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
+		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);

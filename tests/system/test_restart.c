@@ -327,9 +327,12 @@ static void test_stopped(void **state _unused_)
 static void test_stalled(void **state _unused_)
 {
 	pid_t bad;
+	int status;
 
 	begin("1s");
 	kill(manager.daemon, SIGSTOP);
+	assert_int_equal(waitpid(manager.daemon, &status, WUNTRACED), manager.daemon);
+	assert_true(WIFSTOPPED(status));
 	bad = start("bad");
 	assert_true(is_waiting(bad));
 	assert_int_equal(ended(bad), 1);
