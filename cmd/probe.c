@@ -29,6 +29,7 @@
 #include "lib/digest.h"
 #include "lib/util.h"
 #include "proc/table.h"
+#include "watch/bpf_calls.h"
 #include "watch/connector.h"
 
 /* Newer than the headers of some distributions that build this (fanotify_init(2), fanotify_mark(2)). */
@@ -277,6 +278,19 @@ static void probe_bpf(struct probe_result *r)
 	probe_processes(r, CONNECTOR_BPF);
 }
 
+static void probe_calls(struct probe_result *r)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	_cleanup_free_ bool *wanted = calloc(call_count, sizeof(*wanted));
+	struct bpf_calls *b;
+	int e = wanted ? bpf_calls_open(wanted, 0, &b, &err) : -ENOMEM;
+
+	if (e)
+		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
+	else
+		say(r, PROBE_OK, "%zu calls can be asked for", call_count);
+}
+
 static void probe_refuse(struct probe_result *r)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -360,6 +374,7 @@ const struct probe probe_table[] = {
 	{ "read leases", "a program may be written to between its verdict and its start", probe_lease },
 	{ "BPF", "arguments and file of a process that ended at once may stay unknown; the proc connector stands in",
 	  probe_bpf },
+	{ "system calls", "rules about system calls are blind", probe_calls },
 	{ "exec refusals", "memory files and file systems that are not gated: killed late, when they run",
 	  probe_refuse },
 	{ "proc connector",

@@ -115,6 +115,7 @@ static const struct sensor_probe sensor_probes[] = {
 	{ SENSOR_CHANGES, "fanotify" },
 	{ SENSOR_EXEC, "proc connector" },
 	{ SENSOR_EXEC_BPF, "BPF" },
+	{ SENSOR_SYSCALL, "system calls" },
 	{ SENSOR_PROC, "capabilities" },
 	{ SENSOR_RUNTIME, "proc connector" }, /* who is who is read from files; when, the connector tells */
 };
@@ -141,7 +142,7 @@ static sensor_mask node_sensors(struct cmd *c)
 			mask |= SENSOR_BIT(sensor_probes[i].sensor);
 	}
 	if (c->conf->sensors.bpf == CONF_BPF_OFF)
-		mask &= ~SENSOR_BIT(SENSOR_EXEC_BPF);
+		mask &= ~(SENSOR_BIT(SENSOR_EXEC_BPF) | SENSOR_BIT(SENSOR_SYSCALL));
 	if (mask & SENSOR_BIT(SENSOR_CHANGES) && c->conf->opens != CONF_OPENS_OFF)
 		mask |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
 	if (mask & SENSOR_BIT(SENSOR_CHANGES) && c->conf->opens == CONF_OPENS_ALL)

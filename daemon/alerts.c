@@ -62,6 +62,7 @@ int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err)
 void alerts_reload(struct monitor *m, const struct conf *conf, struct rules *rules)
 {
 	engine_reload(m->engine, conf, rules);
+	calls_rules(m, rules);
 }
 
 /* --- part */
@@ -100,13 +101,17 @@ int alerts_part_start(struct monitor *m)
 		log_error("the rules cannot be used:\n%s", err.data ? err.data : strerror(-r));
 		return r == -EINVAL ? EX_CONFIG : EX_OSERR;
 	}
-	return alerts_engine(m, rules);
+	r = alerts_engine(m, rules);
+	if (r == 0)
+		calls_rules(m, rules);
+	return r;
 }
 
 void alerts_part_stop(struct monitor *m)
 {
 	struct engine *g;
 
+	calls_stop(m);
 	/* What the last events raise still goes to history: the engine ends outside of the lock that telling takes. */
 	pthread_mutex_lock(&m->emit_lock);
 	g = TAKE_PTR(m->engine);

@@ -67,6 +67,7 @@ struct monitor {
 	struct exec_trust *vouch;
 	struct warden *warden;
 	struct respond *respond;
+	struct calls *calls; /* NULL while no rule asks for system calls, or they cannot be had */
 	struct engine *engine; /* rules; guarded by emit_lock as writer is */
 
 	uint64_t started;  /* real ns */
@@ -160,6 +161,10 @@ void containers_part_stop(struct monitor *m);
 /* Fills in e->container, and turns a path on the host into that in the container. Before e is told; may read files. */
 void containers_place(struct monitor *m, struct event *e);
 json_t *containers_status(struct monitor *m);
+/* --- calls.c: system calls that rules ask about; main thread */
+void calls_rules(struct monitor *m, const struct rules *rules);
+void calls_stop(struct monitor *m);
+json_t *calls_status(struct monitor *m);
 
 /* --- status.c */
 json_t *status_answer(struct monitor *m);

@@ -11,6 +11,7 @@
 
 #include "event/action.h"
 #include "event/attr.h"
+#include "event/call.h"
 #include "event/container.h"
 #include "event/process.h"
 #include "event/record.h"
@@ -26,7 +27,8 @@ enum event_kind {
 	EVENT_GAP,
 	EVENT_ACCEPT,
 	EVENT_NOTE,
-	EVENT_ACCESS, /* what a sensor told of a file, before anything was made of it: for rules alone, never stored */
+	EVENT_ACCESS, /* what a sensor told of a file or a system call, before anything was made of it: for rules alone,
+			 never stored */
 	EVENT_KIND_COUNT
 };
 
@@ -169,6 +171,8 @@ struct event {
 	enum action_kind action;
 	enum action_result result;
 	uint64_t response; /* number of the ladder at work, and of its quarantine entry; 0: none */
+
+	const struct event_call *call; /* EVENT_ACCESS: the system call it is; NULL: it is of a file */
 
 	/* EVENT_OPEN: path, process, count. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
 	const char *reason;

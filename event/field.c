@@ -212,7 +212,9 @@ unsigned event_faces(const struct event *e, enum face ret[FACES_MAX])
 {
 	struct faces f = { ret, 0 };
 
-	if (e->kind == EVENT_CHANGE)
+	if (e->call)
+		face_add(&f, FACE_CALL);
+	else if (e->kind == EVENT_CHANGE)
 		faces_change(e, &f);
 	else if (e->kind == EVENT_OPEN)
 		face_add(&f, FACE_OPEN_READ);

@@ -93,7 +93,7 @@ enum face {
 	FACE_UTIME,
 	FACE_EXEC,
 	FACE_NONE, /* stands for no call: a gap, an alert, a note */
-	FACE_CALL, /* any other call, with its fields set from outside */
+	FACE_CALL, /* any other call: event.call, or fields set from outside */
 	FACE_COUNT
 };
 #define FACE_NAMES_MAX 6

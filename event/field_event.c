@@ -2,6 +2,7 @@
  * Getters of what the event itself says: the call it stands for, its file, the baseline. Run inside rule evaluation:
  * no allocation, no system call.
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -19,6 +20,12 @@ static bool is_open(const struct field_view *v)
 	return face(v)->read || face(v)->write;
 }
 
+/* NULL when the event is none. */
+static const struct event_call *call(const struct field_view *v)
+{
+	return v->face == FACE_CALL ? v->event->call : NULL;
+}
+
 FIELD_GETTER(get_nothing)
 {
 }
@@ -32,9 +39,14 @@ FIELD_GETTER(get_evt_num)
 FIELD_GETTER(get_evt_type)
 {
 	const char *const *names = face(v)->names;
-	struct field_item *items = field_items(v, FACE_NAMES_MAX);
+	struct field_item *items;
 	uint32_t n = 0;
 
+	if (call(v)) {
+		field_set_string(ret, call(v)->info->name);
+		return;
+	}
+	items = field_items(v, FACE_NAMES_MAX);
 	for (; items && n < FACE_NAMES_MAX && names[n]; n++)
 		items[n] = (struct field_item){ .s = names[n], .len = (uint32_t)strlen(names[n]) };
 	ret->n = n;
@@ -48,7 +60,9 @@ FIELD_GETTER(get_evt_dir)
 
 FIELD_GETTER(get_evt_category)
 {
-	if (v->face != FACE_NONE && v->face != FACE_CALL)
+	if (call(v))
+		field_set_string(ret, call(v)->info->category);
+	else if (v->face != FACE_NONE && v->face != FACE_CALL)
 		field_set_string(ret, v->face == FACE_EXEC ? "process" : "file");
 }
 
@@ -73,22 +87,30 @@ FIELD_GETTER(get_evt_count)
 	field_set_number(ret, (int64_t)MAX(v->event->count, (uint64_t)1));
 }
 
-/* Only what succeeded is ever seen. */
+/* Of files and programs only what succeeded is ever seen. */
 FIELD_GETTER(get_evt_res)
 {
-	if (v->face != FACE_NONE && v->face != FACE_CALL)
+	size_t len = 8;
+
+	if (call(v))
+		field_set_string(ret, call_result(call(v), field_room(v, &len), len + 1));
+	else if (v->face != FACE_NONE && v->face != FACE_CALL)
 		field_set_string(ret, "SUCCESS");
 }
 
 FIELD_GETTER(get_evt_rawres)
 {
-	if (v->face != FACE_NONE && v->face != FACE_CALL)
+	if (call(v))
+		field_set_number(ret, call(v)->result);
+	else if (v->face != FACE_NONE && v->face != FACE_CALL)
 		field_set_number(ret, 0);
 }
 
 FIELD_GETTER(get_evt_failed)
 {
-	if (v->face != FACE_NONE && v->face != FACE_CALL)
+	if (call(v))
+		field_set_number(ret, call(v)->result < 0);
+	else if (v->face != FACE_NONE && v->face != FACE_CALL)
 		field_set_number(ret, 0);
 }
 
@@ -125,9 +147,20 @@ static bool truncated(const struct event *e)
 	       e->after.size < e->before.size;
 }
 
+/* evt.arg.NAME, evt.arg[NAME]: of calls alone. */
+FIELD_GETTER(get_arg_call)
+{
+	static const char prefix[] = "evt.arg.";
+
+	if (call(v))
+		field_set_string(ret, call_arg(call(v), ref->arg ? ref->arg : ref->info->name + strlen(prefix)));
+}
+
 FIELD_GETTER(get_arg_flags)
 {
-	if (v->face == FACE_OPEN_READ)
+	if (call(v))
+		get_arg_call(v, ref, ret);
+	else if (v->face == FACE_OPEN_READ)
 		field_set_string(ret, "O_RDONLY");
 	else if (v->face == FACE_CREATE)
 		field_set_string(ret, "O_CREAT|O_WRONLY");
@@ -169,14 +202,18 @@ FIELD_GETTER(get_arg_mode)
 
 FIELD_GETTER(get_arg_path)
 {
-	if (v->face == FACE_MKDIR || v->face == FACE_UNLINK || v->face == FACE_RMDIR || v->face == FACE_MKNOD ||
-	    v->face == FACE_XATTR)
+	if (call(v))
+		get_arg_call(v, ref, ret);
+	else if (v->face == FACE_MKDIR || v->face == FACE_UNLINK || v->face == FACE_RMDIR || v->face == FACE_MKNOD ||
+		 v->face == FACE_XATTR)
 		field_set_string(ret, v->event->path);
 }
 
 FIELD_GETTER(get_arg_name)
 {
-	if (v->face == FACE_UNLINK || v->face == FACE_RMDIR || is_open(v))
+	if (call(v))
+		get_arg_call(v, ref, ret);
+	else if (v->face == FACE_UNLINK || v->face == FACE_RMDIR || is_open(v))
 		field_set_string(ret, v->event->path);
 }
 
@@ -216,9 +253,25 @@ FIELD_GETTER(get_arg_linkpath)
 		field_set_string(ret, v->event->path);
 }
 
+/* "request=PTRACE_ATTACH pid=1" */
+static void join_args(struct field_view *v, const struct event_call *c, struct field_value *ret)
+{
+	size_t room = CALL_ARGS * (CALL_TEXT_MAX + 32), used = 0;
+	char *s = field_room(v, &room);
+
+	for (size_t i = 0; i < CALL_ARGS; i++)
+		if (c->args[i] && used < room)
+			used += (size_t)snprintf(s + used, room - used, "%s%s=%s", used ? " " : "",
+						 c->info->args[i].name, c->args[i]);
+	field_set_bytes(ret, s, MIN(used, room ? room - 1 : 0));
+}
+
 FIELD_GETTER(get_evt_args)
 {
-	field_set_string(ret, v->event->path);
+	if (call(v))
+		join_args(v, call(v), ret);
+	else
+		field_set_string(ret, v->event->path);
 }
 
 FIELD_GETTER(get_fd_num)

@@ -54,6 +54,7 @@ FIELD_GETTER(get_arg_newpath);
 FIELD_GETTER(get_arg_target);
 FIELD_GETTER(get_arg_linkpath);
 FIELD_GETTER(get_evt_args);
+FIELD_GETTER(get_arg_call);
 FIELD_GETTER(get_nothing);
 FIELD_GETTER(get_fd_num);
 FIELD_GETTER(get_fd_name);

@@ -89,9 +89,11 @@ static enum quality by_call(struct classify *k, const struct constant *c)
 		if (names_face(f, c) && (!found || first_missing(found->needs, k->sensors) != SENSOR_COUNT))
 			found = f;
 	}
-	if (!found)
-		return by_needs(k, c->s ? c->s : "evt.type", QUALITY_BLIND, SENSOR_BIT(SENSOR_SYSCALL),
+	if (!found && c->s && call_by_name(c->s, c->len))
+		return by_needs(k, c->s, QUALITY_BLIND, SENSOR_BIT(SENSOR_SYSCALL),
 				"this call is not seen: there is no sensor for system calls");
+	if (!found)
+		return say(k, QUALITY_BLIND, c->s ? c->s : "evt.type", "no sensor sees this call");
 	return by_needs(k, c->s, found->quality, found->needs, found->why);
 }
 
@@ -226,6 +228,34 @@ static void write_reasons(struct classify *k, struct buf *b)
 		}
 		buf_printf(b, ": %s\n", why);
 	}
+}
+
+/* --- which calls are asked for */
+
+static bool asks_call(const struct rule_code *code, const struct expr *e, const struct call_info *call)
+{
+	const struct predicate *p = e->predicate;
+
+	if (e->kind == EXPR_MACRO)
+		return e->resolved && asks_call(code, e->resolved, call);
+	for (const struct expr *i = e->kind == EXPR_CHECK ? NULL : e->children; i; i = i->next)
+		if (asks_call(code, i, call))
+			return true;
+	if (e->kind != EXPR_CHECK || !p || !streq(code->set->ref_table[p->ref].field.info->name, "evt.type"))
+		return false;
+	for (uint32_t i = 0; i < p->n; i++)
+		if (p->constants[i].s && strlen(call->name) == p->constants[i].len &&
+		    memcmp(call->name, p->constants[i].s, p->constants[i].len) == 0)
+			return true;
+	return false;
+}
+
+bool rules_ask_call(const struct rules *r, const struct call_info *call)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->rules[i].enabled && asks_call(r->rules[i].code, r->rules[i].code->condition, call))
+			return true;
+	return false;
 }
 
 enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b)

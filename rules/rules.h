@@ -89,6 +89,9 @@ json_t *rule_output_fields(struct rules_state *s, struct field_view *v, enum fac
  */
 enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b);
 
+/* Whether an enabled rule names the call as a value of evt.type. */
+bool rules_ask_call(const struct rules *r, const struct call_info *call);
+
 DEFINE_CLEANUP(struct rules *, rules_unref)
 DEFINE_CLEANUP(struct rules_state *, rules_state_free)
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "watch/bpf.h"
+#include "watch/bpf_calls.h"
 
 int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
 {
@@ -61,4 +62,46 @@ int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)
 	(void)dev;
 	(void)ino;
 	return -ENOTSUP;
+}
+
+int bpf_calls_open(const bool *wanted, size_t ring, struct bpf_calls **ret, struct buf *err)
+{
+	(void)wanted;
+	(void)ring;
+	(void)ret;
+	buf_str(err, "BPF: this program was built without it");
+	return -ENOTSUP;
+}
+
+void bpf_calls_close(struct bpf_calls *b)
+{
+	(void)b;
+}
+
+void bpf_calls_want(struct bpf_calls *b, const bool *wanted)
+{
+	(void)b;
+	(void)wanted;
+}
+
+int bpf_calls_fd(const struct bpf_calls *b)
+{
+	(void)b;
+	return -1;
+}
+
+int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struct bpf_call_event *e, void *data),
+		   void *data)
+{
+	(void)b;
+	(void)max;
+	(void)fn;
+	(void)data;
+	return 0;
+}
+
+uint64_t bpf_calls_lost(const struct bpf_calls *b)
+{
+	(void)b;
+	return 0;
 }

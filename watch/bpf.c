@@ -5,21 +5,16 @@
 #include "watch/bpf.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "lib/log.h"
 #include "lib/util.h"
+#include "watch/bpf-load.h"
 #include "watch/bpf/proc.skel.h"
-
-/* Inode of the initial pid namespace (PROC_PID_INIT_INO). */
-#define PID_INIT_INO 0xEFFFFFFCU
 
 struct bpf_procs {
 	struct proc_bpf *skeleton;
@@ -34,25 +29,6 @@ struct bpf_procs {
 	unsigned int room, taken;
 };
 
-static int print(enum libbpf_print_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-static int print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	_cleanup_free_ char *line = NULL;
-
-	if (level == LIBBPF_DEBUG || vasprintf(&line, fmt, ap) < 0)
-		return 0;
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("%s", line);
-	return 0;
-}
-
-static bool in_initial_pid_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == PID_INIT_INO;
-}
-
 static int on_record(void *ctx, void *data, size_t len)
 {
 	struct bpf_procs *b = ctx;
@@ -63,15 +39,6 @@ static int on_record(void *ctx, void *data, size_t len)
 	arena_reset(&b->arena);
 	/* What is given back is behind us, whatever is returned. */
 	return ++b->taken < b->room ? 0 : -ECANCELED;
-}
-
-static size_t ring_size(size_t wanted)
-{
-	size_t size = (size_t)sysconf(_SC_PAGESIZE);
-
-	while (size < wanted && size < (1U << 30))
-		size *= 2;
-	return size;
 }
 
 /* The skeleton is loaded without the program of a newer tracepoint where that is not there. */
@@ -93,7 +60,7 @@ static int start(struct bpf_procs *b, size_t ring)
 		return -errno;
 	b->refuses = has_prepare_exec();
 	bpf_program__set_autoload(b->skeleton->progs.on_prepare, b->refuses);
-	r = bpf_map__set_max_entries(b->skeleton->maps.ring, (uint32_t)ring_size(ring ? ring : BPF_RING_DEFAULT));
+	r = bpf_map__set_max_entries(b->skeleton->maps.ring, (uint32_t)bpf_ring_size(ring ? ring : BPF_RING_DEFAULT));
 	if (r == 0)
 		r = proc_bpf__load(b->skeleton);
 	if (r < 0)
@@ -108,14 +75,12 @@ int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
 	_cleanup_(bpf_procs_close_p) struct bpf_procs *b = NULL;
 	int r;
 
-	if (!in_initial_pid_namespace()) {
-		buf_str(err, "BPF: not in the initial pid namespace");
-		return -ENOTSUP;
-	}
+	r = bpf_load_begin(err);
+	if (r < 0)
+		return r;
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	libbpf_set_print(print);
 	r = start(b, ring);
 	if (r < 0) {
 		buf_printf(err, "BPF: %s", strerror(-r));

@@ -9,6 +9,7 @@
 #include "lib/util.h"
 #include "proc/read.h"
 #include "watch/bpf.h"
+#include "watch/bpf_calls.h"
 
 struct cursor {
 	const char *at;
@@ -163,4 +164,28 @@ int bpf_decode_proc(const void *data, size_t len, struct arena *a, struct bpf_pr
 	ret->cgroup_sure = !(r.flags & BPF_CGROUP_LEGACY);
 	ret->refused = MIN(r.refused, (uint32_t)BPF_REFUSED_KINDS - 1);
 	return r.kind == BPF_RECORD_EXEC || r.kind == BPF_RECORD_REFUSED ? decode_data(&r, &c, a, &ret->told) : 0;
+}
+
+/* --- system calls */
+
+_Static_assert(BPF_CALL_NUMBERS == CALL_NUMBER_MAX && BPF_CALL_TEXT == CALL_TEXT_MAX, "one size on both sides");
+
+int bpf_decode_call(struct bpf_call *c, size_t len, struct bpf_call_event *ret)
+{
+	if (len < sizeof(*c) || !c->id || c->id > call_count || c->tgid <= 0)
+		return -EBADMSG;
+	*ret = (struct bpf_call_event){
+		.info = &call_table[c->id - 1],
+		.tgid = c->tgid,
+		.tid = c->tid,
+		.mono_ns = c->mono_ns,
+		.start_ns = proc_tick(c->start_ns),
+		.result = c->result,
+	};
+	memcpy(ret->args, c->args, sizeof(ret->args));
+	for (size_t i = 0; i < CALL_TEXTS; i++) {
+		c->text[i][BPF_CALL_TEXT - 1] = '\0';
+		ret->texts[i] = c->text_len[i] ? c->text[i] : NULL;
+	}
+	return 0;
 }

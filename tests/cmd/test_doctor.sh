@@ -5,7 +5,7 @@ make_tree
 
 before=$(ls -d /tmp/holdfast-doctor.* 2>/dev/null | wc -l)
 hf 0 doctor
-for p in fanotify 'file system marks' pidfd 'mount events' 'permission events' 'overlay events' BPF 'exec refusals' 'proc connector' capabilities inotify sha256; do
+for p in fanotify 'file system marks' pidfd 'mount events' 'permission events' 'overlay events' BPF 'exec refusals' 'system calls' 'proc connector' capabilities inotify sha256; do
 	grep -Eq "^  $p  +(ok|missing|unknown)" "$out" || fail "doctor: no answer for $p"
 done
 has "MiB/s"

@@ -74,4 +74,30 @@ struct bpf_record {
 	__u32 refused; /* enum bpf_refused */
 };
 
+/* --- system calls */
+
+#define BPF_CALL_NUMBERS 512 /* CALL_NUMBER_MAX */
+#define BPF_CALL_ROWS	 128
+#define BPF_CALL_TEXT	 256 /* CALL_TEXT_MAX */
+
+enum bpf_call_filter { BPF_CALL_ALL, BPF_CALL_RAW_SOCKETS };
+
+struct bpf_call_row {
+	__u8 filter;
+	__u8 text[2]; /* which arguments are strings, from 1; 0 none; the fourth is the last that may be */
+	__u8 pad;
+};
+
+struct bpf_call {
+	__u32 id;
+	__s32 tgid, tid;
+	__u32 pad;
+	__u64 mono_ns;
+	__u64 start_ns; /* of the process, since boot */
+	__s64 result;
+	__u64 args[6];
+	__u32 text_len[2]; /* with the NUL; 0: could not be read */
+	char text[2][BPF_CALL_TEXT];
+};
+
 #endif

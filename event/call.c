@@ -1,0 +1,238 @@
+/*
+ * The table of system calls, and how their arguments are written. Numbers are those of the architecture it is built
+ * for; rows that it lacks are left out. No state; any thread.
+ */
+#include "event/call.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "event/user.h"
+#include "lib/util.h"
+
+#define NUMBER(name)                                                                                                   \
+	{                                                                                                              \
+		name, CALL_ARG_NUMBER                                                                                  \
+	}
+#define HEX(name)                                                                                                      \
+	{                                                                                                              \
+		name, CALL_ARG_HEX                                                                                     \
+	}
+#define TEXT(name)                                                                                                     \
+	{                                                                                                              \
+		name, CALL_ARG_TEXT                                                                                    \
+	}
+#define UID(name)                                                                                                      \
+	{                                                                                                              \
+		name, CALL_ARG_UID                                                                                     \
+	}
+
+/* clang-format off */
+const struct call_info call_table[] = {
+	{ SYS_ptrace, "ptrace", "process", CALL_ALL, { { "request", CALL_ARG_PTRACE }, NUMBER("pid"), HEX("addr"), HEX("data") } },
+	{ SYS_process_vm_writev, "process_vm_writev", "process", CALL_ALL, { NUMBER("pid") } },
+	{ SYS_process_vm_readv, "process_vm_readv", "process", CALL_ALL, { NUMBER("pid") } },
+	{ SYS_setuid, "setuid", "user", CALL_ALL, { UID("uid") } },
+	{ SYS_setgid, "setgid", "user", CALL_ALL, { NUMBER("gid") } },
+	{ SYS_setreuid, "setreuid", "user", CALL_ALL, { UID("ruid"), UID("euid") } },
+	{ SYS_setregid, "setregid", "user", CALL_ALL, { NUMBER("rgid"), NUMBER("egid") } },
+	{ SYS_setresuid, "setresuid", "user", CALL_ALL, { UID("ruid"), UID("euid"), UID("suid") } },
+	{ SYS_setresgid, "setresgid", "user", CALL_ALL, { NUMBER("rgid"), NUMBER("egid"), NUMBER("sgid") } },
+	{ SYS_setfsuid, "setfsuid", "user", CALL_ALL, { UID("uid") } },
+	{ SYS_setgroups, "setgroups", "user", CALL_ALL, { NUMBER("size") } },
+	{ SYS_capset, "capset", "process", CALL_ALL, { { NULL, CALL_ARG_NONE } } },
+	{ SYS_setns, "setns", "process", CALL_ALL, { NUMBER("fd"), { "nstype", CALL_ARG_CLONE } } },
+	{ SYS_unshare, "unshare", "process", CALL_ALL, { { "flags", CALL_ARG_CLONE } } },
+	{ SYS_mount, "mount", "file", CALL_ALL, { TEXT("dev"), TEXT("dir"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
+	{ SYS_umount2, "umount2", "file", CALL_ALL, { TEXT("name"), HEX("flags") } },
+	{ SYS_pivot_root, "pivot_root", "file", CALL_ALL, { TEXT("new_root"), TEXT("put_old") } },
+	{ SYS_chroot, "chroot", "file", CALL_ALL, { TEXT("path") } },
+#ifdef SYS_move_mount
+	{ SYS_move_mount, "move_mount", "file", CALL_ALL, { NUMBER("from_dirfd"), TEXT("from"), NUMBER("to_dirfd"), TEXT("to"), HEX("flags") } },
+#endif
+	{ SYS_init_module, "init_module", "system", CALL_ALL, { HEX("img"), NUMBER("length"), TEXT("uargs") } },
+	{ SYS_finit_module, "finit_module", "system", CALL_ALL, { NUMBER("fd"), TEXT("uargs"), HEX("flags") } },
+	{ SYS_delete_module, "delete_module", "system", CALL_ALL, { TEXT("name"), HEX("flags") } },
+	{ SYS_kexec_load, "kexec_load", "system", CALL_ALL, { HEX("entry"), NUMBER("nr_segments"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
+	{ SYS_bpf, "bpf", "system", CALL_ALL, { { "cmd", CALL_ARG_BPF } } },
+	{ SYS_perf_event_open, "perf_event_open", "system", CALL_ALL, { { NULL, CALL_ARG_NONE }, NUMBER("pid"), NUMBER("cpu") } },
+#ifdef SYS_userfaultfd
+	{ SYS_userfaultfd, "userfaultfd", "process", CALL_ALL, { HEX("flags") } },
+#endif
+	{ SYS_keyctl, "keyctl", "system", CALL_ALL, { NUMBER("option") } },
+	{ SYS_memfd_create, "memfd_create", "file", CALL_ALL, { TEXT("name"), HEX("flags") } },
+	{ SYS_open_by_handle_at, "open_by_handle_at", "file", CALL_ALL, { NUMBER("mountfd"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
+	{ SYS_socket, "socket", "net", CALL_RAW_SOCKETS, { { "domain", CALL_ARG_DOMAIN }, NUMBER("type"), NUMBER("proto") } },
+};
+/* clang-format on */
+const size_t call_count = ARRAY_SIZE(call_table);
+
+_Static_assert(ARRAY_SIZE(call_table) < 255, "a byte numbers them, 0 is none");
+
+const struct call_info *call_by_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < call_count; i++)
+		if (strlen(call_table[i].name) == len && memcmp(call_table[i].name, name, len) == 0)
+			return &call_table[i];
+	return NULL;
+}
+
+/* --- words for values */
+
+struct word {
+	uint64_t value;
+	const char *name;
+};
+
+/* ptrace(2), linux/ptrace.h */
+static const struct word ptrace_words[] = {
+	{ 0, "PTRACE_TRACEME" },	 { 1, "PTRACE_PEEKTEXT" },	 { 2, "PTRACE_PEEKDATA" },
+	{ 3, "PTRACE_PEEKUSER" },	 { 4, "PTRACE_POKETEXT" },	 { 5, "PTRACE_POKEDATA" },
+	{ 6, "PTRACE_POKEUSER" },	 { 7, "PTRACE_CONT" },		 { 8, "PTRACE_KILL" },
+	{ 9, "PTRACE_SINGLESTEP" },	 { 12, "PTRACE_GETREGS" },	 { 13, "PTRACE_SETREGS" },
+	{ 16, "PTRACE_ATTACH" },	 { 17, "PTRACE_DETACH" },	 { 24, "PTRACE_SYSCALL" },
+	{ 0x4200, "PTRACE_SETOPTIONS" }, { 0x4204, "PTRACE_GETREGSET" }, { 0x4205, "PTRACE_SETREGSET" },
+	{ 0x4206, "PTRACE_SEIZE" },	 { 0x4207, "PTRACE_INTERRUPT" },
+};
+
+/* linux/bpf.h */
+static const struct word bpf_words[] = {
+	{ 0, "BPF_MAP_CREATE" },      { 1, "BPF_MAP_LOOKUP_ELEM" }, { 2, "BPF_MAP_UPDATE_ELEM" },
+	{ 3, "BPF_MAP_DELETE_ELEM" }, { 5, "BPF_PROG_LOAD" },	    { 6, "BPF_OBJ_PIN" },
+	{ 7, "BPF_OBJ_GET" },	      { 8, "BPF_PROG_ATTACH" },	    { 17, "BPF_RAW_TRACEPOINT_OPEN" },
+	{ 18, "BPF_BTF_LOAD" },	      { 28, "BPF_LINK_CREATE" },
+};
+
+static const struct word domain_words[] = {
+	{ AF_UNIX, "AF_UNIX" },	      { AF_INET, "AF_INET" },	  { AF_INET6, "AF_INET6" },
+	{ AF_NETLINK, "AF_NETLINK" }, { AF_PACKET, "AF_PACKET" }, { AF_VSOCK, "AF_VSOCK" },
+};
+
+static const struct word clone_words[] = {
+	{ CLONE_NEWNS, "CLONE_NEWNS" },	  { CLONE_NEWCGROUP, "CLONE_NEWCGROUP" }, { CLONE_NEWUTS, "CLONE_NEWUTS" },
+	{ CLONE_NEWIPC, "CLONE_NEWIPC" }, { CLONE_NEWUSER, "CLONE_NEWUSER" },	  { CLONE_NEWPID, "CLONE_NEWPID" },
+	{ CLONE_NEWNET, "CLONE_NEWNET" }, { CLONE_FILES, "CLONE_FILES" },	  { CLONE_FS, "CLONE_FS" },
+};
+
+static const char *write_word(struct arena *a, uint64_t value, const struct word *words, size_t n)
+{
+	char text[24];
+
+	for (size_t i = 0; i < n; i++)
+		if (words[i].value == (uint32_t)value)
+			return words[i].name;
+	snprintf(text, sizeof(text), "%" PRIu32, (uint32_t)value);
+	return arena_strdup(a, text);
+}
+
+static const char *write_clone(struct arena *a, uint64_t value)
+{
+	char text[256];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(clone_words); i++)
+		if (value & clone_words[i].value)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "|" : "",
+						clone_words[i].name);
+	return len ? arena_strdup(a, text) : "0";
+}
+
+static const char *write_number(struct arena *a, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRId32, (int32_t)value);
+	return arena_strdup(a, text);
+}
+
+static const char *write_hex(struct arena *a, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	return arena_strdup(a, text);
+}
+
+static const char *write_uid(struct arena *a, uint64_t value)
+{
+	const char *name = (uint32_t)value == UINT32_MAX ? NULL : user_name((uint32_t)value);
+
+	return name ? name : write_number(a, value);
+}
+
+static const char *write_arg(struct arena *a, enum call_arg_type type, uint64_t value)
+{
+	switch (type) {
+	case CALL_ARG_NUMBER:
+		return write_number(a, value);
+	case CALL_ARG_HEX:
+		return write_hex(a, value);
+	case CALL_ARG_UID:
+		return write_uid(a, value);
+	case CALL_ARG_PTRACE:
+		return write_word(a, value, ptrace_words, ARRAY_SIZE(ptrace_words));
+	case CALL_ARG_BPF:
+		return write_word(a, value, bpf_words, ARRAY_SIZE(bpf_words));
+	case CALL_ARG_DOMAIN:
+		return write_word(a, value, domain_words, ARRAY_SIZE(domain_words));
+	case CALL_ARG_CLONE:
+		return write_clone(a, value);
+	case CALL_ARG_NONE:
+	case CALL_ARG_TEXT:
+	case CALL_ARG_TYPES:
+		break;
+	}
+	return NULL;
+}
+
+const struct event_call *call_new(struct arena *a, const struct call_info *info, const uint64_t raw[CALL_ARGS],
+				  const char *const texts[CALL_TEXTS], int64_t result)
+{
+	struct event_call *c = arena_zalloc(a, sizeof(*c));
+	size_t text = 0;
+
+	if (!c)
+		return NULL;
+	c->info = info;
+	c->result = result;
+	for (size_t i = 0; i < CALL_ARGS; i++) {
+		if (info->args[i].type != CALL_ARG_TEXT)
+			c->args[i] = write_arg(a, info->args[i].type, raw[i]);
+		else if (text < CALL_TEXTS && texts[text])
+			c->args[i] = arena_strdup(a, texts[text]);
+		text += info->args[i].type == CALL_ARG_TEXT;
+	}
+	return c;
+}
+
+const char *call_arg(const struct event_call *c, const char *name)
+{
+	for (size_t i = 0; i < CALL_ARGS; i++)
+		if (c->info->args[i].name && streq(c->info->args[i].name, name))
+			return c->args[i];
+	return NULL;
+}
+
+const char *call_result(const struct event_call *c, char *buf, size_t size)
+{
+	static const struct word errors[] = {
+		{ EPERM, "EPERM" },   { ENOENT, "ENOENT" },   { ESRCH, "ESRCH" },   { EINTR, "EINTR" },
+		{ EIO, "EIO" },	      { EBADF, "EBADF" },     { EAGAIN, "EAGAIN" }, { ENOMEM, "ENOMEM" },
+		{ EACCES, "EACCES" }, { EFAULT, "EFAULT" },   { EBUSY, "EBUSY" },   { EEXIST, "EEXIST" },
+		{ ENODEV, "ENODEV" }, { ENOTDIR, "ENOTDIR" }, { EINVAL, "EINVAL" }, { EMFILE, "EMFILE" },
+		{ ENOSPC, "ENOSPC" }, { EROFS, "EROFS" },     { ENOSYS, "ENOSYS" }, { EOPNOTSUPP, "EOPNOTSUPP" },
+	};
+
+	if (c->result >= 0)
+		return "SUCCESS";
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if ((uint64_t)-c->result == errors[i].value)
+			return errors[i].name;
+	snprintf(buf, size, "%" PRId64, -c->result);
+	return buf;
+}

@@ -1,0 +1,67 @@
+/*
+ * System calls that rules can be asked about: one row each, from which the sensor's filter, the fields evt.type and
+ * evt.arg.*, and the list of what a node sees are made.
+ */
+#ifndef EVENT_CALL_H
+#define EVENT_CALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/arena.h"
+
+#define CALL_ARGS	6
+#define CALL_TEXTS	2 /* arguments that are strings, at most */
+#define CALL_TEXT_MAX	256
+#define CALL_NUMBER_MAX 512 /* of a system call */
+
+enum call_arg_type {
+	CALL_ARG_NONE, /* not told */
+	CALL_ARG_NUMBER,
+	CALL_ARG_HEX,
+	CALL_ARG_TEXT, /* bytes up to a NUL, cut at CALL_TEXT_MAX */
+	CALL_ARG_UID,  /* account name, else the number */
+	CALL_ARG_PTRACE,
+	CALL_ARG_BPF,
+	CALL_ARG_DOMAIN,
+	CALL_ARG_CLONE, /* CLONE_* of setns and unshare, joined by | */
+	CALL_ARG_TYPES
+};
+
+enum call_filter {
+	CALL_ALL,
+	CALL_RAW_SOCKETS, /* packet sockets and raw ones */
+};
+
+struct call_info {
+	int number; /* of this architecture */
+	const char *name, *category;
+	enum call_filter filter;
+	struct {
+		const char *name;
+		enum call_arg_type type;
+	} args[CALL_ARGS];
+};
+
+extern const struct call_info call_table[];
+extern const size_t call_count;
+
+/* NULL when the sensor does not know it. */
+const struct call_info *call_by_name(const char *name, size_t len);
+
+/* One call that returned. */
+struct event_call {
+	const struct call_info *info;
+	int64_t result;		     /* negative errno */
+	const char *args[CALL_ARGS]; /* for people and rules; NULL where there is none */
+};
+
+/* raw: the arguments as the kernel got them; texts of those that are strings, in their order. NULL: out of memory. */
+const struct event_call *call_new(struct arena *a, const struct call_info *info, const uint64_t raw[CALL_ARGS],
+				  const char *const texts[CALL_TEXTS], int64_t result);
+/* The argument of that name, NULL when there is none. */
+const char *call_arg(const struct event_call *c, const char *name);
+/* "SUCCESS", "EPERM", "524". */
+const char *call_result(const struct event_call *c, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,301 @@
+/* watch/bpf_calls on the running kernel: what is told of a call, what is not, what is lost; and the decoding. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "lib/clock.h"
+#include "lib/util.h"
+#include "watch/bpf_calls.h"
+
+#define DEADLINE_NS (20 * NSEC_PER_SEC)
+
+struct fixture {
+	struct bpf_calls *b;
+	bool *wanted;
+	int32_t pid; /* whose calls are looked for */
+	unsigned int n;
+	const struct call_info *info;
+	int64_t result;
+	char args[CALL_ARGS][CALL_TEXT_MAX];
+	bool end; /* the call that says that all before it have been told */
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	int r;
+
+	f->wanted = calloc(call_count, sizeof(bool));
+	for (size_t i = 0; i < call_count; i++)
+		f->wanted[i] = true;
+	r = bpf_calls_open(f->wanted, 0, &f->b, &err);
+	if (r < 0)
+		print_message("skipped: %s\n", err.data);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	bpf_calls_close(f->b);
+	free(f->wanted);
+	free(f);
+	return 0;
+}
+
+#define NEED_CALLS(f)                                                                                                  \
+	do {                                                                                                           \
+		if (!(f)->b)                                                                                           \
+			skip();                                                                                        \
+	} while (0)
+
+static void on_call(const struct bpf_call_event *e, void *data)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct fixture *f = data;
+	const struct event_call *c;
+
+	if (e->tgid != f->pid)
+		return;
+	if (streq(e->info->name, "delete_module")) {
+		f->end = true;
+		return;
+	}
+	c = call_new(&a, e->info, e->args, e->texts, e->result);
+	assert_non_null(c);
+	f->n++;
+	f->info = e->info;
+	f->result = e->result;
+	memset(f->args, 0, sizeof(f->args));
+	for (size_t i = 0; i < CALL_ARGS; i++)
+		snprintf(f->args[i], sizeof(f->args[i]), "%s", c->args[i] ? c->args[i] : "(none)");
+}
+
+/* A child makes the call, and then one that cannot be mistaken. */
+static void child(struct fixture *f, void (*act)(void))
+{
+	uint64_t deadline = clock_mono_ns() + DEADLINE_NS;
+	int status;
+
+	f->n = 0;
+	f->end = false;
+	f->pid = fork();
+	if (f->pid == 0) {
+		act();
+		syscall(SYS_delete_module, "holdfast-no-such-module", O_NONBLOCK);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+	while (!f->end) {
+		struct pollfd p = { .fd = bpf_calls_fd(f->b), .events = POLLIN };
+
+		poll(&p, 1, 100);
+		assert_true(bpf_calls_take(f->b, 100, on_call, f) >= 0);
+		assert_true(clock_mono_ns() < deadline);
+	}
+}
+
+static void act_ptrace(void)
+{
+	ptrace(PTRACE_ATTACH, -1, NULL, NULL);
+}
+
+static void act_unshare(void)
+{
+	unshare(CLONE_NEWUTS | CLONE_FS);
+}
+
+static void act_setns(void)
+{
+	setns(-1, CLONE_NEWNET);
+}
+
+static void act_mount(void)
+{
+	mount("a\xff source", "/nonexistent/place", "tmpfs", MS_NOSUID, NULL);
+}
+
+static void act_memfd(void)
+{
+	syscall(SYS_memfd_create, "a name", MFD_CLOEXEC);
+}
+
+static void act_setuid(void)
+{
+	if (setuid(0))
+		_exit(1);
+}
+
+static void act_packet(void)
+{
+	socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static void act_bad_pointer(void)
+{
+	syscall(SYS_memfd_create, (void *)8, 0);
+}
+
+static void test_calls(void **state)
+{
+	static const struct {
+		void (*act)(void);
+		const char *name;
+		int64_t result; /* 1: any that is not negative */
+		const char *args[2];
+	} cases[] = {
+		{ act_ptrace, "ptrace", -ESRCH, { "PTRACE_ATTACH", "-1" } },
+		{ act_unshare, "unshare", 0, { "CLONE_NEWUTS|CLONE_FS", "(none)" } },
+		{ act_setns, "setns", -EBADF, { "-1", "CLONE_NEWNET" } },
+		{ act_mount, "mount", -ENOENT, { "a\xff source", "/nonexistent/place" } },
+		{ act_memfd, "memfd_create", 1, { "a name", "0x1" } },
+		{ act_setuid, "setuid", 0, { "root", "(none)" } },
+		{ act_packet, "socket", 1, { "AF_PACKET", "3" } },
+		{ act_bad_pointer, "memfd_create", -EFAULT, { "(none)", "0x0" } },
+	};
+	struct fixture *f = *state;
+
+	NEED_CALLS(f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		child(f, cases[i].act);
+		assert_int_equal(f->n, 1);
+		assert_string_equal(f->info->name, cases[i].name);
+		if (cases[i].result == 1)
+			assert_true(f->result >= 0);
+		else
+			assert_int_equal(f->result, cases[i].result);
+		assert_string_equal(f->args[0], cases[i].args[0]);
+		assert_string_equal(f->args[1], cases[i].args[1]);
+	}
+	assert_int_equal(bpf_calls_lost(f->b), 0);
+}
+
+static void act_many_others(void)
+{
+	/* A connection is not a raw socket; nobody asks for the rest. */
+	close(socket(AF_UNIX, SOCK_STREAM, 0));
+	close(socket(AF_INET, SOCK_DGRAM, 0));
+	for (int i = 0; i < 1000; i++)
+		getppid();
+	close(open("/etc/passwd", O_RDONLY));
+}
+
+static void test_filter(void **state)
+{
+	struct fixture *f = *state;
+
+	NEED_CALLS(f);
+	child(f, act_many_others);
+	assert_int_equal(f->n, 0);
+	/* Not wanted any more, and wanted again. */
+	for (size_t i = 0; i < call_count; i++)
+		f->wanted[i] = streq(call_table[i].name, "delete_module");
+	bpf_calls_want(f->b, f->wanted);
+	child(f, act_memfd);
+	assert_int_equal(f->n, 0);
+	for (size_t i = 0; i < call_count; i++)
+		f->wanted[i] = true;
+	bpf_calls_want(f->b, f->wanted);
+	child(f, act_memfd);
+	assert_int_equal(f->n, 1);
+	/* Nor are our own. */
+	f->pid = getpid();
+	f->n = 0;
+	act_setns();
+	while (bpf_calls_take(f->b, 100, on_call, f) > 0)
+		;
+	assert_int_equal(f->n, 0);
+}
+
+static void act_flood(void)
+{
+	for (int i = 0; i < 1000; i++)
+		act_setns();
+}
+
+static void test_loss(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct bpf_calls *b;
+
+	NEED_CALLS(f);
+	assert_int_equal(bpf_calls_open(f->wanted, 1, &b, &err), 0);
+	/* Nobody reads the small one; the other has room for all. */
+	child(f, act_flood);
+	assert_int_equal(f->n, 1000);
+	assert_int_equal(bpf_calls_lost(f->b), 0);
+	assert_true(bpf_calls_lost(b) > 900);
+	bpf_calls_close(b);
+}
+
+static void test_decode(void **state)
+{
+	struct bpf_call c = { .id = 1, .tgid = 5, .text_len = { 3, 0 } };
+	struct bpf_call_event e;
+
+	(void)state;
+	memset(c.text, 'x', sizeof(c.text));
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), 0);
+	assert_ptr_equal(e.info, &call_table[0]);
+	assert_int_equal(strlen(e.texts[0]), BPF_CALL_TEXT - 1);
+	assert_null(e.texts[1]);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c) - 1, &e), -EBADMSG);
+	c.tgid = 0;
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), -EBADMSG);
+	c.tgid = 5;
+	c.id = 0;
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), -EBADMSG);
+	c.id = (uint32_t)call_count + 1;
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), -EBADMSG);
+}
+
+static void test_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < call_count; i++) {
+		const struct call_info *c = &call_table[i];
+		size_t texts = 0;
+
+		assert_ptr_equal(call_by_name(c->name, strlen(c->name)), c);
+		assert_true(c->number >= 0 && c->number < CALL_NUMBER_MAX);
+		for (size_t k = 0; k < CALL_ARGS; k++) {
+			texts += c->args[k].type == CALL_ARG_TEXT;
+			/* The program reads strings of the first four. */
+			assert_true(c->args[k].type != CALL_ARG_TEXT || k < 4);
+		}
+		assert_true(texts <= CALL_TEXTS);
+	}
+	assert_null(call_by_name("read", 4));
+	assert_null(call_by_name("ptrac", 5));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_decode),
+		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
