@@ -221,6 +221,48 @@ int attr_apply(const char *word, attr_mask *mask)
 
 /* --- comparing */
 
+/* The next pair that is not the SELinux label; false at the end. */
+static bool attr_next_unlabelled(struct reader *in, const uint8_t **ret, size_t *ret_len)
+{
+	const size_t label = strlen(ATTR_XATTR_SELINUX);
+
+	while (!in->bad && in->p < in->end) {
+		const uint8_t *start = in->p;
+		size_t name_len, len;
+		const void *name = reader_bytes(in, &name_len);
+
+		reader_bytes(in, &len);
+		if (in->bad || (name_len == label && memcmp(name, ATTR_XATTR_SELINUX, label) == 0))
+			continue;
+		*ret = start;
+		*ret_len = (size_t)(in->p - start);
+		return true;
+	}
+	return false;
+}
+
+/* Whose label does not count is the same file under another policy, or unpacked on a node without one. */
+static bool attr_differ_unlabelled(const struct record *a, const struct record *b)
+{
+	struct reader in[2] = { { 0 }, { 0 } };
+	const uint8_t *pair[2] = { NULL, NULL };
+	size_t len[2] = { 0, 0 };
+
+	if (a->xattrs)
+		in[0] = (struct reader){ a->xattrs, a->xattrs + a->xattrs_len, false };
+	if (b->xattrs)
+		in[1] = (struct reader){ b->xattrs, b->xattrs + b->xattrs_len, false };
+	for (;;) {
+		bool more[2] = { attr_next_unlabelled(&in[0], &pair[0], &len[0]),
+				 attr_next_unlabelled(&in[1], &pair[1], &len[1]) };
+
+		if (!more[0] || !more[1])
+			return more[0] != more[1];
+		if (len[0] != len[1] || memcmp(pair[0], pair[1], len[0]) != 0)
+			return true;
+	}
+}
+
 /* Who looked for xattrs has their views. */
 static uint32_t attr_have(const struct record *r)
 {
@@ -250,6 +292,9 @@ attr_mask attr_compare(const struct record *before, const struct record *after, 
 		if (both & ATTR_BIT(i) && attr_table[i].differ(before, after))
 			differing |= ATTR_BIT(i);
 	}
+	if (differing & ATTR_BIT(ATTR_XATTRS) && !(mask & ATTR_BIT(ATTR_SELINUX)) &&
+	    !attr_differ_unlabelled(before, after))
+		differing &= ~ATTR_BIT(ATTR_XATTRS);
 	if (mask & ATTR_BIT(ATTR_DIGEST) &&
 	    (attr_became_unreadable(before, after) || attr_became_unreadable(after, before)))
 		differing |= ATTR_BIT(ATTR_DIGEST);

@@ -144,6 +144,7 @@ static int scope_of_image(struct arena *a, struct scope *ret)
 	attr_mask all = 0;
 
 	attr_apply("all", &all);
+	attr_apply("-selinux", &all); /* each node labels what it unpacks */
 	return scope_add_path(a, ret, "/", all);
 }
 

@@ -155,6 +155,43 @@ static void test_compare(void **state _unused_)
 	assert_int_equal(attr_compare(&base, &r, all), ATTR_BIT(ATTR_TARGET));
 }
 
+/* A label that is not compared is not compared among all xattrs either; what else differs is. */
+static void test_compare_label(void **state _unused_)
+{
+	static const struct {
+		const char *a[3], *b[3]; /* names of xattrs with the value "x" */
+		const char *mask;
+		const char *want;
+	} cases[] = {
+		{ { "security.selinux" }, { NULL }, "xattrs,selinux", "xattrs,selinux" },
+		{ { "security.selinux" }, { NULL }, "xattrs", "" },
+		{ { NULL }, { "security.selinux" }, "all,-selinux", "" },
+		{ { "security.ima", "user.x" }, { "security.ima", "security.selinux", "user.x" }, "xattrs", "" },
+		{ { "security.ima" }, { "security.ima", "security.selinux", "user.x" }, "xattrs", "xattrs" },
+		{ { "security.selinux", "user.y" }, { "user.x" }, "xattrs", "xattrs" },
+		{ { "user.x" }, { "security.selinux" }, "all,-selinux", "xattrs" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct buf bytes[2] = { BUF_INIT, BUF_INIT };
+		struct record r[2] = { { .have = ATTR_BIT(ATTR_XATTRS) }, { .have = ATTR_BIT(ATTR_XATTRS) } };
+
+		for (int k = 0; k < 2; k++) {
+			const char *const *names = k ? cases[i].b : cases[i].a;
+
+			for (int n = 0; n < 3 && names[n]; n++) {
+				buf_bytes(&bytes[k], names[n], strlen(names[n]));
+				buf_bytes(&bytes[k], "x", 1);
+			}
+			r[k].xattrs = (const uint8_t *)bytes[k].data;
+			r[k].xattrs_len = (uint32_t)bytes[k].len;
+		}
+		assert_int_equal(attr_compare(&r[0], &r[1], apply(cases[i].mask)), apply(cases[i].want));
+		buf_free(&bytes[0]);
+		buf_free(&bytes[1]);
+	}
+}
+
 static void test_compare_digest(void **state _unused_)
 {
 	static const struct {
@@ -467,6 +504,7 @@ int main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_words_random),
 		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_compare_label),
 		cmocka_unit_test(test_compare_digest),
 		cmocka_unit_test(test_compare_folder),
 		cmocka_unit_test(test_caps),
