@@ -23,6 +23,7 @@
 #include "lib/clock.h"
 
 #define EXEC_BEAT_NS (250 * NSEC_PER_MSEC)
+#define EXEC_LOSSES  5
 #define EXEC_TICK_NS (2 * NSEC_PER_SEC)
 
 struct exec {
@@ -34,8 +35,8 @@ struct exec {
 	struct exec_keep *keep;
 	struct loop_source *beat, *tick;
 	bool host;
-	uint64_t lost;	    /* results that have a gap row */
-	atomic_bool ending; /* what is still told is told without looking anything up */
+	uint64_t told[EXEC_LOSSES]; /* of exec_losses: what has a gap row */
+	atomic_bool ending;	    /* what is still told is told without looking anything up */
 };
 
 _Static_assert((int)GATE_SCRIPTS_REPORT == CONF_SCRIPTS_REPORT && (int)GATE_SCRIPTS_ENFORCE == CONF_SCRIPTS_ENFORCE,
@@ -240,26 +241,43 @@ static int exec_on_beat(struct loop_source *source _unused_, uint32_t events _un
 	return 0;
 }
 
-/* Starts that were judged but of which nobody could be told: they have no row, so they are a gap. */
-static void exec_tell_lost(struct exec *x)
+/* What the gate counts and no row of a program tells, or not as what it is: time without a verdict is a gap. */
+static const struct exec_loss {
+	size_t counter; /* in struct gate_stats */
+	const char *detail, *healed;
+} exec_losses[EXEC_LOSSES] = {
+	{ offsetof(struct gate_stats, lost), "more at once than could be recorded", "judged, not recorded" },
+	{ offsetof(struct gate_stats, deadlines), "not judged within exec.deadline", "answered by exec.fail" },
+	{ offsetof(struct gate_stats, full), "more at once than there is room for", "answered by exec.fail" },
+	{ offsetof(struct gate_stats, kernel),
+	  "the kernel could not open the program for the gate (a foreign lease, no descriptors left)",
+	  "refused by the kernel" },
+	{ offsetof(struct gate_stats, early), "leases given back before the start was seen, for want of room",
+	  "judged, not held still" },
+};
+
+static void exec_tell_losses(struct exec *x)
 {
 	struct gate_stats s;
-	uint64_t key;
 
 	gate_get_stats(x->gate, &s);
-	if (s.lost == x->lost)
-		return;
-	key = gapbook_open(x->m->gaps, GAP_LIMIT, "program starts", "more at once than could be recorded",
-			   s.lost - x->lost, 0);
-	gapbook_close(x->m->gaps, key, "judged, not recorded", 0);
-	x->lost = s.lost;
+	for (size_t i = 0; i < ARRAY_SIZE(exec_losses); i++) {
+		const struct exec_loss *l = &exec_losses[i];
+		uint64_t n = *(const uint64_t *)((const char *)&s + l->counter), key;
+
+		if (n == x->told[i])
+			continue;
+		key = gapbook_open(x->m->gaps, GAP_LIMIT, "program starts", l->detail, n - x->told[i], 0);
+		gapbook_close(x->m->gaps, key, l->healed, 0);
+		x->told[i] = n;
+	}
 }
 
 static int exec_on_tick(struct loop_source *source _unused_, uint32_t events _unused_, void *data)
 {
 	struct exec *x = data;
 
-	exec_tell_lost(x);
+	exec_tell_losses(x);
 	if (x->keep)
 		exec_keep_look(x->keep);
 	return 0;

@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -432,6 +434,67 @@ static void test_script_argument(void **state _unused_)
 	assert_int_equal(s->verdict, EXEC_ALLOWED);
 }
 
+/* Headers that no linker makes, names of any bytes, two megabytes of arguments: judged like everything else. */
+static void test_absurd_programs(void **state _unused_)
+{
+	static const char *const names[] = { "\xff\xfe", "a\nb", "\x1b[31m", "%s%n", " " };
+	static const unsigned char heads[][64] = {
+		{ 0x7f, 'E',  'L',  'F',  2,	1,    1,    0,	       [16] = 2,    [18] = 62, [32] = 0xff,
+		  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, [54] = 56, [56] = 0xff, 0xff },
+		{ 0x7f, 'E', 'L', 'F', 2, 1, 1, 0, [16] = 3, [32] = 64, [54] = 0xff, 0xff, [56] = 0xff, 0xff },
+		{ 0x7f, 'E', 'L', 'F', 9, 9, 9, 9 },
+		{ '#', '!', 0 },
+	};
+	char path[64];
+	int fd, r;
+
+	start(&(struct rig_options){ .enforce = true });
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		fd = open(rig_path(&rig, "absurd"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+		assert_int_equal(write(fd, heads[i], sizeof(heads[i])), sizeof(heads[i]));
+		close(fd);
+		assert_int_equal(rig_run(&rig, "absurd", NULL), -EPERM);
+	}
+	unlink(rig_path(&rig, "absurd"));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s", names[i]);
+		rig_program(&rig, path, 4, 2);
+		assert_int_equal(rig_run(&rig, path, NULL), -EPERM);
+		rig_program(&rig, path, 3, 1);
+		assert_int_equal(rig_run(&rig, path, NULL), 3);
+		unlink(rig_path(&rig, path));
+	}
+	/* One argument holds 128 KiB at most (MAX_ARG_STRLEN). */
+	pid_t pid = fork();
+	if (pid == 0) {
+		static char argument[131000], *argv[18];
+
+		memset(argument, 'x', sizeof(argument) - 1);
+		for (int i = 0; i < 15; i++)
+			argv[i] = argument;
+		execv(rig_path(&rig, "good"), argv);
+		_exit(99);
+	}
+	assert_true(waitpid(pid, &r, 0) == pid && WIFEXITED(r));
+	assert_int_equal(WEXITSTATUS(r), 3);
+}
+
+/* A debugger that holds every thread of the gate is a stall as any other. */
+static void test_traced(void **state _unused_)
+{
+	uint64_t before;
+
+	start(&(struct rig_options){ .enforce = true, .watch = true, .stall = NSEC_PER_SEC });
+	assert_int_equal(rig_run(&rig, "good", NULL), 3);
+	if (ptrace(PTRACE_SEIZE, rig.gate, NULL, NULL) < 0)
+		skip();
+	kill(rig.gate, SIGSTOP);
+	before = clock_mono_ns();
+	int r = rig_run(&rig, "bad", NULL);
+	assert_true(clock_mono_ns() - before < 10 * NSEC_PER_SEC);
+	assert_true(r == 4 || r == -EPERM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -449,6 +512,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_killed, after),
 		cmocka_unit_test_teardown(test_few_descriptors, after),
 		cmocka_unit_test_teardown(test_flood, after),
+		cmocka_unit_test_teardown(test_absurd_programs, after),
+		cmocka_unit_test_teardown(test_traced, after),
 		cmocka_unit_test_teardown(test_memory_file, after),
 		cmocka_unit_test_teardown(test_script_argument, after),
 	};

@@ -204,6 +204,22 @@ ran 1 "$mnt/bin/tool"
 rm "$mnt/bin/tool"
 stop
 
+# Time without a verdict is a gap: a program that takes longer to read than it has time.
+configure enforce
+sed -i 's/stall: 1s/stall: 5s, deadline: 20ms, max_size: 8G/' "$tmp/holdfast.yaml"
+"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" watch --for 2m >"$tmp/watch" 2>"$tmp/watch.err" &
+pids=$!
+until_true 20 gated || fail "no gate"
+cp /bin/false "$mnt/bin/huge"
+truncate -s 3G "$mnt/bin/huge"
+"$mnt/bin/huge" 2>/dev/null
+told_gap() {
+	hf 0 history --kind gap --json && grep -q 'not judged within exec.deadline' "$out"
+}
+until_true 15 told_gap || fail "a deadline that passed is no gap"
+rm "$mnt/bin/huge"
+stop
+
 # Killed: nothing waits.
 start enforce
 kill -KILL $pids
