@@ -280,6 +280,8 @@ static int exec_on_tick(struct loop_source *source _unused_, uint32_t events _un
 	exec_tell_losses(x);
 	if (x->keep)
 		exec_keep_look(x->keep);
+	if (x->mime)
+		mime_rest(x->mime);
 	return 0;
 }
 

@@ -15,12 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/util.h"
 
 #define MIME_KEY_MAX  128
 #define MIME_SLOTS    256
 #define MIME_TYPE_MAX 96
 #define MIME_ELF_ID   20 /* e_ident, e_type, e_machine */
+#define MIME_KEEP_NS  (10 * NSEC_PER_SEC)
 
 /* Nothing that runs a decompressor or parses containers: the bytes may be hostile, and the answer has to be cheap. */
 #define MIME_FLAGS                                                                                                     \
@@ -37,6 +39,7 @@ struct mime {
 	pthread_mutex_t lock;
 	magic_t cookie;
 	bool failed; /* no magic database: not tried again */
+	uint64_t asked_ns;
 	struct mime_answer answers[MIME_SLOTS];
 };
 
@@ -72,6 +75,7 @@ static const char *mime_ask(struct mime *m, const void *head, size_t len)
 		m->cookie = magic_open(MIME_FLAGS);
 		m->failed = !m->cookie || magic_load(m->cookie, NULL) != 0;
 	}
+	m->asked_ns = clock_mono_ns();
 	return m->failed ? NULL : magic_buffer(m->cookie, head, len);
 }
 
@@ -124,4 +128,14 @@ const char *mime_type(struct mime *m, struct arena *a, const void *head, size_t 
 		type = arena_strdup(a, type);
 	pthread_mutex_unlock(&m->lock);
 	return type;
+}
+
+void mime_rest(struct mime *m)
+{
+	pthread_mutex_lock(&m->lock);
+	if (m->cookie && !m->failed && clock_mono_ns() - m->asked_ns > MIME_KEEP_NS) {
+		magic_close(m->cookie);
+		m->cookie = NULL;
+	}
+	pthread_mutex_unlock(&m->lock);
 }

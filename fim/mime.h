@@ -22,6 +22,10 @@ void mime_free(struct mime *m);
  */
 const char *mime_type(struct mime *m, struct arena *a, const void *head, size_t len);
 
+/* For who keeps one for long: gives the magic database back when it was not asked for some time. Loaded again when it
+ * is. */
+void mime_rest(struct mime *m);
+
 DEFINE_CLEANUP(struct mime *, mime_free)
 
 #endif

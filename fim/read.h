@@ -33,6 +33,8 @@ struct file_reader;
 
 int file_reader_new(const struct read_options *o, struct file_reader **ret);
 void file_reader_free(struct file_reader *r);
+/* For who keeps one for long: as mime_rest. */
+void file_reader_rest(struct file_reader *r);
 
 /*
  * Metadata only: statx, no open, for dirfd + name (never follows a link; name "" with AT_EMPTY_PATH is dirfd itself).

@@ -381,6 +381,7 @@ static void *recheck_main(void *data)
 		int step = conf->limits.recheck || conf->limits.rehash ? recheck_step(&c, conf) : 0;
 
 		pause = RECHECK_STEP_NS;
+		file_reader_rest(c.files);
 		if (step < 0 && step != -ECANCELED) {
 			c.l->counters.errors++;
 			recheck_close(&c);

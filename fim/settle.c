@@ -164,12 +164,19 @@ static void settle_schedule(struct settle *s, struct pending *p)
 	heap_down(s, p);
 }
 
+/* A rename adds two names of about the same length. */
+static size_t pending_bytes(const char *path)
+{
+	return sizeof(struct pending) + 3 * (strlen(path) + 1);
+}
+
 static int settle_get(struct settle *s, const char *path, struct pending **ret)
 {
 	struct pending *p = settle_find(s, path);
 
 	if (!p) {
-		if (s->map.n >= s->limit)
+		/* One always fits. */
+		if (s->map.n >= s->limit || (s->map.n && s->bytes + pending_bytes(path) > s->limit * SETTLE_BYTES))
 			return -ENOSPC;
 		p = heap_reserve(s) ? calloc(1, sizeof(*p)) : NULL;
 		if (!p)
@@ -181,6 +188,7 @@ static int settle_get(struct settle *s, const char *path, struct pending **ret)
 		}
 		p->heap = SIZE_MAX;
 		pathmap_add(&s->map, &p->node);
+		s->bytes += pending_bytes(path);
 		s->high_water = MAX(s->high_water, s->map.n);
 	}
 	*ret = p;
@@ -261,6 +269,7 @@ static void settle_drop(struct settle *s, struct pending *p)
 	if (p->heap != SIZE_MAX)
 		heap_remove(s, p);
 	pathmap_remove(&s->map, &p->node);
+	s->bytes -= pending_bytes(p->node.path);
 	pending_free(p);
 }
 

@@ -24,6 +24,7 @@
 #define SETTLE_COST_FACTOR  20
 #define SETTLE_TEMPORARY    (10 * NSEC_PER_SEC)
 #define SETTLE_CANDIDATE    (250 * NSEC_PER_MSEC)
+#define SETTLE_BYTES	    1024 /* for each entry of the limit; long names use up more than one's share */
 
 /* What events and rescans told about a path. */
 struct facts {
@@ -59,13 +60,14 @@ struct settle {
 	struct pending **heap;
 	size_t n_heap, heap_size;
 	size_t limit, high_water;
+	size_t bytes; /* of all entries, with names as long as a rename may make them */
 	uint64_t settle, settle_max;
 };
 
 int settle_init(struct settle *s, size_t limit, uint64_t settle_ns, uint64_t settle_max_ns);
 void settle_free(struct settle *s);
 struct pending *settle_find(const struct settle *s, const char *path);
-/* Takes note of an event. -ENOSPC: the table is full, nothing was noted. -ENOMEM. */
+/* Takes note of an event. -ENOSPC: the table is full (by count or by bytes), nothing was noted. -ENOMEM. */
 int settle_event(struct settle *s, const struct fs_event *e);
 /* A path to look at now. An entry that is there keeps what it knows and becomes due. from may be NULL. */
 int settle_candidate(struct settle *s, const char *path, const char *from, uint64_t now, struct pending **ret);

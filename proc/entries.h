@@ -14,6 +14,7 @@
 struct entry {
 	int32_t pid;
 	struct process *p; /* newest snapshot */
+	size_t bytes;	   /* of it, without its ancestors */
 	bool exact;	   /* its start_ns is settled */
 	bool exe_wanted;   /* an exec whose file /proc could no longer tell */
 	bool login_stale;  /* its login uid may have been written since it was read */
@@ -61,6 +62,7 @@ struct proc_table {
 	uint64_t stamp;
 	bool fed;
 	size_t max;
+	size_t bytes; /* of all snapshots held */
 	struct proc_stats stats;
 	uint64_t serial; /* of execs */
 	void (*sync)(void *data);

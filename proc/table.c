@@ -41,8 +41,27 @@ static void entry_free(struct entry *e)
 	free(e);
 }
 
+static size_t text_bytes(const char *s)
+{
+	return s ? strlen(s) + 1 : 0;
+}
+
+static size_t process_bytes(const struct process *p)
+{
+	return sizeof(*p) + sizeof(struct entry) + p->cmdline_len + text_bytes(p->exe) + text_bytes(p->cwd) +
+	       text_bytes(p->cgroup) + text_bytes(p->tty);
+}
+
+/* What an entry holds counts as long as it is in one of the lists. */
+static void entry_count(struct proc_table *t, struct entry *e)
+{
+	e->bytes = process_bytes(e->p);
+	t->bytes += e->bytes;
+}
+
 static void live_remove(struct proc_table *t, struct entry *e)
 {
+	t->bytes -= e->bytes;
 	HASH_DELETE(hh, t->live, e);
 	DL_DELETE(t->live_list, e);
 	t->stats.live--;
@@ -50,6 +69,7 @@ static void live_remove(struct proc_table *t, struct entry *e)
 
 static void ended_remove(struct proc_table *t, struct entry *e)
 {
+	t->bytes -= e->bytes;
 	HASH_DELETE(hh, t->ended, e);
 	DL_DELETE(t->ended_list, e);
 	t->stats.ended--;
@@ -64,6 +84,7 @@ static bool live_insert(struct proc_table *t, struct entry *e)
 		return false;
 	}
 	DL_APPEND(t->live_list, e);
+	entry_count(t, e);
 	t->stats.live++;
 	return true;
 }
@@ -76,6 +97,7 @@ static bool ended_insert(struct proc_table *t, struct entry *e)
 		return false;
 	}
 	DL_APPEND(t->ended_list, e);
+	entry_count(t, e);
 	t->stats.ended++;
 	return true;
 }
@@ -84,7 +106,7 @@ static void make_room(struct proc_table *t)
 {
 	struct entry *e;
 
-	while (t->stats.live + t->stats.ended >= t->max) {
+	while (t->stats.live + t->stats.ended >= t->max || (t->bytes > t->max * PROC_BYTES && t->live_list)) {
 		if (t->ended_list) {
 			e = t->ended_list;
 			ended_remove(t, e);
@@ -130,6 +152,8 @@ void entry_set(struct proc_table *t, struct entry *e, struct process *p)
 {
 	process_unref(e->p);
 	e->p = p;
+	t->bytes -= e->bytes;
+	entry_count(t, e);
 	e->stamp = ++t->stamp;
 }
 

@@ -27,6 +27,7 @@
 #include "proc/read.h"
 
 #define PROC_ENDED_KEEP_NS (60 * 1000000000ULL)
+#define PROC_BYTES	   1024 /* for each entry of `max`; long command lines use up more than one's share */
 
 struct proc_table;
 

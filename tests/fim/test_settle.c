@@ -220,12 +220,42 @@ static void test_candidate(void **state)
 	settle_free(&s);
 }
 
+/* Long names fill it before their number does, and what is done gives its share back. */
+static void test_full_by_bytes(void **state)
+{
+	enum { LIMIT = 64, LONG = 3000 };
+	char path[LONG + 16];
+	struct pending *p;
+	struct settle s;
+	int n = 0, r = 0;
+
+	(void)state;
+	start(&s, LIMIT);
+	memset(path, 'l', sizeof(path));
+	while (n < LIMIT && !r) {
+		const struct fs_event e = { .ops = FS_DELETE, .path = path, .boot_ns = T0 };
+
+		snprintf(path, sizeof(path), "/%0*d", LONG, n);
+		r = settle_event(&s, &e);
+		n += !r;
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_true(n > 1 && n < LIMIT / 2);
+	assert_true(s.bytes <= LIMIT * SETTLE_BYTES);
+	while ((p = settle_take(&s, T0 + SETTLE_MAX)))
+		settle_done(&s, p, T0 + SETTLE_MAX, 0);
+	assert_int_equal(settle_count(&s), 0);
+	assert_int_equal(s.bytes, 0);
+	note(&s, path, FS_DELETE, T0);
+	settle_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_due),    cmocka_unit_test(test_order),	 cmocka_unit_test(test_full),
-		cmocka_unit_test(test_rearm),  cmocka_unit_test(test_patience),	 cmocka_unit_test(test_cost),
-		cmocka_unit_test(test_rename), cmocka_unit_test(test_candidate),
+		cmocka_unit_test(test_full_by_bytes), cmocka_unit_test(test_due),    cmocka_unit_test(test_order),
+		cmocka_unit_test(test_full),	      cmocka_unit_test(test_rearm),  cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_cost),	      cmocka_unit_test(test_rename), cmocka_unit_test(test_candidate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -618,6 +618,40 @@ static void test_bound(void **state)
 	end(&f);
 }
 
+/* Long command lines fill it before the number of processes does. */
+static void test_bound_by_bytes(void **state)
+{
+	enum { MAX = 40 };
+	_cleanup_process_ struct process *p = NULL;
+	char cmdline[4000];
+	struct proc_stats stats;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, MAX);
+	memset(cmdline, 'x', sizeof(cmdline));
+	cmdline[sizeof(cmdline) - 1] = '\0';
+	tree_file(&f.tree, 100, "cmdline", cmdline, sizeof(cmdline));
+	proc_table_exec(f.t, 100, tick(6000));
+	for (int i = 0; i < 2 * MAX; i++)
+		proc_table_fork(f.t, 100, 200 + i, tick(6001));
+	proc_table_get_stats(f.t, &stats);
+	assert_true(stats.live > 2 && stats.live <= MAX * PROC_BYTES / sizeof(cmdline) + 1);
+	p = proc_table_get(f.t, 200 + 2 * MAX - 1, true);
+	assert_non_null(p);
+	assert_int_equal(p->cmdline_len, sizeof(cmdline));
+	/* Room is given back. */
+	for (int i = 0; i < 2 * MAX; i++)
+		proc_table_exit(f.t, 200 + i, tick(6002));
+	tree_file(&f.tree, 100, "cmdline", "x", 2);
+	proc_table_exec(f.t, 100, tick(6003));
+	for (int i = 0; i < MAX / 2; i++)
+		proc_table_fork(f.t, 100, 400 + i, tick(6004));
+	proc_table_get_stats(f.t, &stats);
+	assert_true(stats.live >= MAX / 2);
+	end(&f);
+}
+
 struct asker {
 	struct fixture *f;
 	atomic_bool stop;
@@ -668,14 +702,23 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new),	      cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_opened_orders), cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start_settled), cmocka_unit_test(test_clone_parent),
-		cmocka_unit_test(test_pid_reuse),     cmocka_unit_test(test_leader_gone),
-		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_told),	      cmocka_unit_test(test_learn),
-		cmocka_unit_test(test_unfed),	      cmocka_unit_test(test_chain),
-		cmocka_unit_test(test_deep_fan),      cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_new),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_opened_orders),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start_settled),
+		cmocka_unit_test(test_clone_parent),
+		cmocka_unit_test(test_pid_reuse),
+		cmocka_unit_test(test_leader_gone),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_learn),
+		cmocka_unit_test(test_unfed),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_deep_fan),
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_bound_by_bytes),
 		cmocka_unit_test(test_threads),
 	};
 
