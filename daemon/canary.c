@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/util.h"
 
 #define CANARY_REMEMBERED 4 /* files whose later events are still ours */
@@ -28,7 +29,7 @@ struct canary {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	atomic_bool stopping;
-	bool running;
+	bool running, changed; /* changed: the pause is over */
 	uint64_t serial;
 	char *files[CANARY_REMEMBERED];
 	const char *waiting; /* the file whose event is awaited */
@@ -232,8 +233,9 @@ static void *canary_main(void *data)
 			canary_place_test(c, &c->places[i]);
 		pthread_mutex_lock(&c->lock);
 		until = canary_until(c->o.interval ? c->o.interval : 3600 * NSEC_PER_SEC);
-		while (!c->stopping && pthread_cond_timedwait(&c->cond, &c->lock, &until) == 0)
+		while (!c->stopping && !c->changed && pthread_cond_timedwait(&c->cond, &c->lock, &until) == 0)
 			;
+		c->changed = false;
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
@@ -257,17 +259,10 @@ int canary_start(struct canary *c, struct watch *watch)
 	int r;
 
 	c->watch = watch;
+	c->stopping = false;
 	r = -pthread_create(&c->thread, NULL, canary_main, c);
 	c->running = r == 0;
 	return r;
-}
-
-void canary_set_interval(struct canary *c, uint64_t interval, uint64_t deadline)
-{
-	pthread_mutex_lock(&c->lock);
-	c->o.interval = interval;
-	c->o.deadline = deadline;
-	pthread_mutex_unlock(&c->lock);
 }
 
 void canary_stop(struct canary *c)
@@ -282,11 +277,34 @@ void canary_stop(struct canary *c)
 	c->running = false;
 }
 
+static void canary_forget(struct canary *c)
+{
+	pthread_mutex_lock(&c->lock);
+	while (c->n)
+		canary_place_free(&c->places[--c->n]);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void canary_reload(struct canary *c, struct watch *watch, uint64_t interval, uint64_t deadline)
+{
+	pthread_mutex_lock(&c->lock);
+	c->o.interval = interval;
+	c->o.deadline = deadline;
+	c->changed = c->running;
+	pthread_cond_broadcast(&c->cond);
+	pthread_mutex_unlock(&c->lock);
+	if (interval && !c->running && canary_start(c, watch) < 0)
+		log_error("the end-to-end test of the sensors does not run: no thread");
+	if (!interval) {
+		canary_stop(c);
+		canary_forget(c);
+	}
+}
+
 void canary_free(struct canary *c)
 {
 	canary_stop(c);
-	for (size_t i = 0; i < c->n; i++)
-		canary_place_free(&c->places[i]);
+	canary_forget(c);
 	for (size_t i = 0; i < CANARY_REMEMBERED; i++)
 		free(c->files[i]);
 	pthread_mutex_destroy(&c->lock);

@@ -35,7 +35,8 @@ int canary_new(const struct canary_options *o, struct canary **ret);
 int canary_start(struct canary *c, struct watch *watch);
 void canary_stop(struct canary *c);
 void canary_free(struct canary *c);
-void canary_set_interval(struct canary *c, uint64_t interval, uint64_t deadline);
+/* From now on: starts it when it did not run, tests at once; interval 0 stops it and forgets its results. */
+void canary_reload(struct canary *c, struct watch *watch, uint64_t interval, uint64_t deadline);
 /* An event of a file with a canary's name: true when it is ours. Any thread, never blocks for long. */
 bool canary_event(struct canary *c, const struct fs_event *e);
 /* fn borrows; the canary is locked. */

@@ -341,11 +341,11 @@ int monitor_reload(struct monitor *m, struct buf *err)
 		return r;
 	alerts_reload(m, conf, rules);
 	respond_reload(m->respond, conf);
-	if (conf->limits.canary)
-		canary_set_interval(m->canary, conf->limits.canary, conf->limits.canary_deadline);
+	canary_reload(m->canary, m->watch, conf->limits.canary, conf->limits.canary_deadline);
 	exec_part_reload(m);
 	live_rescan(m->live, "/", false, "found after the configuration was read again", NULL, NULL);
 	log_info("configuration read again from %s", m->o->conf_file);
+	fixed_report(m->conf, conf);
 	return 0;
 }
 

@@ -176,4 +176,8 @@ void monitor_rescope(struct monitor *m);
 /* Reads the configuration again. 0, or -EINVAL with the errors in err; the old one stays. */
 int monitor_reload(struct monitor *m, struct buf *err);
 
+/* --- fixed.c */
+/* Says in the log what a configuration that was just read asks for and this run of the monitor will not do. */
+void fixed_report(const struct conf *in_force, const struct conf *read);
+
 #endif

@@ -41,7 +41,7 @@ hf status --json >"$tmp/status"
 # Containers of somebody else on this machine may be anybody's: that is all that may be missing.
 grep -q -e '"health":"green"' -e '"reasons":\["some containers have no name (containers.why)"\]' "$tmp/status" ||
 	fail "not green: $(cat "$tmp/status")"
-canary_good() { hf status --json | grep -q '"ok":true'; }
+canary_good() { hf status --json | grep -q '"tested":true,"ok":true'; }
 within 10 canary_good || fail "no canary came back"
 timeout 10 "$holdfast" -c "$tmp/conf.yaml" watch --for 1 >"$tmp/second" 2>&1
 [ $? = 75 ] || fail "a second monitor was not refused"
@@ -55,9 +55,18 @@ within 10 grep -q 'conf.yaml:' "$err" || fail "the bad configuration was not nam
 echo a >"$g/after-bad"
 told "$g/after-bad"
 cp "$tmp/good.yaml" "$tmp/conf.yaml"
-config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 2s}'
+config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 2s, hash_threads: 7, settle: 30ms}'
 kill -HUP "$pid"
 within 10 grep -q 'configuration read again' "$err" || fail "the good configuration was not read"
+within 10 grep -q 'started again: limits.hash_threads$' "$err" || fail "the key that was not put in force was not named"
+# The canary ends and begins again with the configuration.
+no_canary() { hf status --json | grep -q '"canary":\[\]'; }
+config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 0}'
+kill -HUP "$pid"
+within 10 no_canary || fail "the canary goes on though it is off"
+config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 2s}'
+kill -HUP "$pid"
+within 10 canary_good || fail "the canary that was switched on does not come back"
 echo a >"$g/x.omit"
 settled
 never 'x.omit'
