@@ -22,7 +22,7 @@
 #define FORGET_SINGLE 100 /* more paths than that: the monitor is told to forget all */
 
 struct accept_options {
-	bool all;
+	bool all, excused;
 	struct option_list ids;
 	const char *reason, *until, *baseline, *control;
 	struct approve_options ahead;
@@ -31,6 +31,8 @@ struct accept_options {
 #define AT(member) offsetof(struct accept_options, member)
 static const struct cmd_option accept_rows[] = {
 	{ "all", 0, OPTION_FLAG, NULL, "every open deviation of the baseline", AT(all) },
+	{ "excused", 0, OPTION_FLAG, NULL,
+	  "what package transactions and approvals explained, and nothing has changed since", AT(excused) },
 	{ "id", 0, OPTION_LIST, "N", "the deviation of this number (of holdfast history); may be given again",
 	  AT(ids) },
 	{ "reason", 'r', OPTION_STRING, "TEXT", "why it is fine; wanted, and kept in history", AT(reason) },
@@ -51,13 +53,14 @@ static const struct cmd_option accept_rows[] = {
 struct item {
 	const char *path;
 	int64_t id;
-	bool exists;
+	bool exists, skip;
 	struct record after;
 	UT_hash_handle hh;
 };
 
 struct accept {
 	struct cmd *c;
+	struct db *d;
 	const struct accept_options *o;
 	struct baseline_info info;
 	struct arena arena;
@@ -106,8 +109,10 @@ static int accept_arguments(struct accept *k)
 		return cmd_usage(c, "--reason TEXT is wanted: why is this fine?");
 	if (strlen(k->o->reason) > 4096)
 		return cmd_usage(c, "--reason: 4096 bytes at most");
-	if (!k->o->all && !k->o->ids.n && !c->n_args)
-		return cmd_usage(c, "what? Give PATHs, globs, --id N or --all");
+	if (!k->o->all && !k->o->excused && !k->o->ids.n && !c->n_args)
+		return cmd_usage(c, "what? Give PATHs, globs, --id N, --excused or --all");
+	if (k->o->excused && (k->o->all || k->o->ids.n || k->o->until))
+		return cmd_usage(c, "--excused stands alone, or with PATHs");
 	if (k->o->all && (k->o->ids.n || c->n_args))
 		return cmd_usage(c, "--all stands alone");
 	status = accept_ids(k);
@@ -140,9 +145,44 @@ static int accept_take(struct accept *k, const char *path, int64_t id, const str
 	return 0;
 }
 
+/* The newest of a path decides: --excused takes only what is still as it was excused, and not accepted yet. */
+static int accept_newest(struct accept *k, const char *path, const struct event *e, const struct record *after)
+{
+	_cleanup_arena_ struct arena arena = ARENA_INIT;
+	struct record last;
+	struct item *item;
+	bool exists;
+	int r;
+
+	HASH_FIND_STR(k->items, path, item);
+	r = item ? 0 : accept_take(k, path, e->id, after);
+	if (r || item || !k->o->excused)
+		return r;
+	HASH_FIND_STR(k->items, path, item);
+	r = e->status == STATUS_EXCUSED && e->change < CHANGE_REVERTED
+		    ? history_last_state(k->d, k->info.id, path, &arena, &exists, &last)
+		    : -ENOENT;
+	item->skip = r == -ENOENT;
+	return r == -ENOENT ? 0 : r;
+}
+
+static void accept_drop_skipped(struct accept *k)
+{
+	struct item *item, *next;
+
+	HASH_ITER(hh, k->items, item, next)
+	{
+		if (!item->skip)
+			continue;
+		HASH_DEL(k->items, item);
+		k->n--;
+	}
+}
+
 static bool accept_wanted(const struct accept *k, const struct event *e)
 {
-	if (e->baseline_id != k->info.id || !e->path || e->change >= CHANGE_REVERTED)
+	if (e->baseline_id != k->info.id || !e->path || e->change == CHANGE_TRANSIENT ||
+	    (e->change >= CHANGE_REVERTED && !k->o->excused))
 		return false;
 	for (size_t i = 0; i < k->n_ids; i++) {
 		if (k->ids[i] == (uint64_t)e->id)
@@ -159,16 +199,16 @@ static int accept_event(struct event *e, void *data)
 	if (!accept_wanted(k, e))
 		return 0;
 	if (e->change != CHANGE_RENAMED || !e->path2)
-		return accept_take(k, e->path, e->id, e->has_after ? &e->after : NULL);
-	r = accept_take(k, e->path, e->id, NULL);
-	return r ? r : accept_take(k, e->path2, e->id, e->has_after ? &e->after : NULL);
+		return accept_newest(k, e->path, e, e->has_after ? &e->after : NULL);
+	r = accept_newest(k, e->path, e, NULL);
+	return r ? r : accept_newest(k, e->path2, e, e->has_after ? &e->after : NULL);
 }
 
 /* path NULL: all. */
 static int accept_find(struct accept *k, struct db *d, const char *path)
 {
 	struct history_filter filter = {
-		.open_only = true, .kinds = 1u << EVENT_CHANGE, .path = path, .baseline = k->info.name
+		.open_only = !k->o->excused, .kinds = 1u << EVENT_CHANGE, .path = path, .baseline = k->info.name
 	};
 	size_t before = k->n;
 	int r = history_each(d, &filter, accept_event, k);
@@ -188,7 +228,7 @@ static int accept_collect(struct accept *k, struct db *d)
 	size_t n_ids = k->n_ids;
 	int status = 0;
 
-	if (k->o->all || n_ids)
+	if (k->o->all || n_ids || (k->o->excused && !c->n_args))
 		status = accept_find(k, d, NULL);
 	k->n_ids = 0; /* paths are asked without them */
 	for (int i = 0; i < c->n_args && !status; i++) {
@@ -198,6 +238,7 @@ static int accept_collect(struct accept *k, struct db *d)
 
 		status = path ? accept_find(k, d, path) : cmd_fail(-ENOMEM, NULL, "accept");
 	}
+	accept_drop_skipped(k);
 	if (!status && !k->n) {
 		log_error("nothing to accept");
 		return EX_NOINPUT;
@@ -376,6 +417,7 @@ static int accept_run(struct accept *k, struct db *d, const struct sign_key *key
 	int status = cmd_find(d, k->o->baseline ? k->o->baseline : "host", key, &k->arena, &k->info), r;
 
 	if (!status) {
+		k->d = d;
 		cmd_tell(accept_socket(k), "flush", NULL); /* what was just printed can be accepted */
 		status = accept_collect(k, d);
 	}
@@ -421,7 +463,7 @@ static int accept(struct cmd *c)
 
 const struct command command_accept = {
 	.name = "accept",
-	.usage = "[--all] [--id N]... [PATH|GLOB]... --reason TEXT [--until TIME] [--baseline NAME]\n"
+	.usage = "[--all | --excused] [--id N]... [PATH|GLOB]... --reason TEXT [--until TIME] [--baseline NAME]\n"
 		 "--path GLOB [--digest HEX] [--by USER] --until TIME --reason TEXT | --list [--all] | --revoke ID",
 	.summary = "say that deviations are fine",
 	.details = "Deviations are those that history knows: `holdfast check` and `holdfast watch` record them, "
@@ -431,7 +473,8 @@ const struct command command_accept = {
 		   "now; a file that has changed since is named. With --until the baseline stays, and the deviation is "
 		   "open again then.\n"
 		   "\n"
-		   "With --path nothing that has happened is accepted: what the running monitor sees change from now until "
+		   "With --path nothing that has happened is accepted: what the running monitor sees change from now "
+		   "until "
 		   "then, inside\n"
 		   "the GLOB (and to that content), is recorded as excused, with the approval as cause.\n"
 		   "\n"

@@ -123,6 +123,19 @@ hf history --open --json >"$tmp/history"
 grep -q 'tiny-link' "$tmp/history" && fail "an excused change counts as open"
 grep -q 'made-by-postinst' "$tmp/history" || fail "what a script made does not count as open"
 
+# --- what was excused goes into the baseline on demand, and nothing else does
+
+echo later >"$g/etc/tiny.conf.dpkg-dist"
+told "\"path\":\"$g/etc/tiny.conf.dpkg-dist\"" '"status":"open"'
+hf accept --excused --reason upgrade --json >"$tmp/accepted" || fail "accept --excused"
+grep -q "\"path\":\"$g/bin/tiny\"" "$tmp/accepted" && grep -q "\"path\":\"$g/bin/tiny-link\"" "$tmp/accepted" ||
+	fail "not accepted: $(cut -c1-200 "$tmp/accepted")"
+grep -q 'made-by-postinst\|etc/tiny.conf\|zz-fence' "$tmp/accepted" && fail "accepted too much"
+hf check --no-record --json >"$tmp/check"
+grep -q "\"path\":\"$g/bin/tiny" "$tmp/check" && fail "the baseline did not follow"
+grep -q made-by-postinst "$tmp/check" || fail "the baseline followed too far"
+hf accept --excused --reason again 2>/dev/null && fail "accepted twice"
+
 # --- tampering during the transaction: by a script of the package, and by somebody beside it
 
 fresh_deb
