@@ -284,7 +284,6 @@ static void test_strange_files(void **state)
 static void test_deep_folder(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_arena_ struct arena a = ARENA_INIT;
 	char name[256], back[PATH_MAX];
 
 	NEED_BPF(f);

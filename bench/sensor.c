@@ -1,0 +1,179 @@
+/*
+ * bench/sensor: what the BPF programs cost those that are watched, as ratios of the same work without them, in rounds
+ * that take turns: a loop of getppid, connections over loopback, starts of a program.
+ *
+ *     bench/sensor [ROUNDS]
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/util.h"
+#include "watch/bpf_calls.h"
+#include "watch/connector.h"
+
+#define ROUNDS_MAX 101
+
+extern char **environ;
+
+static void do_getppid(void)
+{
+	for (int i = 0; i < 200000; i++)
+		syscall(SYS_getppid);
+}
+
+static void do_connect(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (bind(listener, (struct sockaddr *)&a, len) || listen(listener, 16) ||
+	    getsockname(listener, (struct sockaddr *)&a, &len))
+		exit(1);
+	for (int i = 0; i < 500; i++) {
+		struct linger now = { 1, 0 };
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+
+		if (connect(fd, (struct sockaddr *)&a, len))
+			exit(1);
+		peer = accept(listener, NULL, NULL);
+		/* No port is left waiting. */
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+		close(fd);
+		close(peer);
+	}
+	close(listener);
+}
+
+static void do_spawn(void)
+{
+	char *argv[] = { (char *)"true", NULL };
+
+	for (int i = 0; i < 100; i++) {
+		pid_t pid;
+
+		if (posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) || waitpid(pid, NULL, 0) != pid)
+			exit(1);
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+	unsigned int count;
+} works[] = { { "getppid", do_getppid, 200000 }, { "connect", do_connect, 500 }, { "posix_spawn", do_spawn, 100 } };
+
+/* --- what is loaded meanwhile */
+
+static struct proc_table *table;
+static struct connector *connector;
+static struct bpf_calls *calls;
+
+static void load_nothing(void)
+{
+}
+
+static void load_procs(enum connector_source source)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+
+	if (proc_table_new("/proc", 32768, &table) < 0 ||
+	    connector_start(&(struct connector_options){ .procs = table, .source = source }, &connector, &err) < 0) {
+		fprintf(stderr, "%s\n", err.data ? err.data : "no sensor");
+		exit(77);
+	}
+}
+
+static void load_netlink(void)
+{
+	load_procs(CONNECTOR_NETLINK);
+}
+
+static void load_bpf(void)
+{
+	load_procs(CONNECTOR_BPF);
+}
+
+static void load_calls(void)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	bool *wanted = malloc(call_count);
+
+	/* All that there are, of which the work does none. */
+	memset(wanted, 1, call_count);
+	if (bpf_calls_open(wanted, 0, &calls, &err) < 0) {
+		fprintf(stderr, "%s\n", err.data);
+		exit(77);
+	}
+	free(wanted);
+}
+
+static void unload(void)
+{
+	connector_stop(connector);
+	connector = NULL;
+	proc_table_free(table);
+	table = NULL;
+	bpf_calls_close(calls);
+	calls = NULL;
+}
+
+static const struct {
+	const char *name;
+	void (*load)(void);
+} loads[] = { { "nothing", load_nothing },
+	      { "proc connector", load_netlink },
+	      { "BPF, processes", load_bpf },
+	      { "BPF, system calls", load_calls } };
+
+/* --- */
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+	static uint64_t spent[ARRAY_SIZE(loads)][ARRAY_SIZE(works)][ROUNDS_MAX];
+	int rounds = MIN(argc > 1 ? atoi(argv[1]) : 11, ROUNDS_MAX);
+
+	for (int r = 0; r < rounds; r++) {
+		for (size_t l = 0; l < ARRAY_SIZE(loads); l++) {
+			loads[l].load();
+			for (size_t w = 0; w < ARRAY_SIZE(works); w++) {
+				uint64_t began = clock_mono_ns();
+
+				works[w].run();
+				spent[l][w][r] = clock_mono_ns() - began;
+			}
+			unload();
+		}
+	}
+	for (size_t w = 0; w < ARRAY_SIZE(works); w++) {
+		double floor = 0;
+
+		for (size_t l = 0; l < ARRAY_SIZE(loads); l++) {
+			uint64_t *all = spent[l][w];
+			double ns;
+
+			qsort(all, (size_t)rounds, sizeof(*all), compare);
+			ns = (double)all[rounds / 2] / works[w].count;
+			floor = l ? floor : ns;
+			printf("%-12s %-18s %10.0f ns  %5.2f\n", works[w].name, loads[l].name, ns, ns / floor);
+		}
+	}
+	return 0;
+}
