@@ -117,6 +117,7 @@ static const struct sensor_probe sensor_probes[] = {
 	{ SENSOR_EXEC_BPF, "BPF" },
 	{ SENSOR_SYSCALL, "system calls" },
 	{ SENSOR_PROC, "capabilities" },
+	{ SENSOR_LAYERS, "overlay events" },
 	{ SENSOR_RUNTIME, "proc connector" }, /* who is who is read from files; when, the connector tells */
 };
 

@@ -42,6 +42,19 @@ struct conf_list {
 	bool given; /* by the file: not the default */
 };
 
+/* What is not in its image and yet is started in a container. */
+enum conf_drift { CONF_DRIFT_OFF, CONF_DRIFT_OBSERVE, CONF_DRIFT_ENFORCE };
+
+#define CONF_POLICIES_MAX 256
+
+/* Of the containers that all of what is given matches. */
+struct conf_policy {
+	const char *image, *namespace; /* globs; NULL: any */
+	const char *label;	       /* "key=value", the value a glob; NULL: any */
+	enum conf_drift exec;
+	struct conf_list exceptions; /* globs of paths in the container */
+};
+
 enum conf_output_type {
 	CONF_OUTPUT_NONE, /* not given */
 	CONF_OUTPUT_STDOUT,
@@ -191,6 +204,8 @@ struct conf {
 
 	struct {
 		struct conf_list stores; /* containers.stores: folders of container runtimes besides the usual ones */
+		struct conf_policy *policies; /* containers.policies: the first that a container matches counts */
+		size_t n_policies;
 	} containers;
 
 	struct conf_respond respond;

@@ -355,6 +355,35 @@ static void load_ladders(struct loader *l, const struct conf_key *k, const struc
 	}
 }
 
+/* --- policies of containers */
+
+static void load_policies(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+{
+	struct conf *c = l->conf;
+
+	if (n->kind != NODE_LIST || count_items(n) > CONF_POLICIES_MAX) {
+		if (n->kind == NODE_LIST)
+			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_POLICIES_MAX);
+		else
+			expected(l, k, n);
+		return;
+	}
+	c->containers.policies = arena_zalloc(&c->arena, CONF_POLICIES_MAX * sizeof(*c->containers.policies));
+	l->no_memory |= !c->containers.policies;
+	for (const struct node_item *i = n->items; i && c->containers.policies; i = i->next) {
+		struct conf_policy *p = &c->containers.policies[c->containers.n_policies++];
+
+		p->exec = CONF_DRIFT_OBSERVE;
+		if (i->value->kind == NODE_MAPPING)
+			load_mapping(l, i->value, "containers.policies[].", p);
+		else
+			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping, found %s", k->key,
+				   node_kind_text(i->value));
+		if (p->label && !strchr(p->label, '='))
+			complain(l, i->value, k->key, "`label` is key=value");
+	}
+}
+
 /* --- mappings */
 
 static const load_fn list_loaders[CONF_TYPE_COUNT] = {
@@ -362,6 +391,7 @@ static const load_fn list_loaders[CONF_TYPE_COUNT] = {
 	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes, [CONF_TEXTS] = load_list,
 	[CONF_FILES] = load_list,	   [CONF_OUTPUTS] = load_outputs,
 	[CONF_LADDERS] = load_ladders,
+	[CONF_POLICIES] = load_policies,
 };
 
 static void unknown_key(struct loader *l, const struct node *key, const char *prefix)

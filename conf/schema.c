@@ -73,6 +73,7 @@ static const char *const where_words[] = {
 #define ITEM(field) offsetof(struct conf_item, field)
 #define OUT(field)  offsetof(struct conf_output, field)
 #define RUNG(field) offsetof(struct conf_ladder, field)
+#define POLICY(field) offsetof(struct conf_policy, field)
 #define WORDS(list) .words = list
 
 const struct conf_key conf_schema[] = {
@@ -156,6 +157,18 @@ const struct conf_key conf_schema[] = {
 
 	{ "containers.stores", CONF_FILES, AT(containers.stores),
 	  .help = "folders in which container runtimes keep their state, besides the usual ones" },
+	{ "containers.policies", CONF_POLICIES, AT(containers.policies),
+	  .help = "what containers may run: mappings of the keys below, the first that matches counts" },
+	{ "containers.policies[].image", CONF_TEXT, POLICY(image), .max = 1024,
+	  .help = "for containers of images with such a reference; a pattern" },
+	{ "containers.policies[].namespace", CONF_TEXT, POLICY(namespace), .max = 1024,
+	  .help = "for containers of pods in such a namespace; a pattern" },
+	{ "containers.policies[].label", CONF_TEXT, POLICY(label), .max = 1024,
+	  .help = "for containers with this label or annotation, key=value; the value is a pattern" },
+	{ "containers.policies[].exec", CONF_WORD, POLICY(exec), "observe", WORDS(mode_words),
+	  .help = "programs that are not in the image: no matter, reported, or denied too" },
+	{ "containers.policies[].exceptions", CONF_TEXTS, POLICY(exceptions),
+	  .help = "programs in the container that are left to exec.trust: patterns of paths" },
 
 	{ "rules.files", CONF_FILES, AT(rules.files),
 	  PKGDATADIR "/rules/holdfast.yaml, " SYSCONFDIR "/holdfast/rules.d",

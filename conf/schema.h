@@ -31,6 +31,7 @@ enum conf_type {
 	CONF_ATTRIBUTES,
 	CONF_OUTPUTS,
 	CONF_LADDERS,
+	CONF_POLICIES,
 	/* A key of a later version: an error that says so. */
 	CONF_RESERVED,
 	CONF_TYPE_COUNT

@@ -277,5 +277,6 @@ const struct conf_type_info conf_types[CONF_TYPE_COUNT] = {
 	[CONF_ATTRIBUTES] = { "word or list of words", "an attribute, a group, or a list of them", NULL },
 	[CONF_OUTPUTS] = { "list of outputs", "a list of mappings", NULL },
 	[CONF_LADDERS] = { "list of ladders", "a list of mappings", NULL },
+	[CONF_POLICIES] = { "list of policies", "a list of mappings", NULL },
 	[CONF_RESERVED] = { "", "", NULL },
 };

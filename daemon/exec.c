@@ -320,6 +320,8 @@ static int exec_open(struct exec *x, struct trust *t)
 				  .max_size = c->exec.max_size,
 				  .scripts = (enum gate_scripts)c->exec.scripts,
 				  .containers = x->m->containers,
+				  .procs = x->m->procs,
+				  .conf = c,
 				  .watchdog = x->m->watchdog,
 				  .known = x->m->known,
 				  .verdict = exec_verdict,

@@ -183,6 +183,9 @@ struct event {
 	uint64_t until; /* EVENT_ACCEPT: real ns; 0: for good */
 };
 
+/* EVENT_EXEC: the reason of a program that is not in the image of its container. */
+#define EVENT_REASON_DRIFT "not in the image of its container"
+
 struct event *event_new(enum event_kind kind);
 struct event *event_ref(struct event *e);
 void event_unref(struct event *e);

@@ -132,10 +132,8 @@ struct field_extra {
 	uint64_t cap_inheritable, cap_permitted, cap_effective;
 	int32_t vpid, vpgid; /* in the innermost pid namespace */
 	const char *package; /* that brought the file or program */
-	bool have_upper_layer, upper_layer;
 	const char *layer;
 	uint64_t first_seen; /* real ns */
-	bool have_drift, drift;
 	const char *link_source; /* another name of the inode that was linked */
 };
 

@@ -169,3 +169,25 @@ FIELD_GETTER(get_hf_host_path)
 {
 	field_set_string(ret, v->event->host_path);
 }
+
+/* --- layers */
+
+FIELD_GETTER(get_proc_upper_layer)
+{
+	const struct event *e = v->event;
+	size_t len = e->container && e->container->upper ? strlen(e->container->upper) : 0;
+
+	if (e->kind == EVENT_EXEC && e->host_path && len)
+		field_set_number(ret, strncmp(e->host_path, e->container->upper, len) == 0 && e->host_path[len] == '/');
+}
+
+/* Of starts: changes of a container's files are deviations from the baseline of its image. */
+FIELD_GETTER(get_hf_drift)
+{
+	const struct event *e = v->event;
+
+	if (e->kind == EVENT_EXEC && e->container && e->reason)
+		field_set_number(ret, streq(e->reason, EVENT_REASON_DRIFT));
+	else if (e->kind == EVENT_CHANGE && e->container && e->baseline_id)
+		field_set_number(ret, e->host_path != NULL);
+}

@@ -61,12 +61,6 @@ FIELD_GETTER(get_proc_memfd)
 		field_set_number(ret, strncmp(p->exe, "/memfd:", 7) == 0 || strncmp(p->exe, "memfd:", 6) == 0);
 }
 
-FIELD_GETTER(get_proc_upper_layer)
-{
-	if (field_need(v, GROUP_LAYER) && v->extra.have_upper_layer)
-		field_set_number(ret, v->extra.upper_layer);
-}
-
 static const struct record *exe_record(const struct field_view *v)
 {
 	return v->event->kind == EVENT_EXEC && v->event->has_after ? &v->event->after : NULL;

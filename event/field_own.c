@@ -191,12 +191,6 @@ FIELD_GETTER(get_hf_package)
 		field_set_string(ret, v->extra.package);
 }
 
-FIELD_GETTER(get_hf_drift)
-{
-	if (field_need(v, GROUP_LAYER) && v->extra.have_drift)
-		field_set_number(ret, v->extra.drift);
-}
-
 FIELD_GETTER(get_hf_layer)
 {
 	if (field_need(v, GROUP_LAYER))

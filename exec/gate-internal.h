@@ -64,6 +64,7 @@ struct slot {
 	uint64_t real_ns, boot_ns, spent_ns;
 	struct judgement j;
 	struct container *container; /* counted */
+	bool inside; /* the process has the container's files before it, no longer the host's */
 };
 
 /*
@@ -178,6 +179,17 @@ void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgem
 /* The kernel's name of an open file, in ret; NULL when it has none that fits. */
 const char *gate_path(int fd, char ret[PATH_MAX]);
 void *gate_worker(void *data);
+
+/* --- gate_drift.c: programs in containers; on the workers */
+/* In which container the process of the slot is. It waits for the answer, or did a moment ago: /proc has it. */
+void drift_place(struct gate *g, struct slot *s, const char *path);
+/* What the policy for its container says of this path; OFF where there is none. */
+enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path);
+/* Tells verdicts in different images and under different policies apart in the cache; 0 without a policy. */
+uint64_t drift_key(const struct slot *s, enum conf_drift mode);
+/* After the ordinary judgement: what becomes of it in a container. */
+void drift_judge(const struct gate *g, const struct slot *s, enum conf_drift mode, const struct trust *t,
+		 const struct exec_digests *digests, struct judgement *j);
 
 /* --- gate_after.c: the thread that hands results over */
 /* Observe mode, with the lock held: the exec of this new slot may have been told already. */

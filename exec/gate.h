@@ -16,12 +16,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "conf/conf.h"
 #include "event/event.h"
 #include "exec/known.h"
 #include "exec/trust.h"
 #include "exec/watchdog.h"
 #include "lib/buf.h"
 #include "proc/containers.h"
+#include "proc/table.h"
 
 enum gate_reason {
 	GATE_TRUSTED,
@@ -36,6 +38,7 @@ enum gate_reason {
 	GATE_SWAPPED,	 /* another file ran than the one that was judged: judged late */
 	GATE_ARGUMENT,	 /* script named on the command line of an interpreter: judged late */
 	GATE_GONE,	 /* it ended before it could be judged late */
+	GATE_DRIFT,	 /* it runs in a container in whose image it is not */
 	GATE_REASON_COUNT
 };
 extern const char *const gate_reason_texts[GATE_REASON_COUNT];
@@ -87,7 +90,9 @@ struct gate_options {
 	enum gate_scripts scripts;
 	unsigned workers;	   /* 0: by the number of processors */
 	size_t slots;		   /* starts in flight; 0: 4096, or what the limit of descriptors allows */
+	const struct conf *conf; /* policies of containers; outlives the gate. NULL: none */
 	struct containers *containers; /* who is in a container; NULL: nobody asks */
+	struct proc_table *procs;      /* for processes that are gone already; NULL: nobody knows */
 	struct watchdog *watchdog; /* gets a beat of the gate thread; may be NULL */
 	/*
 	 * A group that an earlier run opened, which becomes the gate's unless the call fails; 0: none. One that is not

@@ -15,7 +15,6 @@
 #include "exec/gate_late.h"
 #include "lib/clock.h"
 #include "lib/util.h"
-#include "proc/read.h"
 
 /* A lease that somebody wants broken is taken from us by and by (fs.lease-break-time, 45 s): after this it is asked. */
 #define SETTLE_MS     20 /* between two looks at the lists of packages */
@@ -29,6 +28,8 @@ struct work {
 	struct exec_hash *hash;
 	struct exec_digests *digests;
 	bool cacheable;
+	enum conf_drift drift;
+	uint64_t drift_key;
 	char path_buffer[PATH_MAX];
 	const char *path;
 };
@@ -51,7 +52,7 @@ static bool recall(struct work *w, struct judgement *ret)
 	const struct judgement *known;
 
 	pthread_mutex_lock(&w->g->lock);
-	known = cache_find(w->g->cache, &w->s->id, w->generation);
+	known = cache_find(w->g->cache, &w->s->id, w->generation ^ w->drift_key);
 	if (known)
 		*ret = *known;
 	pthread_mutex_unlock(&w->g->lock);
@@ -67,7 +68,7 @@ static void remember(struct work *w, const struct judgement *j)
 	    (j->reason == GATE_NOT_TRUSTED && trust_unsettled(w->trust)))
 		return;
 	pthread_mutex_lock(&w->g->lock);
-	cache_put(w->g->cache, &w->s->id, w->generation, j);
+	cache_put(w->g->cache, &w->s->id, w->generation ^ w->drift_key, j);
 	pthread_mutex_unlock(&w->g->lock);
 }
 
@@ -128,6 +129,7 @@ static void judge_content(struct work *w, enum exec_type type, struct judgement 
 	memcpy(j->why, answer.why, sizeof(j->why));
 	j->reason = answer.source != TRUST_NONE ? GATE_TRUSTED : GATE_NOT_TRUSTED;
 	j->verdict = answer.source != TRUST_NONE ? EXEC_ALLOWED : w->g->o.enforce ? EXEC_DENIED : EXEC_UNEXPECTED;
+	drift_judge(w->g, w->s, w->drift, w->trust, w->digests, j);
 }
 
 /* Somebody has read this version before, under a lease as we hold one now. */
@@ -164,6 +166,9 @@ static void judge_file(struct work *w, struct judgement *j)
 	int r;
 
 	w->path = gate_path(s->fd, w->path_buffer);
+	drift_place(w->g, s, w->path);
+	w->drift = drift_mode(w->g, s, w->path);
+	w->drift_key = drift_key(s, w->drift);
 	w->cacheable = s->leased && known_cacheable(s->fd);
 	if (w->cacheable && recall(w, j)) {
 		s->cached = true;
@@ -262,25 +267,10 @@ static void finish(struct work *w, const struct judgement *j)
 	pthread_mutex_unlock(&g->lock);
 }
 
-/* Which container the process is in. It waits for the answer (or did a moment ago): its cgroup is there to be read. */
-static void place(struct work *w)
-{
-	_cleanup_arena_ struct arena a = ARENA_INIT;
-	_cleanup_close_ int fd = -1;
-	struct process p = { .pid = w->s->pid };
-
-	if (!w->g->o.containers || w->s->container)
-		return;
-	fd = proc_open(w->g->proc, p.pid);
-	if (fd >= 0 && proc_read_fd(fd, PROC_PART_CGROUP, &a, &p) == 0)
-		w->s->container = containers_get(w->g->o.containers, p.cgroup, p.pid);
-}
-
 static void work_on(struct work *w)
 {
 	struct judgement j = w->s->judged ? w->s->j : (struct judgement){ 0 };
 
-	place(w);
 	if (w->s->judged)
 		judge_again(w, &j);
 	else if (w->s->origin == SLOT_EVENT)

@@ -27,6 +27,7 @@ struct digest_set {
 	enum trust_source source;
 	enum digest_algo algo;
 	const char *label;
+	const char *image_digest, *image_id, *image_ref; /* of the image it lists; all NULL: of none */
 	uint8_t *data;
 	size_t n, room;
 };
@@ -112,6 +113,22 @@ int trust_add_set(struct trust *t, enum trust_source source, const char *label, 
 	t->algos |= 1u << algo;
 	*ret_set = (unsigned)t->n_sets++;
 	return 0;
+}
+
+static int keep(struct trust *t, const char *s, const char **ret)
+{
+	*ret = s ? arena_strdup(&t->arena, s) : NULL;
+	return s && !*ret ? -ENOMEM : 0;
+}
+
+int trust_set_image(struct trust *t, unsigned set, const char *digest, const char *id, const char *reference)
+{
+	struct digest_set *s = &t->sets[set];
+	int r = keep(t, digest, &s->image_digest);
+
+	if (r == 0)
+		r = keep(t, id, &s->image_id);
+	return r < 0 ? r : keep(t, reference, &s->image_ref);
 }
 
 int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest)
@@ -289,28 +306,66 @@ static bool stands_there(const struct question *q)
 	return lstat(q->path, &st) == 0 && st.st_dev == q->st->st_dev && st.st_ino == q->st->st_ino;
 }
 
+static bool set_holds(const struct digest_set *s, const struct exec_digests *digests)
+{
+	size_t size = digest_table[s->algo].size;
+
+	if (!(digests->have & 1u << s->algo))
+		return false;
+	for (size_t low = 0, high = s->n; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		int c = memcmp(digests->digest[s->algo], s->data + middle * size, size);
+
+		if (c == 0)
+			return true;
+		low = c > 0 ? middle + 1 : low;
+		high = c < 0 ? middle : high;
+	}
+	return false;
+}
+
 static bool ask_sets(const struct trust *t, enum trust_source source, const char *prefix, const struct question *q,
 		     struct trust_answer *ret)
 {
 	for (size_t i = 0; i < t->n_sets; i++) {
-		const struct digest_set *s = &t->sets[i];
-		size_t size = digest_table[s->algo].size;
-
-		if (s->source != source || !(q->digests->have & 1u << s->algo) || s->n == 0)
+		if (t->sets[i].source != source || !set_holds(&t->sets[i], q->digests))
 			continue;
-		for (size_t low = 0, high = s->n; low < high;) {
-			size_t middle = low + (high - low) / 2;
-			int c = memcmp(q->digests->digest[s->algo], s->data + middle * size, size);
-
-			if (c == 0) {
-				snprintf(ret->why, sizeof(ret->why), "%s%s", prefix, s->label);
-				return true;
-			}
-			low = c > 0 ? middle + 1 : low;
-			high = c < 0 ? middle : high;
-		}
+		snprintf(ret->why, sizeof(ret->why), "%s%s", prefix, t->sets[i].label);
+		return true;
 	}
 	return false;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && streq(a, b);
+}
+
+/* A reference says little: it counts only where neither digest is known of the container. */
+static bool is_image_of(const struct digest_set *s, const struct container *c)
+{
+	if (same(s->image_digest, c->image_digest) || same(s->image_id, c->image_id))
+		return true;
+	return !c->image_digest && !c->image_id && same(s->image_ref, c->image);
+}
+
+int trust_ask_image(const struct trust *t, const struct container *c, const struct exec_digests *digests,
+		    struct trust_answer *ret)
+{
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < t->n_sets && r != 1; i++) {
+		const struct digest_set *s = &t->sets[i];
+
+		if (!is_image_of(s, c))
+			continue;
+		r = set_holds(s, digests);
+		if (r == 1) {
+			ret->source = TRUST_BASELINES;
+			snprintf(ret->why, sizeof(ret->why), "image %s", s->label);
+		}
+	}
+	return r;
 }
 
 static bool ask_baselines(struct trust *t, const struct question *q, struct trust_answer *ret)

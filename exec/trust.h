@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "event/container.h"
 #include "exec/hash.h"
 #include "pkg/packages.h"
 
@@ -32,6 +33,8 @@ int trust_new(const enum trust_source *order, size_t n, struct packages *package
 int trust_add_set(struct trust *t, enum trust_source source, const char *label, enum digest_algo algo,
 		  unsigned *ret_set);
 int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest);
+/* Before trust_seal: the digests of this set are those of an image. Any of the three may be NULL. */
+int trust_set_image(struct trust *t, unsigned set, const char *digest, const char *id, const char *reference);
 /*
  * Absolute path or glob (lib/text.h). The file that stands there is trusted whatever its content: for programs that
  * change by themselves. -E2BIG beyond 4096 paths or 256 globs.
@@ -72,6 +75,13 @@ struct trust_answer {
  */
 void trust_ask(struct trust *t, const char *path, const struct stat *st, const struct exec_digests *digests,
 	       struct trust_answer *ret);
+
+/*
+ * Is this program in the image of the container? 1 yes, with who says so in ret; 0 no; -ENOENT: there is no baseline of
+ * that image, or it is not known which image it is. Compared by digest, by id, else by reference.
+ */
+int trust_ask_image(const struct trust *t, const struct container *c, const struct exec_digests *digests,
+		    struct trust_answer *ret);
 
 static inline void trust_unrefp(struct trust **t)
 {

@@ -25,6 +25,12 @@ bool trust_asks(const struct conf *c, enum conf_exec_trust source)
 	return false;
 }
 
+/* Whoever does not believe them may still want to know what is in an image. */
+static bool wants_baselines(const struct conf *c)
+{
+	return trust_asks(c, CONF_TRUST_BASELINES) || c->containers.n_policies > 0;
+}
+
 static int load_store(const struct conf *c, const struct db_options *o, bool (*over)(void), struct trust_loaded *l,
 		      struct buf *warnings)
 {
@@ -39,7 +45,7 @@ static int load_store(const struct conf *c, const struct db_options *o, bool (*o
 		r = sign_key_load_public(key.data, &pub, warnings);
 	if (r == 0 && trust_asks(c, CONF_TRUST_EXPLICIT))
 		r = trust_add_explicit(l->trust, db, pub, clock_real_ns(), &l->expires, warnings);
-	if (r == 0 && trust_asks(c, CONF_TRUST_BASELINES) && !(over && over()))
+	if (r == 0 && wants_baselines(c) && !(over && over()))
 		r = trust_add_baselines(l->trust, db, pub, c->exec.scripts != CONF_SCRIPTS_OFF, warnings);
 	return r;
 }
@@ -54,7 +60,7 @@ static int load_all(const struct conf *c, const struct db_options *db, bool (*ov
 		order[i] = sources[c->exec.trust.word[i]];
 	if (r == 0)
 		r = trust_new(order, c->exec.trust.n, l->packages, &l->trust);
-	if (r == 0 && (trust_asks(c, CONF_TRUST_BASELINES) || trust_asks(c, CONF_TRUST_EXPLICIT)) && !(over && over()))
+	if (r == 0 && (wants_baselines(c) || trust_asks(c, CONF_TRUST_EXPLICIT)) && !(over && over()))
 		r = load_store(c, db, over, l, warnings);
 	return r < 0 ? r : trust_seal(l->trust);
 }

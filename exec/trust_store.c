@@ -77,6 +77,8 @@ static int add_baseline(const struct baseline_info *info, void *data)
 		r = baseline_reader_new(l->db, info->id, &l->reader);
 	if (r == 0)
 		r = trust_add_set(l->t, TRUST_BASELINES, info->name, info->algo, &l->set);
+	if (r == 0 && info->kind == BASELINE_IMAGE)
+		r = trust_set_image(l->t, l->set, info->image_digest, info->image_id, info->image_ref);
 	if (r < 0)
 		return r;
 	l->digest_size = digest_table[info->algo].size;

@@ -136,6 +136,48 @@ static void test_digests(void **state _unused_)
 	assert_string_equal(a.why, "baseline golden");
 }
 
+/* Which of the images a container is of, and what they hold. */
+static void test_images(void **state _unused_)
+{
+	static const struct {
+		struct container c;
+		int want; /* for the program that image 1 holds */
+	} cases[] = {
+		{ { .image_digest = "sha256:d1" }, 1 },
+		{ { .image_id = "sha256:i1", .image_digest = "sha256:other" }, 1 },
+		{ { .image = "x:1" }, 1 },
+		{ { .image = "x:1", .image_digest = "sha256:other" }, -ENOENT },
+		{ { .image_digest = "sha256:d2" }, 0 },
+		{ { .image = "x:2" }, 0 },
+		{ { .image = "x:3" }, -ENOENT },
+		{ { .name = "web" }, -ENOENT },
+	};
+	_cleanup_trust_ struct trust *t = NULL;
+	static struct exec_digests d;
+	uint8_t b[DIGEST_MAX] = { 1 };
+	unsigned set;
+
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "host", DIGEST_SHA256, &set), 0);
+	assert_int_equal(trust_add_digest(t, set, b), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "one", DIGEST_SHA256, &set), 0);
+	assert_int_equal(trust_set_image(t, set, "sha256:d1", "sha256:i1", "x:1"), 0);
+	assert_int_equal(trust_add_digest(t, set, b), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "two", DIGEST_SHA256, &set), 0);
+	assert_int_equal(trust_set_image(t, set, "sha256:d2", NULL, "x:2"), 0);
+	assert_int_equal(trust_seal(t), 0);
+	d.have = 1u << DIGEST_SHA256;
+	memcpy(d.digest[DIGEST_SHA256], b, sizeof(b));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct trust_answer a = { 0 };
+		int r = trust_ask_image(t, &cases[i].c, &d, &a);
+
+		if (r != cases[i].want)
+			fail_msg("%zu: %d", i, r);
+		assert_string_equal(a.why, r == 1 ? "image one" : "");
+	}
+}
+
 /* A baseline without a single program, as of a folder of configuration files. */
 static void test_no_digests(void **state _unused_)
 {
@@ -391,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_paths),	cmocka_unit_test(test_packages),
 		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
 		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_images),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);

@@ -1,0 +1,77 @@
+#!/bin/sh
+# Drift: what is started in a container and is not in its image is told, or refused; per policy; under podman.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/containers.sh"
+
+hf_help=$("$holdfast" init --help 2>/dev/null)
+case $hf_help in
+*--image*) ;;
+*) skip "no init --image" ;;
+esac
+own_fs
+cgroups v2
+podman_setup
+make_image localhost/free:1
+run_container probe --rm "$image" true || {
+	cat "$tmp/podman.err"
+	skip "podman cannot start a container here"
+}
+podman save --format docker-archive -o "$tmp/tiny.tar" "$image" >/dev/null 2>"$tmp/podman.err" || die "podman save"
+echo x >"$g/file"
+
+# write_config MODE
+write_config() {
+	config "exec: {mode: $1, trust: [baselines]}" 'limits: {settle: 5ms}' 'containers:' "  stores: [$fs/graph]" \
+		'  policies:' \
+		'  - {label: "team=ops", exec: off}' \
+		"  - {image: \"localhost/tiny*\", exec: $1, exceptions: [/tmp/allowed*]}"
+}
+write_config observe
+hf init >/dev/null 2>"$err" || die "init"
+hf init --image "docker-archive:$tmp/tiny.tar" tiny >"$tmp/init" 2>&1 || die "init --image: $(cat "$tmp/init")"
+
+of() {
+	hf history --json --kind exec --container "$1" >"$tmp/history" 2>"$err"
+}
+# verdict CONTAINER PATH VERDICT: the newest start of the path there
+verdict() {
+	of "$1" && grep -F "\"path\":\"$2\"" "$tmp/history" | head -1 | grep -q "\"verdict\":\"$3\""
+}
+want() {
+	within 10 verdict "$@" || fail "no $3 $2 in $1: $(grep -F "\"path\":\"$2\"" "$tmp/history" | cut -c1-300 | head -3)"
+}
+
+watch
+run_container web -d --network none -v "$fs/vol:/data" "$image" sleep 100 || die "podman run"
+want web /bin/busybox allowed
+within 5 grep -q '"cause":"image tiny"' "$tmp/history" || fail "not by the image: $(head -1 "$tmp/history")"
+
+# A dropped binary, though its content is that of a file of the image or of the host: the path does not matter, the digest does.
+podman exec web cp /bin/busybox /tmp/busybox
+podman exec web /tmp/busybox true || fail "a copy of the image's own program"
+want web /tmp/busybox allowed
+podman exec web sh -c 'cp /bin/busybox /tmp/busybox2; echo >>/tmp/busybox2; /tmp/busybox2 true' || fail "observe refuses"
+want web /tmp/busybox2 unexpected
+grep -F '"path":"/tmp/busybox2"' "$tmp/history" | grep -q '"reason":"not in the image of its container"' || fail "no reason"
+grep -F '"path":"/tmp/busybox2"' "$tmp/history" | grep -q '"host_path":"'"$fs"'/graph/overlay/[0-9a-f]*/diff/tmp/busybox2"' ||
+	fail "no host path"
+# By a volume.
+cp "$busybox" "$fs/vol/busybox3"
+echo >>"$fs/vol/busybox3"
+podman exec web /data/busybox3 true || fail "observe refuses a volume's"
+want web /data/busybox3 unexpected
+stop
+
+# Enforced: refused, in this image alone, and not what is excepted.
+write_config enforce
+watch
+podman exec web /bin/true || fail "the image's own is refused: $(podman exec web /bin/true 2>&1)"
+if podman exec web /tmp/busybox2 true 2>/dev/null; then fail "not refused"; fi
+want web /tmp/busybox2 denied
+if podman exec web /tmp/busybox2 true 2>/dev/null; then fail "let through when tried again"; fi
+podman exec web cp /tmp/busybox2 /tmp/allowed 2>/dev/null
+run_container second --rm "$image" sh -c 'cp /bin/busybox /x; echo >>/x; /x true' && fail "the second container's is not refused"
+want second /x denied
+stop
+hf baseline verify >"$tmp/verify" 2>&1 || true
+end
