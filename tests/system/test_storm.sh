@@ -1,0 +1,66 @@
+#!/bin/sh
+# Short containers, many at once: each first start has its container's name, and what the monitor holds is what it held before.
+# usage: test_storm.sh [CONTAINERS [AT ONCE]]; without: 30 10
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/containers.sh"
+
+total=${1:-30}
+width=${2:-10}
+own_fs
+cgroups v2
+podman_setup
+run_container probe --rm "$image" true || {
+	cat "$tmp/podman.err"
+	skip "podman cannot start a container here"
+}
+echo x >"$g/file"
+config 'exec: {mode: observe, trust: [baselines]}' "containers: {stores: [$fs/graph]}"
+hf init >/dev/null 2>"$err" || die "init"
+watch
+
+# storm FIRST COUNT
+storm() {
+	n=$1
+	last=$(($1 + $2))
+	while [ "$n" -lt "$last" ]; do
+		for _ in $(seq "$width"); do
+			[ "$n" -lt "$last" ] || break
+			podman run --rm --name "short$n" "$image" true >/dev/null 2>>"$tmp/storm.err" &
+			n=$((n + 1))
+			jobs="$jobs $!"
+		done
+		for job in $jobs; do wait "$job" || refused=$((refused + 1)); done
+		jobs=
+	done
+}
+jobs=
+refused=0
+
+# What is held once everything has been used once.
+storm 1000 "$width"
+within 10 idle || fail "not idle"
+fds=$(ls "/proc/$pid/fd" | wc -l)
+memory=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
+storm 0 "$total"
+[ "$refused" = 0 ] || fail "$refused containers were not started: $(tail -3 "$tmp/storm.err")"
+within 20 idle || fail "not idle"
+
+# Each has at least its own first start under its own name.
+all_named() {
+	hf history --json --kind exec >"$tmp/execs" 2>"$err"
+	missing=
+	n=0
+	while [ "$n" -lt "$total" ]; do
+		grep -q "\"name\":\"short$n\"" "$tmp/execs" || missing="$missing $n"
+		n=$((n + 1))
+	done
+	[ -z "$missing" ]
+}
+within 20 all_named || fail "without a start of their own:$missing"
+after=$(ls "/proc/$pid/fd" | wc -l)
+[ "$after" -le $((fds + 4)) ] || fail "descriptors: $fds before, $after after"
+held=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
+[ "$held" -le $((memory + 8192)) ] || fail "memory: $memory KiB before, $held KiB after"
+printf '%s containers, %s at once: descriptors %s -> %s, memory %s -> %s KiB\n' "$total" "$width" "$fds" "$after" "$memory" "$held"
+stop
+end
