@@ -118,7 +118,7 @@ struct conf_ladder {
 struct conf_respond {
 	enum conf_respond_mode mode;  /* respond.mode: dry-run */
 	struct conf_list never_touch; /* respond.never_touch: globs of executables, beside those that are built in */
-	struct conf_list keep;	      /* respond.keep: what is there is never quarantined nor denied */
+	struct conf_list keep;	      /* respond.keep: what is there is never quarantined */
 	uint64_t per_minute;	      /* respond.per_minute: 6; for one container, for one executable */
 	uint64_t total_per_minute;    /* respond.total_per_minute: 60 */
 	uint64_t thaw;		      /* respond.thaw: 5m; nothing stays frozen for longer */

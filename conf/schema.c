@@ -217,7 +217,7 @@ const struct conf_key conf_schema[] = {
 	  .help = "globs of executables whose processes are never touched, beside those that are built in" },
 	{ "respond.keep", CONF_FILES, AT(respond.keep),
 	  "/bin, /sbin, /lib, /lib64, /usr/bin, /usr/sbin, /usr/lib, /usr/lib64, /usr/libexec, /etc, /boot",
-	  .help = "files and folders of the host that are never quarantined nor denied" },
+	  .help = "files and folders of the host that are never quarantined" },
 	{ "respond.per_minute", CONF_COUNT, AT(respond.per_minute), "6", .min = 1, .max = 100000,
 	  .help = "ladders begun in a minute for one container, and for one executable; then only alerts" },
 	{ "respond.total_per_minute", CONF_COUNT, AT(respond.total_per_minute), "60", .min = 1, .max = 100000,

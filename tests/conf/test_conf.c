@@ -217,6 +217,8 @@ static const struct {
 	  "f:3:5: respond.ladders: steps: 'kil' is no action; did you mean 'kill'?\n" },
 	{ "respond:\n  ladders:\n  - {name: a, steps: [release]}\n",
 	  "f:3:5: respond.ladders: steps: 'release' is no action\n" },
+	{ "respond:\n  ladders:\n  - {name: a, steps: [deny]}\n",
+	  "f:3:5: respond.ladders: steps: 'deny' is not in this version\n" },
 	{ "respond:\n  ladders:\n  - {name: a, steps: [kill now]}\n",
 	  "f:3:5: respond.ladders: steps: an action stands alone, or with `after DURATION`\n" },
 	{ "respond:\n  ladders:\n  - {name: a, steps: [kill after soon]}\n",

@@ -186,7 +186,8 @@ static struct container *hostile_container(const char *bad)
 	struct container_mount *mount = arena_zalloc(&c->arena, sizeof(*mount));
 
 	mount->dest = bad;
-	c->id = c->name = c->image = c->image_digest = c->image_id = c->pod = c->namespace = c->unknown = c->runtime = bad;
+	c->id = c->name = c->image = c->image_digest = c->image_id = c->pod = c->namespace = c->unknown = c->runtime =
+		bad;
 	c->labels[0] = (struct container_label){ bad, bad };
 	c->n_labels = 1;
 	c->mounts = mount;
@@ -312,7 +313,7 @@ static void test_nothing_raw(void **state _unused_)
 static void test_words(void **state _unused_)
 {
 	struct store s;
-	char expected[1024] = "";
+	char expected[1024] = "", actions[8192] = "";
 
 	need_shell();
 	store_new(&s);
@@ -345,7 +346,22 @@ static void test_words(void **state _unused_)
 		e->exec_ns = i * 1000;
 		add(&s, e);
 	}
+	for (unsigned i = 0; i < ACTION_COUNT * RESULT_COUNT; i++) {
+		struct event *e = named(EVENT_ACTION, "/action");
+
+		e->action = (enum action_kind)(i / RESULT_COUNT);
+		e->result = (enum action_result)(i % RESULT_COUNT);
+		e->response = i + 1;
+		add(&s, e);
+	}
 	store_close(&s);
+	for (unsigned i = 0; i < ACTION_COUNT * RESULT_COUNT; i++)
+		sprintf(actions + strlen(actions), "%s%s|%s|%u|%s", i ? "\n" : "", action_names[i / RESULT_COUNT],
+			action_result_names[i % RESULT_COUNT], i + 1, action_names[i / RESULT_COUNT]);
+	assert_string_equal(store_shell(s.path,
+					"SELECT a.action, a.result, a.response, h.what FROM actions a JOIN history h "
+					"USING (id) WHERE a.path = '/action' ORDER BY id"),
+			    actions);
 	for (unsigned i = 0; i < EXEC_VERDICT_COUNT * EXEC_TYPE_COUNT; i++)
 		sprintf(expected + strlen(expected), "%s%s|%s|%u", i ? "\n" : "",
 			exec_verdict_names[i / EXEC_TYPE_COUNT], exec_type_names[i % EXEC_TYPE_COUNT], i);

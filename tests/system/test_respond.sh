@@ -93,17 +93,19 @@ for n in 1 2 3 4 5; do
 	hf release "$(response)" >/dev/null || fail "release"
 	within 10 sh -c "[ \"\$(grep -c '\"action\":\"release\"' '$out')\" -ge $((n + 1)) ]" || fail "not released"
 done
+# rows WANT SQL: history is written a moment later
+rows() {
+	within 10 sh -c "[ \"\$(sqlite3 '$tmp/state/holdfast.db' \"\$2\")\" = \"\$1\" ]" sh "$1" "$2" ||
+		fail "$2: $(sqlite3 "$tmp/state/holdfast.db" "$2"), not $1"
+}
 if command -v sqlite3 >/dev/null; then
-	hf status >/dev/null
-	ms=$(sqlite3 "$tmp/state/holdfast.db" "SELECT (a.time - e.time)/1000 FROM event a JOIN event e ON e.id = a.ref WHERE \
+	rows 5 "SELECT count(*) FROM actions WHERE action = 'freeze' AND result = 'done' AND container = 'web' AND rule = 'Frozen only'"
+	rows restore,delete "SELECT group_concat(action) FROM actions WHERE action IN ('restore', 'delete')"
+	us=$(sqlite3 "$tmp/state/holdfast.db" "SELECT (a.time - e.time)/1000 FROM event a JOIN event e ON e.id = a.ref WHERE \
 		a.kind = 4 AND a.change = 2 AND a.cause = 'hold' ORDER BY 1" | sed -n 3p)
-	printf 'from the event to the action: %s us (median of 5)\n' "$ms"
-	[ -n "$ms" ] && [ "$ms" -lt 500000 ] || fail "frozen after $ms us"
-	rows=$(sqlite3 "$tmp/state/holdfast.db" "SELECT count(*) FROM actions WHERE action = 'freeze' AND result = 'done' AND \
-		container = 'web' AND rule = 'Frozen only'")
-	[ "$rows" = 5 ] || fail "view actions: $rows rows"
-	rows=$(sqlite3 "$tmp/state/holdfast.db" "SELECT group_concat(action) FROM actions WHERE action IN ('restore', 'delete')")
-	[ "$rows" = restore,delete ] || fail "view actions: $rows"
+	printf 'from the event to the action: %s us (median of 5)\n' "$us"
+	# Loosely, for machines at work; without load it is below 20 ms.
+	[ -n "$us" ] && [ "$us" -lt 1000000 ] || fail "frozen after $us us"
 fi
 
 # The monitor is killed: what it froze runs on. What waited goes on when it is started again.
