@@ -66,6 +66,15 @@ static void look(struct access *a, const char *path)
 		look_at_target(a, path);
 }
 
+bool access_emptied(const char *path)
+{
+	struct statx stx;
+
+	return path &&
+	       statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_SIZE, &stx) == 0 &&
+	       S_ISREG(stx.stx_mode) && !stx.stx_size;
+}
+
 /* --- calls */
 
 struct calls {

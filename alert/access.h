@@ -24,6 +24,8 @@ struct access {
 unsigned access_begin(struct access *a, const struct fs_batch *b, const struct fs_event *e, enum face ret[FACES_MAX]);
 /* A copy of a->event. NULL: out of memory. */
 struct event *access_keep(const struct access *a);
+/* The file at path is there and empty. */
+bool access_emptied(const char *path);
 void access_free(struct access *a);
 
 #endif

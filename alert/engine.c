@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "alert/access.h"
+#include "alert/link.h"
 #include "alert/repeat.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -80,12 +81,25 @@ static void need_packages(struct engine *g)
 	g->fetch->packages = p;
 }
 
+static void fetch_link(struct engine *g, struct field_view *v)
+{
+	const struct event *e = v->event;
+	const uint32_t need = ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO);
+
+	if (e->has_after && (e->after.have & need) == need && e->path)
+		v->extra.link_source = link_source(g->conf, e->after.dev, e->after.ino, e->path, &g->access.arena);
+}
+
 static void engine_fetch(struct field_view *v, enum field_group group)
 {
 	struct engine *g = v->fetch_data;
 
 	if (group == GROUP_PACKAGE)
 		need_packages(g);
+	if (group == GROUP_LINK)
+		fetch_link(g, v);
+	if (group == GROUP_FILE)
+		v->extra.emptied = access_emptied(v->event->path);
 	v->fetch_data = g->fetch;
 	rules_fetch(v, group);
 	v->fetch_data = g;

@@ -3,17 +3,29 @@
  * (thread "alert"); what they raise goes to history and to outputs.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "alert/ruleset.h"
 #include "daemon/monitor.h"
+#include "event/json.h"
 
 /* --- what the engine tells, on its thread */
 
 static void alerts_store(struct event *e, void *data)
 {
 	pipeline_emit(e, data);
+}
+
+static void alerts_send(struct alert *a, void *data)
+{
+	struct monitor *m = data;
+
+	pthread_mutex_lock(&m->outputs_lock);
+	if (m->outputs)
+		outputs_put(m->outputs, a);
+	pthread_mutex_unlock(&m->outputs_lock);
 }
 
 static void alerts_lost(bool losing, uint64_t lost, void *data)
@@ -29,6 +41,112 @@ static void alerts_lost(bool losing, uint64_t lost, void *data)
 	n = gapbook_keys(m->gaps, GAP_LIMIT, "rules", keys, ARRAY_SIZE(keys));
 	for (size_t i = 0; i < n; i++)
 		gapbook_close(m->gaps, keys[i], "rules keep up again", 0);
+}
+
+/* --- outputs */
+
+/* Named apart, so that each has a gap of its own. */
+static void outputs_lost(const char *name, bool losing, uint64_t lost, void *data)
+{
+	struct monitor *m = data;
+	char scope[96];
+	uint64_t keys[4];
+	size_t n;
+
+	snprintf(scope, sizeof(scope), "output %s", name);
+	if (losing) {
+		gapbook_open(m->gaps, GAP_LIMIT, scope, "alerts could not be kept for it; history has them", lost, 0);
+		return;
+	}
+	n = gapbook_keys(m->gaps, GAP_LIMIT, scope, keys, ARRAY_SIZE(keys));
+	for (size_t i = 0; i < n; i++)
+		gapbook_close(m->gaps, keys[i], "it takes alerts again", 0);
+}
+
+static bool wants_programs(const struct conf *c)
+{
+	for (size_t i = 0; i < c->n_outputs; i++) {
+		if (c->outputs[i].type == CONF_OUTPUT_PROGRAM)
+			return true;
+	}
+	return false;
+}
+
+int spawner_part_start(struct monitor *m)
+{
+	int r = wants_programs(m->conf) ? spawner_start(&m->spawner) : 0;
+
+	if (r == 0)
+		return 0;
+	log_error("the process that starts programs does not start: %s", strerror(-r));
+	return EX_OSERR;
+}
+
+void spawner_part_stop(struct monitor *m)
+{
+	if (m->spawner)
+		spawner_stop(TAKE_PTR(m->spawner));
+}
+
+static int outputs_open(struct monitor *m, struct conf *conf, struct buf *err)
+{
+	const struct outputs_options o = {
+		.conf = conf, .state_dir = m->state_dir, .spawner = m->spawner, .lost = outputs_lost, .data = m
+	};
+	struct outputs *os;
+	int r = outputs_start(&o, &os, err);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&m->outputs_lock);
+	m->outputs = os;
+	pthread_mutex_unlock(&m->outputs_lock);
+	m->outputs_conf = conf_ref(conf);
+	return 0;
+}
+
+static void outputs_close(struct monitor *m)
+{
+	struct outputs *os;
+
+	pthread_mutex_lock(&m->outputs_lock);
+	os = TAKE_PTR(m->outputs);
+	pthread_mutex_unlock(&m->outputs_lock);
+	if (os)
+		outputs_stop(os);
+	if (m->outputs_conf)
+		conf_unref(TAKE_PTR(m->outputs_conf));
+}
+
+int outputs_part_start(struct monitor *m)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+
+	if (outputs_open(m, m->conf, &err) == 0)
+		return 0;
+	log_error("%s", err.len ? err.data : "outputs do not start");
+	return EX_IOERR;
+}
+
+void outputs_part_stop(struct monitor *m)
+{
+	outputs_close(m);
+}
+
+/* Files are opened anew in any case: that is how rotation from outside is told. */
+static void outputs_reload(struct monitor *m, struct conf *conf)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+
+	if (m->outputs && outputs_same(m->outputs_conf, conf)) {
+		outputs_reopen(m->outputs);
+		return;
+	}
+	if (wants_programs(conf) && !m->spawner)
+		log_warn("an output of type program takes effect when the monitor is started again");
+	outputs_close(m);
+	if (outputs_open(m, conf, &err) < 0)
+		log_error("%s: alerts go to history only", err.len ? err.data : "outputs do not start");
 }
 
 /* --- rules */
@@ -59,10 +177,11 @@ int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err)
 	return r;
 }
 
-void alerts_reload(struct monitor *m, const struct conf *conf, struct rules *rules)
+void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules)
 {
 	engine_reload(m->engine, conf, rules);
 	calls_rules(m, rules);
+	outputs_reload(m, conf);
 }
 
 /* --- part */
@@ -74,6 +193,7 @@ static int alerts_engine(struct monitor *m, struct rules *rules)
 		.rules = rules,
 		.procfs = "/proc",
 		.raised = respond_raised,
+		.send = alerts_send,
 		.store = alerts_store,
 		.lost = alerts_lost,
 		.data = m,
@@ -127,13 +247,34 @@ void alerts_accesses(struct fs_batch *b, void *data)
 	engine_accesses(m->engine, b);
 }
 
+static json_t *outputs_status(struct monitor *m)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; m->outputs && i < outputs_count(m->outputs); i++) {
+		struct outputs_stats s;
+		json_t *o;
+
+		outputs_get_stats(m->outputs, i, &s);
+		o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b}", "name", s.name, "type", s.type, "delivered",
+			      (json_int_t)s.delivered, "failures", (json_int_t)s.failures, "lost", (json_int_t)s.lost,
+			      "pending", (json_int_t)(s.pending + s.queue), "failing", (int)s.failing);
+		json_put_string(o, "why", s.failing ? s.why : NULL);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 json_t *alerts_status(struct monitor *m)
 {
 	struct engine_stats s;
+	json_t *o;
 
 	engine_get_stats(m->engine, &s);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rules", (json_int_t)s.rules, "events",
-			 (json_int_t)s.events, "accesses", (json_int_t)s.accesses, "alerts", (json_int_t)s.alerts,
-			 "repeated", (json_int_t)s.repeated, "sums", (json_int_t)s.sums, "lost", (json_int_t)s.lost,
-			 "queue", (json_int_t)s.depth);
+	o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rules", (json_int_t)s.rules, "events",
+		      (json_int_t)s.events, "accesses", (json_int_t)s.accesses, "alerts", (json_int_t)s.alerts,
+		      "repeated", (json_int_t)s.repeated, "sums", (json_int_t)s.sums, "lost", (json_int_t)s.lost,
+		      "queue", (json_int_t)s.depth);
+	json_object_set_new(o, "outputs", outputs_status(m));
+	return o;
 }

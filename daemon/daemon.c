@@ -249,11 +249,12 @@ static void stop_control(struct monitor *m)
 }
 
 /*
- * The watchdog before there is a thread or a fanotify group. Standard output and history before anything that tells;
+ * What forks before there is a thread or a fanotify group. Standard output and history before anything that tells;
  * who before what; what before the check of what it missed.
  */
 /* clang-format off */
 static const struct part parts[] = {
+	{ "programs", spawner_part_start, spawner_part_stop },
 	{ "handover", handover_part_start, handover_part_stop },
 	{ "watchdog", watchdog_part_start, watchdog_part_stop },
 	{ "handover's bound", handover_bound_start, handover_bound_stop },
@@ -267,6 +268,7 @@ static const struct part parts[] = {
 	{ "connector", start_connector, stop_connector },
 	{ "canary", make_canary, free_canary },
 	{ "actions", respond_part_start, respond_part_stop },
+	{ "outputs", outputs_part_start, outputs_part_stop },
 	{ "alerts", alerts_part_start, alerts_part_stop },
 	{ "digests", known_part_start, known_part_stop },
 	{ "inbox", start_inbox, stop_inbox },
@@ -450,6 +452,7 @@ int daemon_run(const struct daemon_options *o)
 
 	pthread_mutex_init(&m.emit_lock, NULL);
 	pthread_mutex_init(&m.vouch_lock, NULL);
+	pthread_mutex_init(&m.outputs_lock, NULL);
 	m.baseline = o->baseline ? o->baseline : "host";
 	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
 	signal(SIGPIPE, SIG_IGN);
@@ -464,5 +467,6 @@ int daemon_run(const struct daemon_options *o)
 		conf_unref(m.latest);
 	pthread_mutex_destroy(&m.emit_lock);
 	pthread_mutex_destroy(&m.vouch_lock);
+	pthread_mutex_destroy(&m.outputs_lock);
 	return status;
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "alert/engine.h"
+#include "alert/outputs.h"
 #include "conf/conf.h"
 #include "daemon/canary.h"
 #include "daemon/control.h"
@@ -69,6 +70,10 @@ struct monitor {
 	struct respond *respond;
 	struct calls *calls; /* NULL while no rule asks for system calls, or they cannot be had */
 	struct engine *engine; /* rules; guarded by emit_lock as writer is */
+	struct spawner *spawner; /* NULL: no program is configured */
+	pthread_mutex_t outputs_lock;
+	struct outputs *outputs;    /* guarded by it: reload replaces them */
+	struct conf *outputs_conf; /* what they were made from; main thread */
 
 	uint64_t started;  /* real ns */
 	uint64_t down_key; /* gap of the time before, until the start's check is through */
@@ -146,13 +151,17 @@ json_t *respond_request_list(struct monitor *m, json_t *body);
 json_t *respond_request_release(struct monitor *m, json_t *body);
 
 /* --- alerts.c: rules over all that happens */
+int spawner_part_start(struct monitor *m);
+void spawner_part_stop(struct monitor *m);
+int outputs_part_start(struct monitor *m);
+void outputs_part_stop(struct monitor *m);
 int alerts_part_start(struct monitor *m);
 void alerts_part_stop(struct monitor *m);
 /* On the sensor's thread; takes over b. */
 void alerts_accesses(struct fs_batch *b, void *data);
 /* Loads the rules of conf; what is wrong with them is appended to err. */
 int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err);
-void alerts_reload(struct monitor *m, const struct conf *conf, struct rules *rules);
+void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules);
 json_t *alerts_status(struct monitor *m);
 
 /* --- containers.c: who is in which container, in events */

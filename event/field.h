@@ -135,9 +135,10 @@ struct field_extra {
 	const char *layer;
 	uint64_t first_seen; /* real ns */
 	const char *link_source; /* another name of the inode that was linked */
+	bool emptied;		 /* the file that was written is empty */
 };
 
-enum field_group { GROUP_ENVIRON, GROUP_STATUS, GROUP_PACKAGE, GROUP_LAYER, GROUP_LINK, GROUP_COUNT };
+enum field_group { GROUP_ENVIRON, GROUP_STATUS, GROUP_PACKAGE, GROUP_LAYER, GROUP_LINK, GROUP_FILE, GROUP_COUNT };
 
 /* A field with its argument, as written in a rule. */
 struct field_ref {

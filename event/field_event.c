@@ -156,6 +156,14 @@ FIELD_GETTER(get_arg_call)
 		field_set_string(ret, call_arg(call(v), ref->arg ? ref->arg : ref->info->name + strlen(prefix)));
 }
 
+/* Of an access the size before is not known: one that is empty now was cut. */
+static bool was_emptied(struct field_view *v)
+{
+	if (v->event->kind == EVENT_ACCESS)
+		return field_need(v, GROUP_FILE) && v->extra.emptied;
+	return truncated(v->event);
+}
+
 FIELD_GETTER(get_arg_flags)
 {
 	if (call(v))
@@ -165,7 +173,7 @@ FIELD_GETTER(get_arg_flags)
 	else if (v->face == FACE_CREATE)
 		field_set_string(ret, "O_CREAT|O_WRONLY");
 	else if (v->face == FACE_OPEN_WRITE)
-		field_set_string(ret, truncated(v->event) ? "O_TRUNC|O_WRONLY" : "O_WRONLY");
+		field_set_string(ret, was_emptied(v) ? "O_TRUNC|O_WRONLY" : "O_WRONLY");
 }
 
 static const struct {

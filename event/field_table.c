@@ -55,7 +55,7 @@ const struct field_info field_table[] = {
 	{ "evt.args", FIELD_STRING, FIELD_EVENT, ARG_NONE, APPROX, 0, "the path alone", get_evt_args, "the path" },
 	{ "evt.buffer", FIELD_BYTES, FIELD_EVENT, ARG_NONE, BLIND, 0, "data that is read or sent is not seen",
 	  get_nothing, "data of the call" },
-	{ "evt.arg.flags", FIELD_FLAGS, FIELD_EVENT, ARG_NONE, APPROX, CHANGES,
+	{ "evt.arg.flags", FIELD_FLAGS, FIELD_FETCH, ARG_NONE, APPROX, CHANGES,
 	  "flags are told from the effect: O_CREAT by the new name, O_TRUNC by the size that fell", get_arg_flags,
 	  "flags of open" },
 	{ "evt.arg.mode", FIELD_FLAGS, FIELD_EVENT, ARG_NONE, APPROX, CHANGES, SEEN_AFTER, get_arg_mode,
