@@ -87,6 +87,11 @@ bool output_next(struct reader *r, const char **ret, size_t *ret_len);
 int output_fail(struct output *o, int r, const char *what);
 /* Records of b as lines to o->fd. */
 int output_send_lines(struct output *o, const struct buf *b, size_t n);
+/*
+ * The same, and waits until the other end has read them: what lies in a pipe or socket is lost with its reader.
+ * request: the ioctl that tells how much does (FIONREAD of a pipe, TIOCOUTQ of a socket).
+ */
+int output_send_read(struct output *o, const struct buf *b, size_t n, unsigned long request);
 void output_close_fd(struct output *o);
 /* A stream or datagram socket at a path; not blocking. Descriptor or negative errno. */
 int output_connect_path(struct output *o, const char *path, int type);

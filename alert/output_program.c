@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,7 +62,7 @@ static int program_send(struct output *o, const struct buf *b, size_t n)
 		snprintf(o->why, sizeof(o->why), "%s ended", o->c->command.items[0]);
 		return -EPIPE;
 	}
-	return output_send_lines(o, b, n);
+	return output_send_read(o, b, n, FIONREAD);
 }
 
 const struct output_type output_program = {

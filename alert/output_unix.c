@@ -2,6 +2,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -44,7 +45,7 @@ static bool is_hung_up(int fd)
 
 static int unix_send(struct output *o, const struct buf *b, size_t n)
 {
-	return is_hung_up(o->fd) ? output_fail(o, -EPIPE, o->c->path) : output_send_lines(o, b, n);
+	return is_hung_up(o->fd) ? output_fail(o, -EPIPE, o->c->path) : output_send_read(o, b, n, TIOCOUTQ);
 }
 
 const struct output_type output_unix = {

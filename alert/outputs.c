@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -22,6 +23,7 @@
 #define OUTPUT_BACKOFF_MAX (60 * NSEC_PER_SEC)
 #define OUTPUT_STOP_NS	   (400 * NSEC_PER_MSEC)
 #define OUTPUT_JOIN_NS	   (300 * NSEC_PER_MSEC)
+#define OUTPUT_READ_NS	   (20 * NSEC_PER_MSEC) /* between two looks whether it was read */
 #define OUTPUT_IDLE_NS	   (10 * NSEC_PER_SEC)
 
 struct outputs {
@@ -177,6 +179,25 @@ int output_send_lines(struct output *o, const struct buf *b, size_t n _unused_)
 		buf_char(&lines, '\n');
 	}
 	return lines.failed ? -ENOMEM : output_write(o, lines.data, lines.len, output_deadline(o));
+}
+
+int output_send_read(struct output *o, const struct buf *b, size_t n, unsigned long request)
+{
+	uint64_t deadline = output_deadline(o), pause = NSEC_PER_MSEC;
+	int left = 0, r = output_send_lines(o, b, n);
+
+	while (r == 0 && ioctl(o->fd, request, &left) == 0 && left > 0) {
+		struct pollfd gone = { .fd = o->fd };
+
+		if (poll(&gone, 1, 0) > 0 && gone.revents & (POLLERR | POLLHUP))
+			return output_fail(o, -EPIPE, o->c->name);
+		if (clock_mono_ns() >= deadline)
+			return output_fail(o, -ETIMEDOUT, "nobody reads");
+		r = output_wait(o, -1, 0, MIN(deadline, clock_mono_ns() + pause));
+		r = r == -ETIMEDOUT ? 0 : r;
+		pause = MIN(pause * 2, OUTPUT_READ_NS);
+	}
+	return r;
 }
 
 void output_close_fd(struct output *o)

@@ -72,10 +72,11 @@ static int add_entry(struct files *f, const char *path, bool needed, struct buf 
 	return folder.failed ? -ENOMEM : add_glob(f, folder.data, &found);
 }
 
-int ruleset_files(const struct conf *conf, struct arena *a, const char *const **ret, size_t *ret_n,
+int ruleset_files(const struct conf *conf, const char *only, struct arena *a, const char *const **ret, size_t *ret_n,
 		  struct buf *messages)
 {
-	const struct conf_list *list = &conf->rules.files;
+	const struct conf_list one = { .items = &only, .n = 1, .given = true };
+	const struct conf_list *list = only ? &one : &conf->rules.files;
 	struct files f = { .a = a, .paths = arena_zalloc(a, (FILES_MAX + 1) * sizeof(*f.paths)) };
 	int result = f.paths ? 0 : -ENOMEM;
 
@@ -91,7 +92,7 @@ int ruleset_files(const struct conf *conf, struct arena *a, const char *const **
 	return result;
 }
 
-int ruleset_load(const struct conf *conf, struct rules **ret, struct buf *messages)
+int ruleset_load(const struct conf *conf, const char *only, struct rules **ret, struct buf *messages)
 {
 	const struct rules_selection selection = {
 		.enable = conf->rules.enable.items,
@@ -105,7 +106,7 @@ int ruleset_load(const struct conf *conf, struct rules **ret, struct buf *messag
 	struct rules_messages m = { 0 };
 	const char *const *paths = NULL;
 	size_t n = 0;
-	int r = ruleset_files(conf, &a, &paths, &n, messages);
+	int r = ruleset_files(conf, only, &a, &paths, &n, messages);
 
 	if (r == 0)
 		r = rules_load(paths, n, &rules, &m);

@@ -3,13 +3,13 @@
  * history. One thread; only reads.
  */
 #include <errno.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "alert/ruleset.h"
 #include "cmd/command.h"
 #include "cmd/probe.h"
 #include "db/history.h"
@@ -19,39 +19,38 @@
 #include "rules/rules.h"
 #include "rules/sample.h"
 
-#define RULES_FOLDER  SYSCONFDIR "/holdfast/rules.d"
-#define RULES_SHIPPED PKGDATADIR "/rules/holdfast.yaml"
-#define MATCHES_MAX   64 /* of one event; more are counted, not listed */
+#define MATCHES_MAX 64 /* of one event; more are counted, not listed */
 
 /* --- files */
 
 struct files {
 	const char *const *paths;
 	size_t n;
-	glob_t found;
-	const char *shipped[1];
+	struct arena arena;
 };
 
-/* Those named, else those of the configuration's folder, else the shipped one. */
-static void files_of(const struct cmd *c, struct files *f)
+/* Those named, else those of the configuration. Sysexits. */
+static int files_of(struct cmd *c, struct files *f)
 {
+	_cleanup_buf_ struct buf messages = BUF_INIT;
+	int status, r;
+
 	f->paths = (const char *const *)c->args;
 	f->n = (size_t)c->n_args;
 	if (f->n)
-		return;
-	if (glob(RULES_FOLDER "/*.yaml", 0, NULL, &f->found) == 0 && f->found.gl_pathc) {
-		f->paths = (const char *const *)f->found.gl_pathv;
-		f->n = f->found.gl_pathc;
-		return;
-	}
-	f->shipped[0] = RULES_SHIPPED;
-	f->paths = f->shipped;
-	f->n = 1;
+		return 0;
+	status = cmd_load(c);
+	if (status)
+		return status;
+	r = ruleset_files(c->conf, NULL, &f->arena, &f->paths, &f->n, &messages);
+	if (messages.len)
+		fputs(messages.data, stderr);
+	return r == -EINVAL ? EX_DATAERR : r < 0 ? cmd_fail(r, NULL, "rules") : 0;
 }
 
 static void files_free(struct files *f)
 {
-	globfree(&f->found);
+	arena_free(&f->arena);
 }
 #define _cleanup_files_ __attribute__((cleanup(files_free)))
 
@@ -89,7 +88,9 @@ static int rules_check(struct cmd *c)
 	struct rules_messages m = { 0 };
 	int status;
 
-	files_of(c, &f);
+	status = files_of(c, &f);
+	if (status)
+		return status;
 	status = load(&f, !c->quiet, &r, &m);
 	if (c->json) {
 		json_t *o = json_pack("{s:s, s:i, s:i, s:i}", "kind", "rules", "rules", r ? (int)rules_count(r) : 0,
@@ -105,20 +106,42 @@ static int rules_check(struct cmd *c)
 
 /* --- the sensors of this node */
 
-struct sensor_probe {
-	enum sensor sensor;
-	const char *probe; /* of doctor's; NULL: as the configuration says */
-};
+static bool opens_some(const struct conf *c)
+{
+	return c->opens != CONF_OPENS_OFF;
+}
 
-/* What the monitor has today; the other sensors of the table are absent. */
-static const struct sensor_probe sensor_probes[] = {
-	{ SENSOR_CHANGES, "fanotify" },
-	{ SENSOR_EXEC, "proc connector" },
-	{ SENSOR_EXEC_BPF, "BPF" },
-	{ SENSOR_SYSCALL, "system calls" },
-	{ SENSOR_PROC, "capabilities" },
-	{ SENSOR_LAYERS, "overlay events" },
-	{ SENSOR_RUNTIME, "proc connector" }, /* who is who is read from files; when, the connector tells */
+static bool opens_all(const struct conf *c)
+{
+	return c->opens == CONF_OPENS_ALL;
+}
+
+static bool bpf_wanted(const struct conf *c)
+{
+	return c->sensors.bpf != CONF_BPF_OFF;
+}
+
+static bool starts_judged(const struct conf *c)
+{
+	return c->exec.mode != CONF_EXEC_OFF;
+}
+
+/* What the monitor has; the other sensors of the table are absent. */
+static const struct sensor_probe {
+	enum sensor sensor;
+	const char *probe;			  /* of doctor's */
+	bool (*configured)(const struct conf *c); /* NULL: always */
+} sensor_probes[] = {
+	{ SENSOR_CHANGES, "fanotify", NULL },
+	{ SENSOR_OPENS_SENSITIVE, "fanotify", opens_some },
+	{ SENSOR_OPENS, "fanotify", opens_all },
+	{ SENSOR_EXEC, "proc connector", NULL },
+	{ SENSOR_RUNTIME, "proc connector", NULL }, /* who is who is read from files; when, the connector tells */
+	{ SENSOR_EXEC_BPF, "BPF", bpf_wanted },
+	{ SENSOR_SYSCALL, "system calls", bpf_wanted },
+	{ SENSOR_PROC, "capabilities", NULL },
+	{ SENSOR_LAYERS, "overlay events", NULL },
+	{ SENSOR_TRUST, "permission events", starts_judged },
 };
 
 static bool probe_ok(const char *name)
@@ -137,17 +160,19 @@ static bool probe_ok(const char *name)
 static sensor_mask node_sensors(struct cmd *c)
 {
 	sensor_mask mask = SENSOR_BIT(SENSOR_BASELINE);
+	const char *last = "";
+	bool ok = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sensor_probes); i++) {
-		if (probe_ok(sensor_probes[i].probe))
-			mask |= SENSOR_BIT(sensor_probes[i].sensor);
+		const struct sensor_probe *p = &sensor_probes[i];
+
+		/* Rows of one probe stand together: each is run once. */
+		if (!streq(p->probe, last))
+			ok = probe_ok(p->probe);
+		last = p->probe;
+		if (ok && (!p->configured || p->configured(c->conf)))
+			mask |= SENSOR_BIT(p->sensor);
 	}
-	if (c->conf->sensors.bpf == CONF_BPF_OFF)
-		mask &= ~(SENSOR_BIT(SENSOR_EXEC_BPF) | SENSOR_BIT(SENSOR_SYSCALL));
-	if (mask & SENSOR_BIT(SENSOR_CHANGES) && c->conf->opens != CONF_OPENS_OFF)
-		mask |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
-	if (mask & SENSOR_BIT(SENSOR_CHANGES) && c->conf->opens == CONF_OPENS_ALL)
-		mask |= SENSOR_BIT(SENSOR_OPENS);
 	return mask;
 }
 
@@ -261,7 +286,9 @@ static int rules_list(struct cmd *c)
 	sensor_mask sensors = 0;
 	int status;
 
-	files_of(c, &f);
+	status = files_of(c, &f);
+	if (status)
+		return status;
 	status = load(&f, c->verbose, &r, &m);
 	if (!status)
 		status = o->sensors ? parse_sensors(c, o->sensors, &sensors) : cmd_load(c);
@@ -421,7 +448,9 @@ static int rules_test(struct cmd *c)
 		return cmd_usage(c, "which rule file?");
 	if (!o->events == !o->since)
 		return cmd_usage(c, "on what: --events FILE or --since TIME?");
-	files_of(c, &f);
+	status = files_of(c, &f);
+	if (status)
+		return status;
 	status = load(&f, c->verbose, &r, &m);
 	if (status)
 		return status;
@@ -443,8 +472,8 @@ static const struct command rules_check_command = {
 	.name = "check",
 	.usage = "[FILE...]",
 	.summary = "says everything that is wrong with rule files: file:line:column",
-	.details = "Exit status: 0, or 65 when there are errors. Without FILE: " RULES_FOLDER "/*.yaml,\n"
-		   "else the shipped rules. Warnings are left out with --quiet.\n",
+	.details = "Exit status: 0, or 65 when there are errors. Without FILE: those of the configuration\n"
+		   "(rules.files). Warnings are left out with --quiet.\n",
 	.run = rules_check,
 };
 

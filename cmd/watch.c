@@ -6,7 +6,7 @@
 
 struct watch_command_options {
 	uint64_t seconds;
-	const char *sensor, *control;
+	const char *sensor, *control, *rules;
 	bool force;
 };
 
@@ -14,6 +14,8 @@ struct watch_command_options {
 static const struct cmd_option watch_rows[] = {
 	{ "for", 0, OPTION_DURATION, "TIME", "end after so long (90, 5m, 2h)", AT(seconds) },
 	{ "sensor", 0, OPTION_STRING, "NAME", "fanotify or inotify (default: the best that works here)", AT(sensor) },
+	{ "rules", 0, OPTION_STRING, "FILE", "rules of this file or folder, not those of the configuration",
+	  AT(rules) },
 	{ "control", 0, OPTION_STRING, "FILE", "the control socket (default: control in the configuration)",
 	  AT(control) },
 	{ "force", 0, OPTION_FLAG, NULL, "enforce though nobody vouches for init, a shell, sshd or this program",
@@ -67,6 +69,7 @@ static int watch(struct cmd *c)
 		.json = c->json,
 		.colour = c->out.colour,
 		.quiet = c->quiet,
+		.rules = o->rules,
 		.control = o->control,
 		.force = o->force,
 	};
@@ -75,7 +78,7 @@ static int watch(struct cmd *c)
 
 const struct command command_watch = {
 	.name = "watch",
-	.usage = "[NAME] [--for TIME] [--sensor NAME] [--control FILE] [--force]",
+	.usage = "[NAME] [--for TIME] [--sensor NAME] [--rules FILE] [--control FILE] [--force]",
 	.summary = "run the monitor in the foreground",
 	.details = "Guards the files of baseline NAME (\"host\" when left out) and prints each change with who made "
 		   "it. SIGHUP reloads the\n"

@@ -165,10 +165,10 @@ static void keep_errors(const struct buf *messages, struct buf *err)
 	}
 }
 
-int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err)
+int alerts_load(const struct monitor *m, const struct conf *conf, struct rules **ret, struct buf *err)
 {
 	_cleanup_buf_ struct buf messages = BUF_INIT;
-	int r = ruleset_load(conf, ret, &messages);
+	int r = ruleset_load(conf, m->o->rules, ret, &messages);
 
 	if (r < 0 && messages.len)
 		keep_errors(&messages, err);
@@ -215,7 +215,7 @@ int alerts_part_start(struct monitor *m)
 {
 	_cleanup_(rules_unref_p) struct rules *rules = NULL;
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = alerts_load(m->conf, &rules, &err);
+	int r = alerts_load(m, m->conf, &rules, &err);
 
 	if (r < 0) {
 		log_error("the rules cannot be used:\n%s", err.data ? err.data : strerror(-r));

@@ -336,7 +336,7 @@ int monitor_reload(struct monitor *m, struct buf *err)
 	}
 	r = conf_load(m->o->conf_file, &conf, err);
 	if (r == 0)
-		r = alerts_load(conf, &rules, err);
+		r = alerts_load(m, conf, &rules, err);
 	if (r == 0)
 		r = reload_apply(m, conf, err);
 	if (r < 0)

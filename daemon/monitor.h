@@ -72,7 +72,7 @@ struct monitor {
 	struct engine *engine; /* rules; guarded by emit_lock as writer is */
 	struct spawner *spawner; /* NULL: no program is configured */
 	pthread_mutex_t outputs_lock;
-	struct outputs *outputs;    /* guarded by it: reload replaces them */
+	struct outputs *outputs;   /* guarded by it: reload replaces them */
 	struct conf *outputs_conf; /* what they were made from; main thread */
 
 	uint64_t started;  /* real ns */
@@ -160,7 +160,7 @@ void alerts_part_stop(struct monitor *m);
 /* On the sensor's thread; takes over b. */
 void alerts_accesses(struct fs_batch *b, void *data);
 /* Loads the rules of conf; what is wrong with them is appended to err. */
-int alerts_load(const struct conf *conf, struct rules **ret, struct buf *err);
+int alerts_load(const struct monitor *m, const struct conf *conf, struct rules **ret, struct buf *err);
 void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules);
 json_t *alerts_status(struct monitor *m);
 

@@ -331,7 +331,7 @@ static void test_ruleset(void **state _unused_)
 		}
 		buf_str(&text, "}\n");
 		conf = rig_conf(text.data);
-		assert_int_equal(ruleset_load(conf, &r, &messages), cases[i].result);
+		assert_int_equal(ruleset_load(conf, NULL, &r, &messages), cases[i].result);
 		if (cases[i].said && !strstr(messages.data, cases[i].said))
 			fail_msg("%s: %s", cases[i].settings, messages.data);
 		for (size_t k = 0; r && k < rules_count(r); k++) {

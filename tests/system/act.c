@@ -1,0 +1,91 @@
+/*
+ * Does one thing at a time that rules are written for, under whatever name it was started:
+ *   act spawn PROGRAM ARG...   a child, waited for          act late SECONDS FILE   reads FILE after so long
+ *   act bare PROGRAM           exec with an empty argv      act memory PROGRAM      runs a copy from memory
+ *   act as UID PROGRAM ARG...  exec as that user            act linger MS ARG...    stays for so long
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int spawn(char **argv)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static int late(char **argv)
+{
+	char byte;
+	int fd;
+
+	sleep((unsigned)atoi(argv[0]));
+	fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+	return fd < 0 || read(fd, &byte, 1) < 0;
+}
+
+static int bare(char **argv)
+{
+	char *none[] = { NULL };
+
+	execv(argv[0], none);
+	return 127;
+}
+
+static int memory(char **argv)
+{
+	char *args[] = { (char *)"memory", (char *)"linger", (char *)"300", NULL };
+	int from = open(argv[0], O_RDONLY | O_CLOEXEC), to = memfd_create("program", 0);
+	struct stat st;
+
+	if (from < 0 || to < 0 || fstat(from, &st) < 0 || sendfile(to, from, NULL, (size_t)st.st_size) != st.st_size)
+		return 1;
+	fexecve(to, args, environ);
+	return 127;
+}
+
+static int as(char **argv)
+{
+	if (setgid((gid_t)atoi(argv[0])) < 0 || setuid((uid_t)atoi(argv[0])) < 0)
+		return 1;
+	execv(argv[1], argv + 1);
+	return 127;
+}
+
+static int linger(char **argv)
+{
+	usleep((useconds_t)atoi(argv[0]) * 1000);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int min;
+	int (*run)(char **argv);
+} verbs[] = {
+	{ "spawn", 1, spawn }, { "late", 2, late }, { "bare", 1, bare },
+	{ "memory", 1, memory }, { "as", 2, as }, { "linger", 1, linger },
+};
+
+int main(int argc, char **argv)
+{
+	/* What it is started as by others is no verb: it lives long enough to be looked at. */
+	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0 && argc - 2 >= verbs[i].min)
+			return verbs[i].run(argv + 2);
+	}
+	usleep(20000);
+	return 0;
+}

@@ -1,0 +1,254 @@
+#!/bin/sh
+# What intruders do, done one after the other by small programs in a root of their own, on the host and in cgroups named
+# as container runtimes name theirs; for each: just the rules that should fire do, and nothing else of Warning or above.
+# Then what happens on a quiet day, compressed: nothing of Warning or above at all.
+# shellcheck source=/dev/null
+if [ "${1:-}" != inside ]; then
+	. "$(dirname "$0")/lib.sh"
+	. "$(dirname "$0")/root.sh"
+	act=${ACT:-$PWD/tests/system/act}
+	[ -x "$act" ] || skip "no program at $act"
+	command -v jq >/dev/null || skip "no jq"
+	here=$(cd "$(dirname "$0")" && pwd)
+	make_cgroup
+	clean() {
+		remove_cgroup
+		finish
+	}
+	trap clean EXIT
+	make_root "$tmp/root"
+	cp "$act" "$tmp/root/usr/bin/act"
+	cp "$here/actions.yaml" "$tmp/root/etc/actions.yaml"
+	cp "$here/../../conf/rules/holdfast.yaml" "$tmp/root/etc/shipped.yaml"
+	cp "$0" "$tmp/root/inside.sh"
+	enter_root "$tmp/root" sh /inside.sh inside "$cgroup"
+	exit $?
+fi
+
+cgroup=$2
+container=$(printf 'c%.0s' $(seq 64))
+failed=0
+PATH=/usr/bin:/bin:/host
+export PATH
+fail() {
+	failed=$((failed + 1))
+	printf 'FAIL: %s\n' "$*"
+}
+within() {
+	end=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt $end ] || return 1
+		busybox usleep 20000
+	done
+}
+
+# --- the monitor
+
+cat >/state/conf.yaml <<END
+paths: [/etc, /bin, /usr/bin, /usr/local, /root, /home, /boot, /var/log, /var/spool/cron, /dev, /tmp, /var/lib/rpm]
+sensitive: [/etc/shadow, /etc/sudoers, /root/.ssh, /root/.bashrc]
+store: {path: /state/holdfast.db}
+control: /state/control
+exec: {mode: observe, trust: [baselines]}
+rules: {files: [/etc/shipped.yaml, /etc/actions.yaml], repeat: 0}
+outputs: [{type: file, path: /state/alerts.json}]
+END
+hf() {
+	/usr/local/bin/holdfast -c /state/conf.yaml "$@"
+}
+for name in httpd mysqld debugfs kubectl apk scp nmap nc pkexec curl shred crontab sudoedit vipw unshare mount; do
+	rm -f /usr/bin/$name
+	ln -s act /usr/bin/$name
+done
+cp /usr/bin/act /usr/bin/movable
+echo key >/root/.ssh/id_rsa
+echo old >/var/log/syslog
+echo history >/root/.ash_history
+echo ': profile' >/root/.bashrc
+hf init -q || { echo "init"; exit 1; }
+/usr/local/bin/holdfast -c /state/conf.yaml watch --json >/state/out 2>/state/err &
+monitor=$!
+within 30 grep -q '"kind":"note"' /state/out || { cat /state/err; exit 1; }
+hf status --json | grep -q '"name":"fanotify"' || { echo "SKIP: no fanotify here"; kill $monitor; exit 77; }
+
+# --- what is done: name|rules that fire, with ; between|command. A name with @ is done in a container.
+
+actions() {
+	cat <<'END'
+ssh-key|SSH key or server configuration changed|echo key >/home/tmp/.ssh/authorized_keys
+@unshare|act unshare in container|unshare
+log-emptied|act log emptied;Log removed or cut|: >/var/log/syslog
+@chmod-x|act made executable|cp /etc/passwd /tmp/drift; chmod 0755 /tmp/drift
+@create-x|act created executable|umask 0; act spawn /usr/bin/install -m 755 /etc/passwd /tmp/drift2; cp -p /usr/bin/act /tmp/drift3
+dev-file|act file below dev|echo x >/dev/hidden
+hard-link|act hard link to secret|ln /etc/shadow /home/bob/shadow
+symlink|act symlink to secret|ln -s /etc /home/bob/etc
+hidden-folder|act hidden folder|mkdir /home/bob/.hidden
+database|act database spawned|mysqld spawn /usr/bin/ls
+@debugfs|act debugfs in container|debugfs
+decode|act payload decoded|echo bHM= | base64 -d >/dev/null; act linger 5 base64 -d
+history-rm|act history removed;Shell history removed or cut|rm /root/.ash_history
+miner|act miner|act linger 50 -o stratum+tcp://pool
+@release-agent|act release agent|mkdir -p /tmp/cg; echo /cmd >/tmp/cg/release_agent
+@drop|act dropped and run in container;act file below bin;Program or library replaced;Program no source vouches for|cp /usr/bin/act /usr/bin/dropped; echo x >>/usr/bin/dropped; dropped linger 50
+dev-shm|Program from a folder anyone may write to;Program no source vouches for|cp /usr/bin/act /dev/shm/x; echo x >>/dev/shm/x; /dev/shm/x linger 50
+memory|Program run from memory|act memory /usr/bin/act
+find-aws|act cloud credentials searched|find /home -iname .aws/credentials -size +1
+@kubectl|act cluster client in container|kubectl linger 20 get pods
+@wget|act download in container|curl linger 20 --version
+@apk|act package manager in container|apk linger 20 version
+@scp|act remote copy in container|scp linger 20 host:
+@nmap|act network tool in container|nmap linger 20 -sn
+nmap|act network tool on host|nmap linger 20 -sn
+mkdir-bin|act folder below bin;Program or library replaced|mkdir /usr/bin/folder
+rename-bin|act bin renamed;Program or library replaced|mv /usr/bin/movable /usr/bin/movable.old
+shell-config|Shell startup file changed|echo evil >/home/bob/.bashrc
+@mount|act mount in container|mount linger 20 -o remount
+netcat|act netcat shell|nc linger 20 -e /bin/sh
+pkexec|act pkexec without arguments|act bare /usr/bin/pkexec
+tunables|act loader tunables|GLIBC_TUNABLES=glibc.malloc.check=1 act linger 100
+proxy|act proxy set|HTTP_PROXY=http://evil:1 curl linger 100
+late-read|act secret read late;Credentials read by an unusual program|httpd late 2 /etc/shadow
+shadow|Credentials read by an unusual program|cat /etc/shadow >/dev/null
+startup-read|act startup file read|cat /root/.bashrc >/dev/null
+ssh-read|Credentials read by an unusual program|cat /root/.ssh/id_rsa >/dev/null
+shred|act data destroyed|shred linger 20 -u x
+run-shell|act server ran shell|httpd spawn /bin/sh -c 'busybox usleep 30000; ls >/dev/null'
+crontab|act crontab|crontab linger 20 -l
+find-keys|act keys searched|find /home -iname id_rsa -size +1
+setuid|act setuid bit;File became setuid|cp /usr/bin/act /home/bob/prog; chmod u+s /home/bob/prog
+sudoedit|act sudoedit|sudoedit linger 20 -s
+system-user|act system user|ln -s /usr/bin/act /home/bob/login; act as 1 /home/bob/login linger 50
+vipw|act user tool|vipw spawn /usr/bin/ls
+below-bin|act file below bin;Program or library replaced|echo x >/bin/new
+below-etc|act file below etc|echo x >/etc/new
+below-monitored|act file below monitored folder;Boot file changed|echo x >/boot/new
+below-root|act file below root|echo x >/new; echo x >/root/new
+rpm|act package database|echo x >/var/lib/rpm/new
+passwd|Account file changed by an unusual program;act file below etc|echo evil:x:0:0::/:/bin/sh >>/etc/passwd
+sudoers|Right to become root changed|echo 'bob ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/bob
+preload|Loader preload changed;act file below etc|echo >/etc/ld.so.preload.new; mv /etc/ld.so.preload.new /etc/ld.so.preload
+cron|Cron job planted|echo '* * * * * root /tmp/x' >/etc/cron.d/x
+unit|Systemd unit planted|echo '[Service]' >/etc/systemd/system/x.service
+pam|Login stack changed|echo 'auth sufficient pam_permit.so' >/etc/pam.d/x
+END
+}
+
+do_action() { # NAME COMMAND
+	where=$cgroup/$1
+	case $1 in @*) where=$cgroup/$1/$container ;; esac
+	mkdir -p "$where"
+	# The second exec is what is looked at in its new cgroup; its children are born there.
+	sh -c 'echo $$ >"$0/cgroup.procs"; exec sh -c "$1"' "$where" "busybox usleep 20000; $2"
+}
+
+settled() {
+	hf status --json >/state/status 2>/dev/null
+	jq -e '.live.pending == 0 and .live.merging == 0 and .alerts.queue == 0 and .store.queue == 0' /state/status >/dev/null
+}
+
+# alerts: "NAME<tab>PRIORITY<tab>RULE" of everything done here
+alerts() {
+	hf history --json --kind alert | jq -r --arg top "${cgroup##*/}" '
+		select(.process.cgroup // "" | contains($top)) |
+		[(.process.cgroup | split($top + "/")[1] | split("/")[0]), .priority, .rule] | @tsv' | sort -u
+}
+
+actions >/state/actions
+while IFS='|' read -r name rules command; do
+	do_action "$name" "$command" </dev/null >>/state/log 2>&1
+done </state/actions
+busybox usleep 1500000
+within 20 settled || fail "not settled"
+alerts >/state/seen
+done_n=0
+while IFS='|' read -r name rules command; do
+	done_n=$((done_n + 1))
+	printf '%s\n' "$rules" | tr ';' '\n' | sort >/state/want
+	grep "^$name	" /state/seen | cut -f3 | sort -u >/state/got
+	while read -r rule; do
+		grep -qxF "$rule" /state/got || fail "$name: no alert of \"$rule\""
+	done </state/want
+	grep "^$name	" /state/seen | grep -E '	(Emergency|Alert|Critical|Error|Warning)	' | cut -f3 | while read -r rule; do
+		grep -qxF "$rule" /state/want || echo "$name: \"$rule\" as well"
+	done >/state/more
+	while read -r line; do fail "$line"; done </state/more
+done </state/actions
+echo "$done_n actions"
+[ "$done_n" -ge 40 ] || fail "just $done_n actions"
+
+# Outputs got what history has (others on this machine are at work too).
+mine() {
+	jq -r --arg top "${cgroup##*/}" 'select(.process.cgroup // "" | contains($top)) | .uuid' | sort
+}
+hf history --json --kind alert | mine >/state/stored
+jq -r .uuid /state/alerts.json | sort >/state/sent
+[ -s /state/stored ] || fail "nothing is stored"
+[ "$(comm -23 /state/stored /state/sent | wc -l)" = 0 ] || fail "in history, and not sent: $(comm -23 /state/stored /state/sent | wc -l)"
+
+# --- a quiet day
+
+quiet() { # NAME COMMAND
+	do_action "quiet-$1" "$2" </dev/null >>/state/quiet.log 2>&1 || fail "quiet $1: $(tail -3 /state/quiet.log)"
+}
+tool() {
+	[ -x "/host/$1" ] || [ -x "/hostsbin/$1" ]
+}
+PATH=/host:/hostsbin:/usr/bin:/bin
+export HOME=/root
+
+# A package with configuration, a program, a cron job and maintainer scripts.
+if tool dpkg && tool dpkg-deb; then
+	mkdir -p /state/pkg/DEBIAN /state/pkg/etc/cron.daily /state/pkg/opt/bin /state/pkg/etc/pam.d /var/lib/dpkg/info /var/lib/dpkg/updates
+	: >/var/lib/dpkg/status
+	printf 'Package: quiet\nVersion: 1\nArchitecture: all\nMaintainer: t <t@t>\nDescription: t\n' >/state/pkg/DEBIAN/control
+	printf '#!/bin/sh\necho configured >/etc/quiet.conf\nchmod u+s /opt/bin/tool\n' >/state/pkg/DEBIAN/postinst
+	chmod 755 /state/pkg/DEBIAN/postinst
+	echo a >/state/pkg/etc/quiet.default
+	printf '#!/bin/sh\n' >/state/pkg/etc/cron.daily/quiet
+	echo 'auth required x.so' >/state/pkg/etc/pam.d/quiet
+	cp /usr/bin/act /state/pkg/opt/bin/tool
+	quiet package 'dpkg-deb -b /state/pkg /state/quiet.deb && dpkg --force-script-chrootless --force-depends -i /state/quiet.deb'
+	[ -e /etc/quiet.conf ] || fail "the package was not installed: $(tail -5 /state/quiet.log)"
+else
+	echo "no dpkg: no package is installed"
+fi
+# Logs are rotated.
+if tool logrotate; then
+	printf '/var/log/day {\nrotate 2\ncreate\nsize 1\n}\n' >/state/rotate.conf
+	echo "a line" >/var/log/day
+	quiet logrotate 'logrotate -f -s /state/rotate.state /state/rotate.conf'
+	[ -e /var/log/day.1 ] || fail "the log was not rotated"
+else
+	echo "no logrotate: no log is rotated"
+fi
+# Cron runs a job that writes its log.
+quiet cron '/usr/bin/run-parts /etc/cron.daily; sh -c "echo run >>/var/log/cron.log"'
+# Work: a clone, and a small build that runs what it built.
+if tool git; then
+	quiet git 'mkdir -p /root/src && cd /root/src && git init -q one && cd one && git config user.email t@t && git config user.name t &&
+		echo "int main(void) { return 0; }" >main.c && git add main.c && git commit -qm one && cd .. && git clone -q one two'
+	[ -e /root/src/two/main.c ] || fail "nothing was cloned"
+else
+	echo "no git: nothing is cloned"
+fi
+if tool gcc; then
+	mkdir -p /root/src/build
+	quiet build 'cd /root/src/build && echo "int main(void) { return 0; }" >main.c && gcc -c main.c && gcc -o program main.o && ./program && cp program /home/bob/'
+	[ -x /home/bob/program ] || fail "nothing was built: $(tail -3 /state/quiet.log)"
+else
+	echo "no gcc: nothing is built"
+fi
+# An editor that saves as editors do, and somebody who looks around.
+quiet work 'mkdir -p /home/bob/docs; echo a >/home/bob/docs/a.new; mv /home/bob/docs/a.new /home/bob/docs/a; ls -R /etc /home >/dev/null; cat /etc/passwd >/dev/null; rm -r /home/bob/docs'
+busybox usleep 1500000
+within 20 settled || fail "not settled"
+alerts | grep '^quiet-' | grep -E '	(Emergency|Alert|Critical|Error|Warning)	' >/state/noise
+while read -r line; do fail "a quiet day: $line"; done </state/noise
+alerts | grep -c '^quiet-' | sed 's/$/ alerts below Warning on a quiet day/'
+
+kill $monitor
+wait $monitor || fail "the monitor ended with $?"
+[ $failed = 0 ] || { tail -20 /state/err; echo "$failed checks failed"; exit 1; }
+echo "all checks passed"
