@@ -357,8 +357,14 @@ void engine_set_accesses(struct engine *g, bool accesses)
 
 void engine_accesses(struct engine *g, struct fs_batch *b)
 {
-	struct item *i = item_new(NULL, b);
+	struct item *i;
 
+	/* Nobody asks. */
+	if (!g->rules) {
+		fs_batch_free(b);
+		return;
+	}
+	i = item_new(NULL, b);
 	if (i) {
 		engine_push(g, i);
 		return;

@@ -11,7 +11,7 @@
 
 #include "alert/ruleset.h"
 #include "cmd/command.h"
-#include "cmd/probe.h"
+#include "cmd/sensors.h"
 #include "db/history.h"
 #include "event/json.h"
 #include "lib/cleanup.h"
@@ -104,77 +104,7 @@ static int rules_check(struct cmd *c)
 	return status;
 }
 
-/* --- the sensors of this node */
-
-static bool opens_some(const struct conf *c)
-{
-	return c->opens != CONF_OPENS_OFF;
-}
-
-static bool opens_all(const struct conf *c)
-{
-	return c->opens == CONF_OPENS_ALL;
-}
-
-static bool bpf_wanted(const struct conf *c)
-{
-	return c->sensors.bpf != CONF_BPF_OFF;
-}
-
-static bool starts_judged(const struct conf *c)
-{
-	return c->exec.mode != CONF_EXEC_OFF;
-}
-
-/* What the monitor has; the other sensors of the table are absent. */
-static const struct sensor_probe {
-	enum sensor sensor;
-	const char *probe;			  /* of doctor's */
-	bool (*configured)(const struct conf *c); /* NULL: always */
-} sensor_probes[] = {
-	{ SENSOR_CHANGES, "fanotify", NULL },
-	{ SENSOR_OPENS_SENSITIVE, "fanotify", opens_some },
-	{ SENSOR_OPENS, "fanotify", opens_all },
-	{ SENSOR_EXEC, "proc connector", NULL },
-	{ SENSOR_RUNTIME, "proc connector", NULL }, /* who is who is read from files; when, the connector tells */
-	{ SENSOR_EXEC_BPF, "BPF", bpf_wanted },
-	{ SENSOR_SYSCALL, "system calls", bpf_wanted },
-	{ SENSOR_PROC, "capabilities", NULL },
-	{ SENSOR_LAYERS, "overlay events", NULL },
-	{ SENSOR_TRUST, "permission events", starts_judged },
-};
-
-static bool probe_ok(const char *name)
-{
-	for (size_t i = 0; i < probe_count; i++) {
-		struct probe_result result = { 0 };
-
-		if (!streq(probe_table[i].name, name))
-			continue;
-		probe_run(&probe_table[i], &result);
-		return result.answer == PROBE_OK;
-	}
-	return false;
-}
-
-static sensor_mask node_sensors(struct cmd *c)
-{
-	sensor_mask mask = SENSOR_BIT(SENSOR_BASELINE);
-	const char *last = "";
-	bool ok = false;
-
-	for (size_t i = 0; i < ARRAY_SIZE(sensor_probes); i++) {
-		const struct sensor_probe *p = &sensor_probes[i];
-
-		/* Rows of one probe stand together: each is run once. */
-		if (!streq(p->probe, last))
-			ok = probe_ok(p->probe);
-		last = p->probe;
-		if (ok && (!p->configured || p->configured(c->conf)))
-			mask |= SENSOR_BIT(p->sensor);
-	}
-	return mask;
-}
+/* --- list */
 
 static int parse_sensors(const struct cmd *c, const char *list, sensor_mask *ret)
 {
@@ -192,8 +122,6 @@ static int parse_sensors(const struct cmd *c, const char *list, sensor_mask *ret
 	}
 	return 0;
 }
-
-/* --- list */
 
 struct list_options {
 	const char *sensors;
@@ -295,7 +223,7 @@ static int rules_list(struct cmd *c)
 	if (status)
 		return status;
 	if (!o->sensors)
-		sensors = node_sensors(c);
+		sensors = sensors_of_node(c->conf);
 	list_rules(c, r, sensors);
 	return 0;
 }
