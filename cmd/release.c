@@ -53,7 +53,10 @@ static void list_row(struct table *t, const json_t *o)
 	table_cell(t, json_is_true(json_object_get(o, "frozen")) ? "frozen" : "");
 	table_cell(t, next ? next : "thaw");
 	table_cell(t, in.len ? in.data : "");
-	table_printf(t, pid ? "%lld" : "", (long long)pid);
+	if (pid)
+		table_printf(t, "%lld", (long long)pid);
+	else
+		table_cell(t, "");
 	table_cell(t, exe ? exe : "");
 	table_printf(t, "%.12s", container ? container : "");
 	table_cell(t, rule ? rule : "");
