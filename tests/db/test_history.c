@@ -532,9 +532,9 @@ static const struct tamper {
 	{ "UPDATE process SET parent = 2 WHERE id = 1", 0, "process row 1 was changed" },
 	{ "DELETE FROM process WHERE id = 2", 0, "row 2 of batch 2 was changed" },
 	{ "UPDATE str SET data = x'78'", 0, "process row 1 was changed" },
-	{ "UPDATE baseline SET signature = zeroblob(64)", -EBADMSG, "baselines were" },
-	{ "UPDATE baseline SET name = 'x'", -EBADMSG, "baselines were" },
-	{ "UPDATE baseline SET state = 2", -EBADMSG, "baselines were" },
+	{ "UPDATE baseline SET signature = zeroblob(64)", -EBADMSG, "baselines or trust entries were" },
+	{ "UPDATE baseline SET name = 'x'", -EBADMSG, "baselines or trust entries were" },
+	{ "UPDATE baseline SET state = 2", -EBADMSG, "baselines or trust entries were" },
 };
 
 static int64_t fill_chain(struct store *s)
@@ -669,7 +669,7 @@ static void test_older_baseline(void **state _unused_)
 	store_sql(s.path, sql);
 	store_open(&s, DB_WRITE);
 	assert_int_equal(baseline_verify(s.d, 1, s.key, &s.err), 0);
-	expect_bad(&s, "older baseline", history_check_head(s.d, s.key, &s.err), "baselines were");
+	expect_bad(&s, "older baseline", history_check_head(s.d, s.key, &s.err), "baselines or trust entries were");
 	/* And it is not made good by the next change of baselines. */
 	assert_int_equal(baseline_begin(s.d, &info, false, &w), 0);
 	assert_int_equal(baseline_finish(w, s.key, NULL), -EBADMSG);
