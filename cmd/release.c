@@ -25,8 +25,10 @@ static int release_ask(struct cmd *c, json_t *request, json_t **ret)
 	const struct release_options *o = c->options;
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	const char *error;
-	int r = control_call(o->control ? o->control : c->conf->control, request, RELEASE_TIMEOUT, ret, &err);
+	int r = request ? control_call(o->control ? o->control : c->conf->control, request, RELEASE_TIMEOUT, ret, &err)
+			: -ENOMEM;
 
+	json_decref(request);
 	if (r < 0)
 		return cmd_fail(r, &err, "the monitor cannot be asked");
 	error = json_string_value(json_object_get(*ret, "error"));

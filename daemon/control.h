@@ -35,7 +35,7 @@ json_t *control_error(const char *fmt, ...) _printf_(1, 2);
 
 /*
  * Client: -ENOENT / -ECONNREFUSED (no daemon), -EACCES, -ETIMEDOUT, -EPROTO (not an answer); text in err. *ret is the
- * reply, also one that says ok false. Takes over request.
+ * reply, also one that says ok false. Borrows request.
  */
 int control_call(const char *path, json_t *request, uint64_t timeout_ns, json_t **ret, struct buf *err);
 

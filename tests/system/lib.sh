@@ -25,7 +25,8 @@ pids=
 mkdir "$g" "$tmp/state"
 # Milliseconds in which the monitor has to end; programs built with sanitizers get more.
 limit=1000
-if ldd "$holdfast" 2>/dev/null | grep -q asan || grep -qa __asan_init "$holdfast"; then limit=4000; fi
+sanitized() { ldd "$holdfast" 2>/dev/null | grep -q asan || grep -qa __asan_init "$holdfast"; }
+if sanitized; then limit=4000; fi
 
 finish() {
 	for p in $pid $pids; do
