@@ -279,7 +279,7 @@ static void restart(int signo)
 	daemon_start();
 	assert_int_equal(ended(bad), REFUSED);
 	assert_int_equal(ended(good), GOOD);
-	assert_true(serve(5000, is_stored));
+	assert_true(serve(30000, is_stored));
 	assert_int_equal(ended(start("bad")), REFUSED);
 	assert_int_equal(ended(start("good")), GOOD);
 }
@@ -304,7 +304,7 @@ static void test_no_next(void **state _unused_)
 		daemon_end(orderly ? SIGTERM : SIGKILL);
 		bad = start("bad");
 		assert_true(is_waiting(bad));
-		assert_true(serve(5000, is_dropped));
+		assert_true(serve(30000, is_dropped));
 		assert_int_equal(ended(bad), 1);
 		after(NULL);
 	}
@@ -371,7 +371,7 @@ static void test_upgrade(void **state _unused_)
 	daemon_end(SIGTERM);
 	assert_int_equal(manager.n, 1);
 	daemon_start();
-	assert_true(serve(8000, is_stored));
+	assert_true(serve(30000, is_stored));
 	assert_int_equal(ended(start("bad")), REFUSED);
 }
 
@@ -383,10 +383,10 @@ static void test_strange_program(void **state _unused_)
 			     "%s/holdfast.old && mv %s/holdfast.new %s/holdfast",
 			     mnt, mnt, mnt, mnt, mnt, mnt, mnt),
 			 0);
-	assert_true(serve(5000, is_dropped));
+	assert_true(serve(30000, is_dropped));
 	assert_int_equal(ended(start("bad")), REFUSED);
 	assert_int_equal(run("mv %s/holdfast.old %s/holdfast", mnt, mnt), 0);
-	assert_true(serve(5000, is_stored));
+	assert_true(serve(30000, is_stored));
 }
 
 /* --- */
