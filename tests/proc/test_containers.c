@@ -403,7 +403,7 @@ static void test_by_path(void **state)
 		{ STORAGE "/overlay/" A "/diff/usr/bin/x", "/usr/bin/x" },
 		{ STORAGE "/overlay/" A "/diff", "/" },
 		{ STORAGE "/overlay/" A "/diffusion", NULL },
-		{ STORAGE "/overlay/" A "/work/work/#1", NULL },
+		{ STORAGE "/overlay/" A "/work/#1", NULL },
 		{ STORAGE "/overlay/" B "/diff/usr/bin/x", NULL },
 		{ "/", NULL },
 	};

@@ -9,7 +9,7 @@ command -v sqlite3 >/dev/null || skip "no sqlite3"
 # Podman wants one view of the control groups; this is our own mount namespace.
 umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup 2>/dev/null
 mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null
-mkdir "$tmp/graph" "$tmp/run" "$tmp/work" "$tmp/images"
+mkdir "$tmp/graph" "$tmp/run" "$tmp/images"
 mount -t tmpfs none "$tmp/graph" || skip "no tmpfs"
 store="[overlay@$tmp/graph+$tmp/run]"
 db=$tmp/state/holdfast.db
@@ -32,7 +32,7 @@ same() {
 }
 
 config
-r=$tmp/work/root
+r=$tmp/tree/root
 mkdir -p "$r/bin" "$r/etc" "$r/tmp" "$r/opt/gone" "$r/usr/bin"
 cp "$(command -v busybox)" "$r/bin/busybox"
 ln -s busybox "$r/bin/sh"
@@ -100,7 +100,7 @@ pod rm -f "$c" >/dev/null
 hf init bad --image "podman:${store}nosuch" >"$out" 2>"$err"
 [ $? = 66 ] || fail "an image that is not there"
 f=$(find "$tmp/graph/overlay" -path '*/diff/etc/b' -size -4c | head -1)
-cp "$f" "$tmp/work/b"
+cp "$f" "$tmp/b.saved"
 printf 'b!\n' >"$f"
 hf init bad --image "podman:${store}localhost/tiny:2" >"$out" 2>"$err"
 [ $? = 65 ] || fail "an edited layer in the store was believed"
