@@ -1,6 +1,7 @@
 # Real containers for the tests of the whole monitor, without a network; read with `.` after lib.sh, which has given us a
 # mount namespace of our own. Image, layers and state lie on a file system of the test's own, $fs.
 
+in_chroot && skip "in a chroot no runtime can enter its containers"
 command -v podman >/dev/null || skip "no podman"
 busybox=$(command -v busybox) || skip "no busybox"
 if ldd "$busybox" >/dev/null 2>&1; then skip "busybox is not static"; fi

@@ -28,6 +28,12 @@ limit=1000
 sanitized() { ldd "$holdfast" 2>/dev/null | grep -q asan || grep -qa __asan_init "$holdfast"; }
 if sanitized; then limit=4000; fi
 
+# in_chroot: the mount namespace has another root than we. Container runtimes then cannot enter what they made, and the
+# kernel's own paths begin elsewhere.
+in_chroot() {
+	[ "$(nsenter --mount=/proc/self/ns/mnt stat -c %d:%i / 2>/dev/null)" != "$(stat -c %d:%i /)" ]
+}
+
 finish() {
 	for p in $pid $pids; do
 		kill -9 "$p" 2>/dev/null
