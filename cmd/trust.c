@@ -1,6 +1,6 @@
 /*
- * holdfast trust: which programs may run because somebody says so. Entries are rows of the store, sealed with the
- * baselines; every change is a note in history, and a running monitor is told. One thread, one connection, one
+ * holdfast trust: which programs may run, or may not, because somebody says so. Entries are rows of the store, sealed
+ * with the baselines; every change is a note in history, and a running monitor is told. One thread, one connection, one
  * transaction for each run.
  */
 #include "cmd/trust.h"
@@ -61,7 +61,9 @@ int trust_change_add(struct trust_change *t, const uint8_t *digest, const char *
 		t->room = room;
 	}
 	e = &t->items[t->n];
-	*e = (struct trusted){ .kind = digest ? TRUSTED_DIGEST : TRUSTED_PATH,
+	*e = (struct trusted){ .kind = !digest	   ? TRUSTED_PATH
+				       : t->denies ? TRUSTED_DENIED
+						   : TRUSTED_DIGEST,
 			       .digest = digest ? arena_dup(&t->arena, digest, TRUSTED_DIGEST_SIZE) : NULL,
 			       .path = path ? arena_strdup(&t->arena, path) : NULL };
 	if ((digest && !e->digest) || (path && !e->path))
@@ -85,16 +87,6 @@ static int add_rows(struct trust_change *t, struct db *d, size_t *ret_added)
 		*ret_added += r == 0;
 	}
 	return r < 0 ? r : 0;
-}
-
-static int remove_rows(struct trust_change *t, struct db *d, size_t *ret_removed)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < t->n && r == 0; i++)
-		r = trusted_remove(d, t->items[i].id, t->user.data, t->reason, t->now);
-	*ret_removed = r == 0 ? t->n : 0;
-	return r;
 }
 
 /* In a transaction: rows and the note that tells of them. */
@@ -149,12 +141,10 @@ void trust_tell_monitor(struct cmd *c, const char *control)
 		}
 		poll(NULL, 0, 20);
 	}
-	if (!trust_asked(c))
-		log_warn("exec.trust of the configuration does not name \"explicit\": nobody asks these entries");
 }
 
-static int change_store(struct trust_change *t, const char *verb,
-			int (*apply)(struct trust_change *t, struct db *d, size_t *ret_n))
+int trust_change_apply(struct trust_change *t, const char *verb,
+		       int (*apply)(struct trust_change *t, struct db *d, size_t *ret_n))
 {
 	_cleanup_sign_key_ struct sign_key *key = NULL;
 	_cleanup_db_ struct db *d = NULL;
@@ -175,9 +165,21 @@ static int change_store(struct trust_change *t, const char *verb,
 	return 0;
 }
 
+static void warn_unasked(const struct trust_change *t)
+{
+	if (t->denies ? t->c->conf->exec.mode == CONF_EXEC_OFF : !trust_asked(t->c))
+		log_warn(t->denies ? "exec.mode of the configuration is off: nothing judges program starts"
+				   : "exec.trust of the configuration does not name \"explicit\": nobody asks these "
+				     "entries");
+}
+
 int trust_change_store(struct trust_change *t)
 {
-	return change_store(t, "added", add_rows);
+	int status = trust_change_apply(t, t->denies ? "denied" : "added", add_rows);
+
+	if (!status)
+		warn_unasked(t);
+	return status;
 }
 
 int trust_hash_file(const char *path, uint8_t ret[TRUSTED_DIGEST_SIZE])
@@ -294,6 +296,21 @@ static int add_list(struct trust_change *t, const char *name)
 	return r ? cmd_fail(r, NULL, "%s", name) : 0;
 }
 
+static int add_all(struct trust_change *t, const struct trust_add_options *o)
+{
+	int status = 0;
+
+	for (size_t i = 0; i < o->digests.n && !status; i++)
+		status = add_digest(t, o->digests.items[i]);
+	for (size_t i = 0; i < o->paths.n && !status; i++)
+		status = add_path(t, o->paths.items[i]);
+	for (int i = 0; i < t->c->n_args && !status; i++)
+		status = add_file(t, t->c->args[i]);
+	if (!status && o->from)
+		status = add_list(t, o->from);
+	return status ? status : trust_change_store(t);
+}
+
 static int trust_add(struct cmd *c)
 {
 	const struct trust_add_options *o = c->options;
@@ -302,15 +319,7 @@ static int trust_add(struct cmd *c)
 
 	if (!status && !c->n_args && !o->digests.n && !o->paths.n && !o->from)
 		status = cmd_usage(c, "what? Give FILEs, --digest, --path or --from");
-	for (size_t i = 0; i < o->digests.n && !status; i++)
-		status = add_digest(&t, o->digests.items[i]);
-	for (size_t i = 0; i < o->paths.n && !status; i++)
-		status = add_path(&t, o->paths.items[i]);
-	for (int i = 0; i < c->n_args && !status; i++)
-		status = add_file(&t, c->args[i]);
-	if (!status && o->from)
-		status = add_list(&t, o->from);
-	return status ? status : trust_change_store(&t);
+	return status ? status : add_all(&t, o);
 }
 
 static const struct command trust_add_command = {
@@ -329,149 +338,53 @@ static const struct command trust_add_command = {
 	.run = trust_add,
 };
 
-/* --- remove */
+/* --- deny */
 
-struct trust_remove_options {
-	struct option_list digests, paths;
-	const char *reason, *control;
+static const struct cmd_option deny_options[] = {
+	{ "digest", 0, OPTION_LIST, "HEX", "a program by its SHA-256; may be given again",
+	  offsetof(struct trust_add_options, digests) },
+	{ "reason", 'r', OPTION_STRING, "TEXT", "why; wanted, and kept", offsetof(struct trust_add_options, reason) },
+	{ "until", 0, OPTION_STRING, "TIME", "only until then (2026-01-31, or in how long: 7d)",
+	  offsetof(struct trust_add_options, until) },
+	{ "control", 0, OPTION_STRING, "FILE", "control socket of the monitor",
+	  offsetof(struct trust_add_options, control) },
 };
 
-#define AT(member) offsetof(struct trust_remove_options, member)
-static const struct cmd_option remove_options[] = {
-	{ "digest", 0, OPTION_LIST, "HEX", "the entries of this digest; may be given again", AT(digests) },
-	{ "path", 0, OPTION_LIST, "PATH", "the entries that name this path or glob; may be given again", AT(paths) },
-	{ "reason", 'r', OPTION_STRING, "TEXT", "why; wanted, and kept", AT(reason) },
-	{ "control", 0, OPTION_STRING, "FILE", "control socket of the monitor", AT(control) },
-};
-#undef AT
-
-/* One thing that the command line names, and whether an entry was found for it. */
-struct wanted {
-	const char *text, *path; /* path NULL: by digest or number */
-	uint8_t digest[TRUSTED_DIGEST_SIZE];
-	bool by_digest, found;
-	int64_t id;
-};
-
-struct removal {
-	struct trust_change t;
-	struct wanted *wanted;
-	size_t n;
-};
-
-static bool is_wanted(struct removal *k, const struct trusted *e)
+static int trust_deny(struct cmd *c)
 {
-	bool any = false;
+	const struct trust_add_options *o = c->options;
+	_cleanup_trust_change_ struct trust_change t;
+	int status = trust_change_begin(&t, c, o->reason, o->until, o->control);
 
-	for (size_t i = 0; i < k->n; i++) {
-		struct wanted *w = &k->wanted[i];
-		bool is = w->by_digest ? e->digest && memcmp(e->digest, w->digest, sizeof(w->digest)) == 0
-			  : w->path    ? e->path && streq(e->path, w->path)
-				       : e->id == w->id;
-
-		w->found |= is;
-		any |= is;
-	}
-	return any;
+	t.denies = true;
+	if (!status && !c->n_args && !o->digests.n)
+		status = cmd_usage(c, "what? Give FILEs or --digest");
+	return status ? status : add_all(&t, o);
 }
 
-static int collect_entry(const struct trusted *e, void *data)
-{
-	struct removal *k = data;
-	int r = is_wanted(k, e) ? trust_change_add(&k->t, e->digest, e->path) : 1;
-
-	if (r == 0)
-		k->t.items[k->t.n - 1].id = e->id;
-	return r > 0 ? 0 : r;
-}
-
-static int parse_wanted(struct removal *k, const struct trust_remove_options *o)
-{
-	struct cmd *c = k->t.c;
-
-	for (size_t i = 0; i < o->digests.n; i++) {
-		struct wanted *w = &k->wanted[k->n++];
-		const char *wrong;
-
-		*w = (struct wanted){ .text = o->digests.items[i], .by_digest = true };
-		wrong = trust_digest_parse(w->text, strlen(w->text), w->digest);
-		if (wrong)
-			return cmd_usage(c, "--digest %.80s: %s", w->text, wrong);
-	}
-	for (size_t i = 0; i < o->paths.n; i++)
-		k->wanted[k->n++] = (struct wanted){ .text = o->paths.items[i], .path = o->paths.items[i] };
-	for (int i = 0; i < c->n_args; i++) {
-		struct wanted *w = &k->wanted[k->n++];
-		char *end;
-
-		*w = (struct wanted){ .text = c->args[i], .id = strtoll(c->args[i], &end, 10) };
-		if (*w->text < '0' || *w->text > '9' || *end)
-			return cmd_usage(c, "%s: want the number of an entry (holdfast trust list)", w->text);
-	}
-	return k->n ? 0 : cmd_usage(c, "what? Give numbers, --digest or --path");
-}
-
-static int trust_collect(struct removal *k)
-{
-	_cleanup_db_ struct db *d = NULL;
-	int status = cmd_open(k->t.c, DB_READ, &d), r;
-
-	if (status)
-		return status;
-	r = trusted_each(d, false, k->t.now, collect_entry, k);
-	if (r)
-		return cmd_fail_db(r, d, "trust");
-	for (size_t i = 0; i < k->n; i++) {
-		if (k->wanted[i].found)
-			continue;
-		log_error("%s: no such entry in force (holdfast trust list)", k->wanted[i].text);
-		status = EX_NOINPUT;
-	}
-	return status;
-}
-
-static int trust_remove(struct cmd *c)
-{
-	const struct trust_remove_options *o = c->options;
-	struct removal k = { 0 };
-	int status = trust_change_begin(&k.t, c, o->reason, NULL, o->control);
-
-	k.wanted = calloc(o->digests.n + o->paths.n + (size_t)c->n_args + 1, sizeof(*k.wanted));
-	if (!status && !k.wanted)
-		status = cmd_fail(-ENOMEM, NULL, "trust");
-	if (!status)
-		status = parse_wanted(&k, o);
-	if (!status)
-		status = trust_collect(&k);
-	if (!status)
-		status = change_store(&k.t, "removed", remove_rows);
-	free(k.wanted);
-	trust_change_end(&k.t);
-	return status;
-}
-
-static const struct command trust_remove_command = {
-	.name = "remove",
-	.usage = "[ID]... [--digest HEX]... [--path PATH]... --reason TEXT",
-	.summary = "trust them no more; who did that and why is kept",
-	.details = "exit status: 0 removed, else sysexits(3): 66 no such entry, 74 the store failed.\n",
-	.options = remove_options,
-	.n_options = ARRAY_SIZE(remove_options),
-	.options_size = sizeof(struct trust_remove_options),
-	.run = trust_remove,
+static const struct command trust_deny_command = {
+	.name = "deny",
+	.usage = "[FILE]... [--digest HEX]... --reason TEXT [--until TIME]",
+	.summary = "refuse programs by their content, whoever else vouches for them",
+	.details = "A FILE is denied by its SHA-256 as it is now, wherever it lies then. Where program starts are only "
+		   "observed, it is killed\n"
+		   "as soon as its start is seen.\n"
+		   "\n"
+		   "exit status: 0 denied, else sysexits(3): 66 no such file, 74 the store failed.\n",
+	.options = deny_options,
+	.n_options = ARRAY_SIZE(deny_options),
+	.options_size = sizeof(struct trust_add_options),
+	.run = trust_deny,
 };
 
 static const struct command *const trust_commands[] = {
-	&command_trust_list,
-	&trust_add_command,
-	&trust_remove_command,
-	&command_trust_learn,
+	&command_trust_list, &trust_add_command, &trust_deny_command, &command_trust_remove, &command_trust_learn,
 };
 
 const struct command command_trust = {
 	.name = "trust",
 	.usage = "COMMAND",
-	.summary = "programs that may run because somebody says so",
+	.summary = "programs that may run, or may not, because somebody says so",
 	.sub = trust_commands,
 	.n_sub = ARRAY_SIZE(trust_commands),
 };

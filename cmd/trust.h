@@ -9,6 +9,7 @@
 struct trust_change {
 	struct cmd *c;
 	const char *reason, *control;
+	bool denies; /* digests that are added deny */
 	uint64_t now, until;
 	struct arena arena;
 	struct trusted *items;
@@ -26,6 +27,9 @@ void trust_change_end(struct trust_change *t);
 int trust_change_add(struct trust_change *t, const uint8_t *digest, const char *path);
 /* Stores what was collected, tells the monitor and the user. 0 or the exit status. */
 int trust_change_store(struct trust_change *t);
+/* The same, with apply to change the rows; verb: "added". */
+int trust_change_apply(struct trust_change *t, const char *verb,
+		       int (*apply)(struct trust_change *t, struct db *d, size_t *ret_n));
 /* A running monitor reads its trust again; waits until that is in force. */
 void trust_tell_monitor(struct cmd *c, const char *control);
 /* SHA-256 of a regular file. 0, or a negative errno: -EISDIR for anything but a regular file, -EBUSY when it changes.
@@ -35,6 +39,6 @@ int trust_hash_file(const char *path, uint8_t ret[TRUSTED_DIGEST_SIZE]);
 /* exec.trust names what is trusted by hand. */
 bool trust_asked(const struct cmd *c);
 
-extern const struct command command_trust_list, command_trust_learn;
+extern const struct command command_trust_list, command_trust_learn, command_trust_remove;
 
 #endif

@@ -37,9 +37,10 @@ static const struct cmd_option learn_options[] = {
 	{ "control", 0, OPTION_STRING, "FILE", "control socket of the monitor", AT(control) },
 };
 
-enum learn_state { LEARN_NEW, LEARN_CHANGED, LEARN_GONE, LEARN_TRUSTED };
+enum learn_state { LEARN_NEW, LEARN_CHANGED, LEARN_GONE, LEARN_TRUSTED, LEARN_DENIED };
 static const char *const learn_states[] = {
-	[LEARN_NEW] = "new", [LEARN_CHANGED] = "changed", [LEARN_GONE] = "gone", [LEARN_TRUSTED] = "trusted"
+	[LEARN_NEW] = "new", [LEARN_CHANGED] = "changed", [LEARN_GONE] = "gone", [LEARN_TRUSTED] = "trusted",
+	[LEARN_DENIED] = "denied",
 };
 
 /* One program, by its digest; history comes newest first. */
@@ -120,6 +121,8 @@ static enum learn_state learn_look(struct learn *k, const struct program *p)
 	    memcmp(k->digests->digest[EXEC_DIGEST], p->digest, sizeof(p->digest)) != 0)
 		return LEARN_CHANGED;
 	trust_ask(k->trust.trust, p->path, &st, k->digests, &answer);
+	if (answer.denied)
+		return LEARN_DENIED;
 	return answer.source == TRUST_NONE ? LEARN_NEW : LEARN_TRUSTED;
 }
 

@@ -27,7 +27,11 @@ struct list {
 
 static const char *state_of(const struct trusted *e, uint64_t now)
 {
-	return e->removed ? "removed" : trusted_in_force(e, now) ? "trusted" : "expired";
+	if (e->removed)
+		return "removed";
+	if (!trusted_in_force(e, now))
+		return "expired";
+	return e->kind == TRUSTED_DENIED ? "denied" : "trusted";
 }
 
 static void put_hex(json_t *o, const char *key, const uint8_t *digest)
@@ -45,7 +49,7 @@ static void list_json(struct list *l, const struct trusted *e)
 
 	json_put_string(o, "kind", "trust");
 	json_object_set_new(o, "id", json_u64((uint64_t)e->id));
-	json_put_string(o, "by", e->kind == TRUSTED_DIGEST ? "digest" : "path");
+	json_put_string(o, "by", e->kind == TRUSTED_PATH ? "path" : "digest");
 	if (e->digest)
 		put_hex(o, "digest", e->digest);
 	json_put_string(o, "path", e->path);
@@ -117,14 +121,14 @@ static int trust_list(struct cmd *c)
 		table_print(&l.table, &c->out, "");
 	table_free(&l.table);
 	if (r == 0 && !l.n && !c->json && !c->quiet)
-		out_str(&c->out, "nothing is trusted by hand\n");
+		out_str(&c->out, "nothing is trusted or denied by hand\n");
 	return r && !c->out.error ? cmd_fail_db(r, d, "trust") : 0;
 }
 
 const struct command command_trust_list = {
 	.name = "list",
 	.usage = "[--all]",
-	.summary = "what is trusted by hand, who says so and why",
+	.summary = "what is trusted or denied by hand, who says so and why",
 	.options = list_options,
 	.n_options = ARRAY_SIZE(list_options),
 	.options_size = sizeof(struct trust_list_options),

@@ -124,6 +124,7 @@ struct conf_respond {
 	uint64_t thaw;		      /* respond.thaw: 5m; nothing stays frozen for longer */
 	uint64_t grace;		      /* respond.grace: 10s; of stop-container */
 	uint64_t run_timeout;	      /* respond.run_timeout: 30s */
+	uint64_t deny;		      /* respond.deny: 0, for good; how long a program is denied */
 	uint64_t quarantine_size;     /* respond.quarantine_size: 1G, of all of it */
 	uint64_t quarantine_entries;  /* respond.quarantine_entries: 1000 */
 	uint64_t quarantine_file;     /* respond.quarantine_file: 64M; larger files are not copied */

@@ -77,7 +77,7 @@ static int step_parse(struct conf *c, const char *text, struct conf_step *s, con
 		unknown_action(w.n ? w.word[0] : "", n, e);
 		return 0;
 	}
-	wrong = s->action == ACTION_DENY ? "'deny' is not in this version" : step_words(&w, s);
+	wrong = step_words(&w, s);
 	if (wrong)
 		errors_add(e, n->line, n->column, "respond.ladders: steps: %s", wrong);
 	return 0;

@@ -228,6 +228,8 @@ const struct conf_key conf_schema[] = {
 	  .help = "what a container that is stopped has to end by itself" },
 	{ "respond.run_timeout", CONF_DURATION, AT(respond.run_timeout), "30s", .min = SEC, .max = HOUR,
 	  .help = "a program of `run` is killed after" },
+	{ "respond.deny", CONF_DURATION, AT(respond.deny), "0", .max = 3650 * DAY,
+	  .help = "what is denied may run again after; 0: not before `holdfast trust remove`" },
 	{ "respond.quarantine_size", CONF_SIZE, AT(respond.quarantine_size), "1G", .min = MIB, .max = 64 * 1024 * GIB,
 	  .help = "bytes of the whole quarantine; what does not fit stays where it is" },
 	{ "respond.quarantine_entries", CONF_COUNT, AT(respond.quarantine_entries), "1000", .min = 1, .max = 100000,

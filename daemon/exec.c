@@ -290,11 +290,11 @@ uint64_t exec_part_reload(struct monitor *m)
 	return m->exec && m->exec->gate ? exec_trust_want(m->exec->trust) : 0;
 }
 
-bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path _unused_)
+/* By digest alone: what stands at a path is what may have to go. -ENOSYS: there is nobody to ask. */
+static int exec_ask(struct monitor *m, const uint8_t digest[32], struct trust_answer *ret)
 {
 	_cleanup_trust_ struct trust *t = NULL;
 	struct exec_digests d = { .have = 1u << EXEC_DIGEST };
-	struct trust_answer answer;
 	const struct stat none = { 0 };
 
 	memcpy(d.digest[EXEC_DIGEST], digest, EXEC_DIGEST_SIZE);
@@ -303,10 +303,32 @@ bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *
 		t = exec_trust_now(m->vouch);
 	pthread_mutex_unlock(&m->vouch_lock);
 	if (!t)
-		return false;
-	/* By digest alone: what stands at a path is what may have to go. */
-	trust_ask(t, NULL, &none, &d, &answer);
-	return answer.source != TRUST_NONE;
+		return -ENOSYS;
+	trust_ask(t, NULL, &none, &d, ret);
+	return 0;
+}
+
+bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path _unused_)
+{
+	struct trust_answer answer;
+
+	return exec_ask(m, digest, &answer) == 0 && answer.source != TRUST_NONE;
+}
+
+int exec_part_denies(struct monitor *m, const uint8_t digest[32])
+{
+	struct trust_answer answer;
+	int r = exec_ask(m, digest, &answer);
+
+	return r < 0 ? r : answer.denied;
+}
+
+void exec_part_renew(struct monitor *m)
+{
+	pthread_mutex_lock(&m->vouch_lock);
+	if (m->vouch)
+		exec_trust_want(m->vouch);
+	pthread_mutex_unlock(&m->vouch_lock);
 }
 
 static int exec_open(struct exec *x, struct trust *t)
@@ -450,6 +472,7 @@ static void exec_status_trust(json_t *o, struct exec *x)
 	exec_number(o, "shared", k.shared);
 	exec_number(o, "trusted_digests", t.digests);
 	exec_number(o, "trusted_paths", t.paths);
+	exec_number(o, "denied_digests", t.denied);
 	exec_number(o, "packages", t.packages);
 	exec_number(o, "trust_loaded", t.loaded);
 	json_object_set_new(o, "trust_failed", json_boolean(t.failed));

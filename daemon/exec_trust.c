@@ -35,6 +35,7 @@ static void take(struct exec_trust *x, struct trust_loaded *l)
 	trust_loaded_free(&x->now);
 	x->now = *l;
 	x->state.digests = trust_digest_count(l->trust);
+	x->state.denied = trust_denied_count(l->trust);
 	x->state.paths = trust_path_count(l->trust);
 	known_want(x->m->known, trust_algos(l->trust), l->packages && packages_count(l->packages) ? "MD5" : NULL);
 	x->state.packages = l->packages ? packages_count(l->packages) : 0;

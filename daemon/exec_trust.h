@@ -14,7 +14,7 @@ struct exec_trust;
 
 struct exec_trust_state {
 	uint64_t wanted, loaded; /* numbers of loads: what was wanted up to `loaded` is in force */
-	size_t digests, paths, packages;
+	size_t digests, paths, packages, denied;
 	bool failed; /* the newest load; the one before is in force */
 };
 

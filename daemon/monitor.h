@@ -137,6 +137,12 @@ void exec_part_stop(struct monitor *m);
  * judged). */
 uint64_t exec_part_reload(struct monitor *m);
 json_t *exec_status(struct monitor *m);
+/*
+ * The program of that SHA-256 is on the list of those denied: 1; 0: not; -ENOSYS: nothing judges starts. And: the list
+ * has changed, it is read again by and by. Any thread.
+ */
+int exec_part_denies(struct monitor *m, const uint8_t digest[32]);
+void exec_part_renew(struct monitor *m);
 /* Somebody vouches for the program of that SHA-256 (at path; NULL: wherever). False while nothing judges starts. */
 bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path);
 

@@ -7,6 +7,8 @@
 #include <sysexits.h>
 
 #include "daemon/monitor.h"
+#include "db/trusted.h"
+#include "lib/clock.h"
 
 /* Without a ladder nothing is ever frozen; one that a reload brings wants a restart to freeze. */
 int warden_part_start(struct monitor *m)
@@ -35,6 +37,32 @@ static bool respond_trusted(const uint8_t digest[32], const char *path, void *da
 	return exec_part_vouches(data, digest, path);
 }
 
+static int respond_store_denied(struct db *d, void *data)
+{
+	struct trusted *t = data;
+
+	return trusted_add(d, t, &t->id);
+}
+
+static int respond_deny(const uint8_t digest[32], const char *path, const char *reason, uint64_t until, void *data)
+{
+	struct trusted t = { .kind = TRUSTED_DENIED,
+			     .digest = digest,
+			     .path = path,
+			     .reason = reason,
+			     .added_by = "holdfast",
+			     .added = clock_real_ns(),
+			     .until = until };
+	struct monitor *m = data;
+	int r = exec_part_denies(m, digest);
+
+	if (r == 0)
+		r = writer_change(m->writer, respond_store_denied, &t);
+	if (r == 0)
+		exec_part_renew(m);
+	return r;
+}
+
 int respond_part_start(struct monitor *m)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -44,6 +72,7 @@ int respond_part_start(struct monitor *m)
 		.procfs = "/proc",
 		.warden = m->warden,
 		.tell = respond_tell,
+		.deny = respond_deny,
 		.trusted = respond_trusted,
 		.data = m,
 	};

@@ -474,6 +474,17 @@ static const char *const version_8[] = {
 	"r.ref = e.id AND r.kind = 7" SQL_WHO_FROM " WHERE e.kind = 7 AND e.until IS NOT NULL",
 	NULL,
 };
+
+/* Programs that are denied stand in the table of those that are trusted (trusted.c). */
+static const char *const version_9[] = {
+	"DROP VIEW trusted",
+	"CREATE VIEW trusted AS SELECT id, CASE kind WHEN 1 THEN 'path' ELSE 'digest' END AS kind, "
+	"nullif(lower(hex(digest)), '') AS digest, " SQL_SHOW("path_show", "path") " AS path, reason, "
+	SQL_TIME_MS("added") " AS added, added_by, " SQL_TIME_MS("until") " AS until, " SQL_TIME_MS("removed")
+	" AS removed, removed_by, removed_reason, CASE WHEN removed IS NOT NULL THEN 'removed' WHEN until <= " SQL_NOW
+	" THEN 'expired' WHEN kind = 2 THEN 'denied' ELSE 'trusted' END AS state FROM trust_entry",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -485,6 +496,7 @@ const struct migration db_migrations[] = {
 	{ 6, version_6 },
 	{ 7, version_7 },
 	{ 8, version_8 },
+	{ 9, version_9 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

@@ -111,8 +111,8 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE seq = ?1",
 
 	[STMT_TRUSTED_FIND] = "SELECT id FROM trust_entry WHERE " TRUSTED_IN_FORCE " AND kind = ?2 AND "
-			      "CASE kind WHEN 0 THEN digest ELSE path END = ?3 AND until IS ?4",
-	[STMT_TRUSTED_COUNT] = "SELECT count(*) FROM trust_entry WHERE " TRUSTED_IN_FORCE,
+			      "CASE kind WHEN 1 THEN path ELSE digest END = ?3 AND until IS ?4",
+	[STMT_TRUSTED_COUNT] = "SELECT count(*) FROM trust_entry WHERE " TRUSTED_IN_FORCE " AND (kind = 2) = ?2",
 	[STMT_TRUSTED_ADD] =
 		"INSERT INTO trust_entry (kind, digest, path, path_show, reason, added, added_by, until) VALUES (?1, ?2, "
 		"?3, ?4, ?5, ?6, ?7, ?8)",

@@ -48,7 +48,7 @@ static int read_row(struct db *d, sqlite3_stmt *st, struct buf *path, struct tru
 	};
 	if (sqlite3_column_bytes(st, 2) == TRUSTED_DIGEST_SIZE)
 		ret->digest = sqlite3_column_blob(st, 2);
-	if ((ret->kind == TRUSTED_DIGEST && ret->digest) ||
+	if (((ret->kind == TRUSTED_DIGEST || ret->kind == TRUSTED_DENIED) && ret->digest) ||
 	    (ret->kind == TRUSTED_PATH && ret->path && ret->path[0] == '/'))
 		return 0;
 	return db_failf(d, -EBADMSG, "trust entry %lld is neither a digest nor a path", (long long)ret->id);
@@ -87,7 +87,7 @@ static int find_same(struct db *d, const struct trusted *t, int64_t *ret_id)
 		return r;
 	sqlite3_bind_int64(st, 1, (int64_t)t->added);
 	sqlite3_bind_int(st, 2, (int)t->kind);
-	if (t->kind == TRUSTED_DIGEST)
+	if (t->kind != TRUSTED_PATH)
 		sqlite3_bind_blob(st, 3, t->digest, TRUSTED_DIGEST_SIZE, SQLITE_STATIC);
 	else
 		sqlite3_bind_blob64(st, 3, t->path, strlen(t->path), SQLITE_STATIC);
@@ -131,6 +131,7 @@ static int insert(struct db *d, const struct trusted *t, int64_t *ret_id)
 
 int trusted_add(struct db *d, const struct trusted *t, int64_t *ret_id)
 {
+	int most = t->kind == TRUSTED_DENIED ? TRUSTED_DENIED_MAX : TRUSTED_MAX;
 	sqlite3_stmt *st;
 	int64_t n;
 	int r = chain_change_baselines(d);
@@ -143,13 +144,14 @@ int trusted_add(struct db *d, const struct trusted *t, int64_t *ret_id)
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(st, 1, (int64_t)t->added);
+	sqlite3_bind_int(st, 2, t->kind == TRUSTED_DENIED);
 	r = db_step(d, st);
 	n = r > 0 ? sqlite3_column_int64(st, 0) : 0;
 	sqlite3_reset(st);
 	if (r < 0)
 		return r;
-	if (n >= TRUSTED_MAX)
-		return db_failf(d, -E2BIG, "%d entries are in force, which is the limit", TRUSTED_MAX);
+	if (n >= most)
+		return db_failf(d, -E2BIG, "%d entries are in force, which is the limit", most);
 	return insert(d, t, ret_id);
 }
 

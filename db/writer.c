@@ -42,6 +42,11 @@ struct writer {
 	pthread_mutex_t lock;
 	pthread_cond_t flushed;
 	uint64_t flush_wanted, flush_done;
+	struct event change_token;   /* in the queue: change */
+	pthread_mutex_t change_lock; /* one at a time */
+	int (*change)(struct db *d, void *data);
+	void *change_data;
+	int change_result;
 
 	/* the writer's thread */
 	struct event *pending[PENDING_MAX];
@@ -291,6 +296,24 @@ static void keep_house(struct writer *w)
 		prune(w);
 }
 
+/* After a flush: nothing is pending unless writing fails. */
+static void change(struct writer *w)
+{
+	int r = is_failing(w) ? -EAGAIN : db_begin(w->d);
+
+	if (r == 0) {
+		r = w->change(w->d, w->change_data);
+		if (r >= 0) {
+			int e = db_commit(w->d);
+
+			r = e < 0 ? e : r;
+		}
+		if (r < 0)
+			db_rollback(w->d);
+	}
+	w->change_result = r;
+}
+
 static uint64_t wake_at(const struct writer *w)
 {
 	if (w->failing_since)
@@ -312,13 +335,15 @@ static void *writer_main(void *data)
 	for (;;) {
 		int timed_out = 0;
 		struct event *e = queue_pop_until(w->queue, wake_at(w), &timed_out);
-		bool flush = e == &w->token;
+		bool changes = e == &w->change_token, flush = e == &w->token || changes;
 
 		if (!e && !timed_out)
 			break;
 		if (e && !flush)
 			take(w, e);
 		work(w, flush);
+		if (changes)
+			change(w);
 		if (flush)
 			flush_done(w);
 		keep_house(w);
@@ -346,6 +371,7 @@ static void writer_free(struct writer *w)
 	if (w->conf)
 		conf_unref(w->conf);
 	pthread_mutex_destroy(&w->lock);
+	pthread_mutex_destroy(&w->change_lock);
 	pthread_cond_destroy(&w->flushed);
 	free(w);
 }
@@ -379,6 +405,7 @@ int writer_start(const struct db_options *o, const struct conf *conf, void (*sto
 	if (!w)
 		return -ENOMEM;
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->change_lock, NULL);
 	pthread_cond_init(&w->flushed, NULL);
 	w->stored = stored;
 	w->data = data;
@@ -403,19 +430,39 @@ void writer_put(struct writer *w, struct event *e)
 		atomic_store(&w->overflow_since, clock_real_ns());
 }
 
-void writer_flush(struct writer *w)
+static int flush_with(struct writer *w, struct event *token)
 {
 	uint64_t mine;
+	int r;
 
 	pthread_mutex_lock(&w->lock);
 	mine = ++w->flush_wanted;
 	/* Under the lock, so that tokens and numbers are in the same order. */
-	if (queue_push(w->queue, &w->token) < 0)
+	r = queue_push(w->queue, token);
+	if (r < 0)
 		w->flush_wanted--;
 	else
 		while (w->flush_done < mine)
 			pthread_cond_wait(&w->flushed, &w->lock);
 	pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+void writer_flush(struct writer *w)
+{
+	flush_with(w, &w->token);
+}
+
+int writer_change(struct writer *w, int (*fn)(struct db *d, void *data), void *data)
+{
+	int r;
+
+	pthread_mutex_lock(&w->change_lock);
+	w->change = fn;
+	w->change_data = data;
+	r = flush_with(w, &w->change_token) < 0 ? -EAGAIN : w->change_result;
+	pthread_mutex_unlock(&w->change_lock);
+	return r;
 }
 
 void writer_stop(struct writer *w)

@@ -27,6 +27,12 @@ int writer_start(const struct db_options *o, const struct conf *conf, void (*sto
 void writer_put(struct writer *w, struct event *e);
 /* Returns when everything put before is committed. */
 void writer_flush(struct writer *w);
+/*
+ * Has fn change the store on the writer's thread, in a transaction with what was put before, and waits until that is
+ * committed; what fn returns, or a negative errno. -EAGAIN: writing fails at present, or the writer ends; nothing was
+ * changed. fn must be quick, and is called once. Any thread that holds no lock; calls wait for each other.
+ */
+int writer_change(struct writer *w, int (*fn)(struct db *d, void *data), void *data);
 /* Commits what is queued, marks a clean exit, joins. */
 void writer_stop(struct writer *w);
 void writer_get_stats(struct writer *w, struct writer_stats *ret);

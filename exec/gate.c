@@ -47,6 +47,7 @@ const char *const gate_reason_texts[GATE_REASON_COUNT] = {
 	[GATE_ARGUMENT] = "script on the command line, no trust source vouches for it",
 	[GATE_GONE] = "it ended too soon",
 	[GATE_DRIFT] = EVENT_REASON_DRIFT,
+	[GATE_LISTED] = "on the list of denied programs",
 };
 
 /* --- the group */

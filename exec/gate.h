@@ -39,6 +39,7 @@ enum gate_reason {
 	GATE_ARGUMENT,	 /* script named on the command line of an interpreter: judged late */
 	GATE_GONE,	 /* it ended before it could be judged late */
 	GATE_DRIFT,	 /* it runs in a container in whose image it is not */
+	GATE_LISTED,	 /* it is on the list of denied programs: refused, and killed where starts are only observed */
 	GATE_REASON_COUNT
 };
 extern const char *const gate_reason_texts[GATE_REASON_COUNT];

@@ -67,6 +67,9 @@ static void remember(struct work *w, const struct judgement *j)
 	if ((int64_t)clock_real_ns() - w->s->id.ctime < (int64_t)GATE_FRESH_NS ||
 	    (j->reason == GATE_NOT_TRUSTED && trust_unsettled(w->trust)))
 		return;
+	/* Each start is to be killed by a worker. */
+	if (j->reason == GATE_LISTED && !w->g->o.enforce)
+		return;
 	pthread_mutex_lock(&w->g->lock);
 	cache_put(w->g->cache, &w->s->id, w->generation ^ w->drift_key, j);
 	pthread_mutex_unlock(&w->g->lock);
@@ -123,13 +126,16 @@ static void judge_content(struct work *w, enum exec_type type, struct judgement 
 	j->has_digest = true;
 	j->type = w->s->origin == SLOT_ARGV ? EXEC_TYPE_SCRIPT : type;
 	trust_ask(w->trust, w->path, &st, w->digests, &answer);
-	if (answer.source == TRUST_NONE && w->g->o.enforce && w->path && w->s->origin == SLOT_EVENT)
+	if (answer.source == TRUST_NONE && !answer.denied && w->g->o.enforce && w->path && w->s->origin == SLOT_EVENT)
 		wait_for_packages(w, &st, &answer);
 	j->source = answer.source;
 	memcpy(j->why, answer.why, sizeof(j->why));
 	j->reason = answer.source != TRUST_NONE ? GATE_TRUSTED : GATE_NOT_TRUSTED;
 	j->verdict = answer.source != TRUST_NONE ? EXEC_ALLOWED : w->g->o.enforce ? EXEC_DENIED : EXEC_UNEXPECTED;
-	drift_judge(w->g, w->s, w->drift, w->trust, w->digests, j);
+	if (answer.denied)
+		j->reason = GATE_LISTED;
+	else
+		drift_judge(w->g, w->s, w->drift, w->trust, w->digests, j);
 }
 
 /* Somebody has read this version before, under a lease as we hold one now. */
@@ -230,6 +236,13 @@ static void judge_late(struct work *w, struct judgement *j)
 	j->verdict = enforced && late_kill(s->pidfd) == 0 ? EXEC_KILLED : EXEC_UNEXPECTED;
 }
 
+/* What is denied does not run, even where nobody else is stopped. */
+static void stop_listed(const struct slot *s, struct judgement *j)
+{
+	if (j->reason == GATE_LISTED && j->verdict == EXEC_UNEXPECTED && late_kill(s->pidfd) == 0)
+		j->verdict = EXEC_KILLED;
+}
+
 static void finish(struct work *w, const struct judgement *j)
 {
 	struct gate *g = w->g;
@@ -277,6 +290,7 @@ static void work_on(struct work *w)
 		judge_file(w, &j);
 	else
 		judge_late(w, &j);
+	stop_listed(w->s, &j);
 	finish(w, &j);
 }
 

@@ -59,13 +59,14 @@ const char *const trust_source_names[TRUST_SOURCE_COUNT] = {
 	[TRUST_BASELINES] = "baselines",
 	[TRUST_PACKAGES] = "packages",
 	[TRUST_EXPLICIT] = "explicit",
+	[TRUST_DENIED] = "denied",
 };
 
 int trust_source_by_name(const char *name, enum trust_source *ret)
 {
 	if (streq(name, "dpkg"))
 		name = trust_source_names[TRUST_PACKAGES];
-	for (unsigned i = TRUST_BASELINES; i < TRUST_SOURCE_COUNT; i++) {
+	for (unsigned i = TRUST_BASELINES; i < TRUST_DENIED; i++) {
 		if (streq(name, trust_source_names[i])) {
 			*ret = (enum trust_source)i;
 			return 0;
@@ -247,13 +248,23 @@ void trust_unref(struct trust *t)
 	free(t);
 }
 
-size_t trust_digest_count(const struct trust *t)
+static size_t count_digests(const struct trust *t, bool denied)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->n_sets; i++)
-		n += t->sets[i].n;
+		n += (t->sets[i].source == TRUST_DENIED) == denied ? t->sets[i].n : 0;
 	return n;
+}
+
+size_t trust_digest_count(const struct trust *t)
+{
+	return count_digests(t, false);
+}
+
+size_t trust_denied_count(const struct trust *t)
+{
+	return count_digests(t, true);
 }
 
 size_t trust_path_count(const struct trust *t)
@@ -508,7 +519,8 @@ void trust_ask(struct trust *t, const char *path, const struct stat *st, const s
 	const struct question q = { path, st, digests };
 
 	memset(ret, 0, sizeof(*ret));
-	for (size_t i = 0; i < t->n_order; i++) {
+	ret->denied = ask_sets(t, TRUST_DENIED, "", &q, ret);
+	for (size_t i = 0; i < t->n_order && !ret->denied; i++) {
 		if (ask[t->order[i]] && ask[t->order[i]](t, &q, ret)) {
 			ret->source = t->order[i];
 			return;

@@ -7,6 +7,7 @@
  *   packages   a package lists the path, and the bytes match the package's own digest when first seen; from then on
  *              the SHA-256 alone is enough. Scripts that the package manager itself unpacks and runs count too.
  *   explicit   a digest, or a path, that was added by hand
+ * Before them the list of denied programs is asked: of what stands there nobody vouches.
  */
 #ifndef EXEC_TRUST_H
 #define EXEC_TRUST_H
@@ -20,7 +21,7 @@
 #include "exec/hash.h"
 #include "pkg/packages.h"
 
-enum trust_source { TRUST_NONE, TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT, TRUST_SOURCE_COUNT };
+enum trust_source { TRUST_NONE, TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT, TRUST_DENIED, TRUST_SOURCE_COUNT };
 extern const char *const trust_source_names[TRUST_SOURCE_COUNT];
 /* -EINVAL when unknown. "dpkg" is another name of "packages". */
 int trust_source_by_name(const char *name, enum trust_source *ret);
@@ -29,7 +30,10 @@ struct trust;
 
 /* packages may be NULL; the snapshot takes a reference. -EINVAL for more than TRUST_SOURCE_COUNT sources. */
 int trust_new(const enum trust_source *order, size_t n, struct packages *packages, struct trust **ret);
-/* Before trust_seal only. label: "host", who answers for the digests of this set; *ret_set numbers it. -E2BIG. */
+/*
+ * Before trust_seal only. label: "host", who answers for the digests of this set; *ret_set numbers it. A set of source
+ * TRUST_DENIED is one of programs that are denied. -E2BIG.
+ */
 int trust_add_set(struct trust *t, enum trust_source source, const char *label, enum digest_algo algo,
 		  unsigned *ret_set);
 int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest);
@@ -53,7 +57,9 @@ void trust_unref(struct trust *t);
  */
 bool trust_unsettled(const struct trust *t);
 
+/* Of those that are trusted, and of those that are denied. */
 size_t trust_digest_count(const struct trust *t);
+size_t trust_denied_count(const struct trust *t);
 size_t trust_path_count(const struct trust *t);
 
 /* What to compute for a file before asking: 1u << enum digest_algo for each, and the OpenSSL name of the digest that
@@ -64,7 +70,8 @@ const char *trust_package_algo(const struct trust *t, const char *path);
 #define TRUST_WHY_MAX 128
 
 struct trust_answer {
-	enum trust_source source; /* TRUST_NONE: nobody vouches */
+	enum trust_source source; /* TRUST_NONE: nobody vouches. TRUST_DENIED is no answer */
+	bool denied;		  /* it is on the list of denied programs; source is TRUST_NONE then */
 	char why[TRUST_WHY_MAX]; /* "baseline host", "package coreutils 9.1-1", "explicit path"; printable or escaped by
 				    whoever shows it */
 };

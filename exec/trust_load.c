@@ -43,8 +43,10 @@ static int load_store(const struct conf *c, const struct db_options *o, bool (*o
 		r = db_key_path(o, &key);
 	if (r == 0)
 		r = sign_key_load_public(key.data, &pub, warnings);
-	if (r == 0 && trust_asks(c, CONF_TRUST_EXPLICIT))
-		r = trust_add_explicit(l->trust, db, pub, clock_real_ns(), &l->expires, warnings);
+	/* Whoever does not believe in what is trusted by hand still does not run what is denied. */
+	if (r == 0)
+		r = trust_add_explicit(l->trust, db, pub, trust_asks(c, CONF_TRUST_EXPLICIT), clock_real_ns(),
+				       &l->expires, warnings);
 	if (r == 0 && wants_baselines(c) && !(over && over()))
 		r = trust_add_baselines(l->trust, db, pub, c->exec.scripts != CONF_SCRIPTS_OFF, warnings);
 	return r;
@@ -60,7 +62,7 @@ static int load_all(const struct conf *c, const struct db_options *db, bool (*ov
 		order[i] = sources[c->exec.trust.word[i]];
 	if (r == 0)
 		r = trust_new(order, c->exec.trust.n, l->packages, &l->trust);
-	if (r == 0 && (wants_baselines(c) || trust_asks(c, CONF_TRUST_EXPLICIT)) && !(over && over()))
+	if (r == 0 && !(over && over()))
 		r = load_store(c, db, over, l, warnings);
 	return r < 0 ? r : trust_seal(l->trust);
 }

@@ -110,7 +110,8 @@ int trust_add_baselines(struct trust *t, struct db *d, const struct sign_key *pu
 struct explicit
 {
 	struct trust *t;
-	unsigned set;
+	bool trusts; /* else what denies alone is taken */
+	unsigned set, denied;
 	uint64_t next;
 	struct buf *warnings;
 };
@@ -120,7 +121,13 @@ _Static_assert(TRUSTED_DIGEST_SIZE == EXEC_DIGEST_SIZE, "one digest names a prog
 static int add_entry(const struct trusted *e, void *data)
 {
 	struct explicit *x = data;
-	int r = e->kind == TRUSTED_DIGEST ? trust_add_digest(x->t, x->set, e->digest) : trust_add_path(x->t, e->path);
+	int r = 0;
+
+	if (e->kind == TRUSTED_DENIED)
+		r = trust_add_digest(x->t, x->denied, e->digest);
+	else if (x->trusts)
+		r = e->kind == TRUSTED_DIGEST ? trust_add_digest(x->t, x->set, e->digest)
+					      : trust_add_path(x->t, e->path);
 
 	if (e->until && (!x->next || e->until < x->next))
 		x->next = e->until;
@@ -131,19 +138,21 @@ static int add_entry(const struct trusted *e, void *data)
 	return 0;
 }
 
-int trust_add_explicit(struct trust *t, struct db *d, const struct sign_key *pub, uint64_t now, uint64_t *ret_next,
-		       struct buf *warnings)
+int trust_add_explicit(struct trust *t, struct db *d, const struct sign_key *pub, bool trusts, uint64_t now,
+		       uint64_t *ret_next, struct buf *warnings)
 {
-	struct explicit x = { .t = t, .warnings = warnings };
+	struct explicit x = { .t = t, .trusts = trusts, .warnings = warnings };
 	int r = history_check_head(d, pub, warnings);
 
 	*ret_next = 0;
 	if (r == -EBADMSG) {
-		buf_str(warnings, ": nothing is trusted by hand\n");
+		buf_str(warnings, ": nothing is trusted or denied by hand\n");
 		return 0;
 	}
 	if (r == 0)
 		r = trust_add_set(t, TRUST_EXPLICIT, "trusted by hand", EXEC_DIGEST, &x.set);
+	if (r == 0)
+		r = trust_add_set(t, TRUST_DENIED, "denied", EXEC_DIGEST, &x.denied);
 	if (r == 0)
 		r = trusted_each(d, false, now, add_entry, &x);
 	*ret_next = x.next;

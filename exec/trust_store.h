@@ -17,9 +17,9 @@ int trust_add_baselines(struct trust *t, struct db *d, const struct sign_key *pu
 
 /*
  * Adds the entries of `holdfast trust` that are in force at `now`, if the store's newest seal covers them: else none,
- * with a line in warnings. *ret_next: when the first of them runs out (real ns), 0: none does.
+ * with a line in warnings. trusts: also those that trust, not those alone that deny. *ret_next: when the first of them runs out (real ns), 0: none does.
  */
-int trust_add_explicit(struct trust *t, struct db *d, const struct sign_key *pub, uint64_t now, uint64_t *ret_next,
-		       struct buf *warnings);
+int trust_add_explicit(struct trust *t, struct db *d, const struct sign_key *pub, bool trusts, uint64_t now,
+		       uint64_t *ret_next, struct buf *warnings);
 
 #endif

@@ -444,20 +444,28 @@ static int act_quarantine(struct respond *r, struct response *x, const struct co
 static int act_deny(struct respond *r, struct response *x, const struct conf_step *step _unused_, struct buf *why)
 {
 	_cleanup_(file_close) struct file f = FILE_INIT;
-	_cleanup_buf_ struct buf hex = BUF_INIT;
+	_cleanup_buf_ struct buf hex = BUF_INIT, reason = BUF_INIT;
+	uint64_t time = x->conf->respond.deny;
 	int result = file_find(r, x, &f, why), err;
 
 	if (result != RESULT_COUNT)
 		return result;
 	buf_hex(&hex, f.digest, sizeof(f.digest));
 	buf_printf(why, "%ssha256 %s", why->len ? "; " : "", hex.failed ? "" : hex.data);
-	if (!r->o.deny) {
+	if (is_dry(x) && r->o.deny)
+		return RESULT_DRY_RUN;
+	buf_printf(&reason, "ladder %s, response %llu: %s", x->ladder->name, (unsigned long long)x->id,
+		   x->rule ? x->rule : "");
+	err = !r->o.deny      ? -ENOSYS
+	      : reason.failed ? -ENOMEM
+			      : r->o.deny(f.digest, f.what.shown ? f.what.shown : f.what.path, reason.data,
+					  time ? clock_real_ns() + time : 0, r->o.data);
+	if (err == -ENOSYS) {
 		buf_str(why, ": nothing judges program starts here");
 		return RESULT_FAILED;
 	}
-	if (is_dry(x))
-		return RESULT_DRY_RUN;
-	err = r->o.deny(f.digest, f.what.shown ? f.what.shown : f.what.path, x->rule, r->o.data);
+	if (err == 1)
+		buf_str(why, ", which is denied already");
 	return err < 0 ? failed(why, err) : RESULT_DONE;
 }
 

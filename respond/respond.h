@@ -39,8 +39,11 @@ struct respond_options {
 	uint64_t resume_ns;    /* responses of an earlier run go on at the earliest after; 0: RESPOND_RESUME_NS */
 	/* What was done; takes over e. */
 	void (*tell)(struct event *e, void *data);
-	/* Programs with that SHA-256 are refused from now on. NULL: that cannot be done here. */
-	int (*deny)(const uint8_t digest[32], const char *path, const char *reason, void *data);
+	/*
+	 * Programs with that SHA-256 are refused from now on, until then (real ns; 0: for good). 1: they are already;
+	 * -ENOSYS: nothing judges starts. NULL: nothing ever does here.
+	 */
+	int (*deny)(const uint8_t digest[32], const char *path, const char *reason, uint64_t until, void *data);
 	/* Somebody vouches for that program: it is neither denied nor quarantined. NULL: nobody is asked. */
 	bool (*trusted)(const uint8_t digest[32], const char *path, void *data);
 	void *data;

@@ -166,13 +166,41 @@ static void test_absurd_rows(void **state _unused_)
 	}
 }
 
+/* A denial stands beside what trusts the same program, is the same once it is there, and ends as others do. */
+static void test_denied(void **state _unused_)
+{
+	const uint8_t bytes[TRUSTED_DIGEST_SIZE] = { 1 };
+	struct trusted t = {
+		.kind = TRUSTED_DIGEST, .digest = bytes, .reason = "r", .added_by = "root", .added = HOUR
+	};
+	struct seen seen = { 0 };
+	int64_t trusts = 0, denies = 0, again = 0, n = 0;
+	struct store s;
+
+	store_new(&s);
+	assert_int_equal(db_begin(s.d), 0);
+	assert_int_equal(trusted_add(s.d, &t, &trusts), 0);
+	t.kind = TRUSTED_DENIED;
+	t.path = "/tmp/dropped";
+	assert_int_equal(trusted_add(s.d, &t, &denies), 0);
+	assert_int_equal(trusted_add(s.d, &t, &again), 1);
+	assert_int_equal(db_commit(s.d), 0);
+	assert_true(denies != trusts && again == denies);
+	assert_int_equal(trusted_each(s.d, false, HOUR, see, &seen), 0);
+	assert_int_equal(seen.n, 2);
+	assert_int_equal(db_number(s.d, "SELECT count(*) FROM trusted WHERE state = 'denied' AND kind = 'digest'", &n),
+			 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(take_away(&s, denies, 2 * HOUR), 0);
+	assert_int_equal(count(&s, false, 2 * HOUR), 1);
+	store_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_life),
-		cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_tampering),
-		cmocka_unit_test(test_absurd_rows),
+		cmocka_unit_test(test_life),	  cmocka_unit_test(test_denied),      cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_tampering), cmocka_unit_test(test_absurd_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

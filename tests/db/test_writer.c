@@ -216,6 +216,40 @@ static void fill_disk(const char *path)
 	fclose(f);
 }
 
+static int change(struct db *d, void *data)
+{
+	int64_t *seen = data;
+	int r = db_number(d, "SELECT count(*) FROM event", seen);
+
+	return r < 0 ? r : *seen == 10 ? -EDOM : 7;
+}
+
+/* On the writer's connection, behind what was put before; what fails is undone. */
+static void test_change(void **state _unused_)
+{
+	struct conf *c = some_conf();
+	struct seen seen = { 0 };
+	int64_t rows = 0;
+	struct writer *w;
+	struct store s;
+
+	store_new(&s);
+	start(&s, c, &seen, &w);
+	for (int i = 0; i < 9; i++)
+		writer_put(w, note("before"));
+	assert_int_equal(writer_change(w, change, &rows), 7);
+	assert_int_equal(rows, 9);
+	writer_put(w, note("one more"));
+	assert_int_equal(writer_change(w, change, &rows), -EDOM);
+	writer_put(w, note("after"));
+	writer_flush(w);
+	assert_int_equal(db_number(s.d, "SELECT count(*) FROM event", &rows), 0);
+	assert_int_equal(rows, 11);
+	writer_stop(w);
+	conf_unref(c);
+	store_free(&s);
+}
+
 static void test_full_disk(void **state _unused_)
 {
 	uint64_t deadline = clock_mono_ns() + 60 * NSEC_PER_SEC;
@@ -335,7 +369,7 @@ int main(void)
 		cmocka_unit_test(test_order_and_flush), cmocka_unit_test(test_commits_by_time),
 		cmocka_unit_test(test_refuses),		cmocka_unit_test(test_held_lock),
 		cmocka_unit_test(test_turns),		cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_killed),		cmocka_unit_test(test_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,17 +107,14 @@ static void take(const struct gate_verdict *v, void *data)
 	atomic_store(&sh->n, n + 1);
 }
 
-static struct trust *make_trust(struct rig *r, const struct rig_options *o)
+static void add_set(struct rig *r, struct trust *t, enum trust_source source, const char *const *names)
 {
-	static const enum trust_source order[] = { TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT };
 	struct digest *d = NULL;
-	struct trust *t = NULL;
 	unsigned set;
 
-	if (trust_new(order, ARRAY_SIZE(order), NULL, &t) < 0 || digest_new(EXEC_DIGEST, &d) < 0 ||
-	    trust_add_set(t, TRUST_BASELINES, "test", EXEC_DIGEST, &set) < 0)
+	if (digest_new(EXEC_DIGEST, &d) < 0 || trust_add_set(t, source, "test", EXEC_DIGEST, &set) < 0)
 		_exit(70);
-	for (const char *const *p = o->good; p && *p; p++) {
+	for (const char *const *p = names; p && *p; p++) {
 		int fd = open(rig_path(r, *p), O_RDONLY | O_CLOEXEC);
 		uint8_t digest[DIGEST_MAX];
 		uint64_t n;
@@ -127,11 +124,22 @@ static struct trust *make_trust(struct rig *r, const struct rig_options *o)
 		trust_add_digest(t, set, digest);
 		close(fd);
 	}
+	digest_free(d);
+}
+
+static struct trust *make_trust(struct rig *r, const struct rig_options *o)
+{
+	static const enum trust_source order[] = { TRUST_BASELINES, TRUST_PACKAGES, TRUST_EXPLICIT };
+	struct trust *t = NULL;
+
+	if (trust_new(order, ARRAY_SIZE(order), NULL, &t) < 0)
+		_exit(70);
+	add_set(r, t, TRUST_BASELINES, o->good);
+	add_set(r, t, TRUST_DENIED, o->listed);
 	for (const char *const *p = o->good_path; p && *p; p++)
 		trust_add_path(t, rig_path(r, *p));
 	if (trust_seal(t) < 0)
 		_exit(72);
-	digest_free(d);
 	return t;
 }
 

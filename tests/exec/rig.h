@@ -50,6 +50,7 @@ struct rig_options {
 	unsigned files;		      /* RLIMIT_NOFILE of the gate; 0: as it is */
 	const char *const *good;      /* names in mnt, NULL-terminated: their digests are trusted */
 	const char *const *good_path; /* trusted by path */
+	const char *const *listed;    /* on the list of denied programs */
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };
 

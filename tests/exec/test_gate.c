@@ -103,6 +103,56 @@ static void test_observe(void **state _unused_)
 	assert_true(s->type == EXEC_TYPE_STATIC || s->type == EXEC_TYPE_DYNAMIC);
 }
 
+/* Starts a program that waits for input that never comes: the signal by which it ends, 0: it did not. */
+static int hold_until_killed(const char *name)
+{
+	uint64_t until = clock_mono_ns() + 30 * NSEC_PER_SEC;
+	int ends[2], status = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(ends[0], STDIN_FILENO);
+		execl(rig_path(&rig, name), name, "hold", NULL);
+		_exit(99);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0 && clock_mono_ns() < until)
+		usleep(1000);
+	close(ends[0]);
+	close(ends[1]); /* ends it, should nobody else have */
+	if (clock_mono_ns() >= until)
+		waitpid(pid, &status, 0);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+/* On the list of denied programs: refused though a baseline has it, and killed where nothing is held up. */
+static void test_listed(void **state _unused_)
+{
+	static const char *const listed[] = { "good", NULL };
+	const struct rig_seen *s;
+
+	start(&(struct rig_options){ .enforce = true, .listed = listed });
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rig_run(&rig, "good", NULL), -EPERM);
+	assert_int_equal(rig_run(&rig, "script", NULL), 5);
+	s = rig_wait(&rig, "/good", GATE_MAIN, 3000);
+	assert_non_null(s);
+	assert_int_equal(s->verdict, EXEC_DENIED);
+	assert_int_equal(s->reason, GATE_LISTED);
+	rig_stop(&rig);
+
+	start(&(struct rig_options){ .enforce = false, .listed = listed });
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(hold_until_killed("good"), SIGKILL);
+	s = rig_wait(&rig, "/good", GATE_MAIN, 3000);
+	assert_non_null(s);
+	assert_int_equal(s->verdict, EXEC_KILLED);
+	assert_int_equal(s->reason, GATE_LISTED);
+	assert_int_equal(rig_run(&rig, "bad", NULL), 4);
+	rig_stop(&rig);
+}
+
 static void test_scripts(void **state _unused_)
 {
 	const struct rig_seen *s;
@@ -500,6 +550,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_allow_and_deny, after),
 		cmocka_unit_test_teardown(test_observe, after),
+		cmocka_unit_test_teardown(test_listed, after),
 		cmocka_unit_test_teardown(test_scripts, after),
 		cmocka_unit_test_teardown(test_ways, after),
 		cmocka_unit_test_teardown(test_writer, after),

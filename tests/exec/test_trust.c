@@ -195,6 +195,34 @@ static void test_no_digests(void **state _unused_)
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
+/* Whoever vouches: what is denied is denied, also in a snapshot with other packages. */
+static void test_denied(void **state _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL, *renewed = NULL;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st;
+	unsigned good, denied;
+
+	write_file(in_dir("denied"), "one");
+	read_digests(in_dir("denied"), 0, NULL, &d, &st);
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "host", DIGEST_SHA256, &good), 0);
+	assert_int_equal(trust_add_set(t, TRUST_DENIED, "denied", DIGEST_SHA256, &denied), 0);
+	assert_int_equal(trust_add_digest(t, good, d.digest[DIGEST_SHA256]), 0);
+	assert_int_equal(trust_add_digest(t, denied, d.digest[DIGEST_SHA256]), 0);
+	assert_int_equal(trust_add_path(t, in_dir("denied")), 0);
+	assert_int_equal(trust_seal(t), 0);
+	assert_int_equal(trust_digest_count(t), 1);
+	assert_int_equal(trust_denied_count(t), 1);
+	assert_int_equal(trust_renew(t, NULL, &renewed), 0);
+	trust_ask(renewed, in_dir("denied"), &st, &d, &a);
+	assert_true(a.denied && a.source == TRUST_NONE);
+	d.digest[DIGEST_SHA256][0] ^= 1;
+	trust_ask(renewed, in_dir("denied"), &st, &d, &a);
+	assert_true(!a.denied && a.source == TRUST_EXPLICIT);
+}
+
 static void test_paths(void **state _unused_)
 {
 	_cleanup_trust_ struct trust *t = NULL;
@@ -433,7 +461,7 @@ int main(void)
 		cmocka_unit_test(test_paths),	cmocka_unit_test(test_packages),
 		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
 		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_images),
+		cmocka_unit_test(test_images),	cmocka_unit_test(test_denied),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);

@@ -25,6 +25,10 @@ struct bench {
 	struct told told[TOLD_MAX];
 	size_t n;
 	bool trusted;
+	int denies; /* what the deny hook answers */
+	unsigned denied;
+	uint64_t until;
+	char reason[128];
 };
 
 static void on_tell(struct event *e, void *data)
@@ -48,6 +52,17 @@ static bool on_trusted(const uint8_t digest[32] _unused_, const char *path _unus
 	return ((struct bench *)data)->trusted;
 }
 
+static int on_deny(const uint8_t digest[32], const char *path _unused_, const char *reason, uint64_t until, void *data)
+{
+	struct bench *b = data;
+
+	assert_int_equal(digest[0], 0x23); /* sha256 of "payload" */
+	b->denied++;
+	b->until = until;
+	snprintf(b->reason, sizeof(b->reason), "%s", reason);
+	return b->denies;
+}
+
 /* How often action had that result. */
 static unsigned told(struct bench *b, enum action_kind action, enum action_result result)
 {
@@ -69,6 +84,7 @@ static void bench_run(struct bench *b)
 					   .warden = b->warden,
 					   .resume_ns = 300 * NSEC_PER_MSEC,
 					   .tell = on_tell,
+					   .deny = on_deny,
 					   .trusted = on_trusted,
 					   .data = b };
 
@@ -329,6 +345,48 @@ static void test_quarantine(void **state _unused_)
 	kill(pid, SIGKILL);
 }
 
+static void test_deny(void **state _unused_)
+{
+	static const struct {
+		const char *yaml;
+		int answer;
+		bool trusted, asked;
+		enum action_result result;
+		const char *text;
+	} cases[] = {
+		{ LADDER("act", "deny"), 0, false, true, RESULT_DONE, "sha256 239f59ed" },
+		{ LADDER("act", "deny"), 1, false, true, RESULT_DONE, "denied already" },
+		{ LADDER("act", "deny"), -ENOSYS, false, true, RESULT_FAILED, "nothing judges program starts" },
+		{ LADDER("act", "deny"), -EAGAIN, false, true, RESULT_FAILED, "sha256 239f59ed" },
+		{ LADDER("act", "deny"), 0, true, false, RESULT_REFUSED, "vouches" },
+		{ LADDER("dry-run", "deny"), 0, false, false, RESULT_DRY_RUN, "sha256 239f59ed" },
+		{ "respond: {mode: act, deny: 7d, ladders: [{name: l, steps: [deny]}]}\n", 0, false, true, RESULT_DONE,
+		  "sha256" },
+	};
+	char path[128];
+
+	snprintf(path, sizeof(path), "/tmp/holdfast-denied-%d", getpid());
+	put(path, "payload", 0755);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t week = clock_real_ns() + 7 * 24 * 3600 * NSEC_PER_SEC;
+		struct bench b;
+
+		bench_begin(&b, cases[i].yaml);
+		b.denies = cases[i].answer;
+		b.trusted = cases[i].trusted;
+		ask(&b, 0, path, 0);
+		until(told(&b, ACTION_DENY, cases[i].result));
+		assert_non_null(strstr(b.told[0].text, cases[i].text));
+		until(active(&b) == 0);
+		assert_int_equal(b.denied, cases[i].asked);
+		if (cases[i].asked)
+			assert_string_equal(b.reason, "ladder l, response 1: Some rule");
+		assert_true(strstr(cases[i].yaml, "7d") ? b.until >= week : b.until == 0);
+		bench_end(&b);
+	}
+	unlink(path);
+}
+
 /* respond.keep: the file, a folder above it, the outermost one, a glob. (Files of the test's own: should a check fail,
  * they are what is taken.) */
 static void test_keep(void **state _unused_)
@@ -506,7 +564,7 @@ int main(void)
 		cmocka_unit_test(test_never),  cmocka_unit_test(test_limits),	  cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_run),    cmocka_unit_test(test_quarantine), cmocka_unit_test(test_keep),
 		cmocka_unit_test(test_ladder), cmocka_unit_test(test_released),	  cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_killed), cmocka_unit_test(test_deny),
 	};
 
 	if (geteuid() != 0) {

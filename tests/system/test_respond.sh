@@ -25,6 +25,11 @@ cat >"$tmp/rules.yaml" <<'END'
   condition: hf.kind = exec and container.id != host and hf.path endswith busybox-frozen
   output: "frozen %hf.path"
   priority: CRITICAL
+- rule: Denied
+  desc: not started again
+  condition: hf.kind = exec and container.id != host and hf.path endswith busybox-denied
+  output: "denied %hf.path"
+  priority: CRITICAL
 - rule: Killed
   desc: the container ends
   condition: hf.kind = exec and container.id != host and hf.path endswith busybox-killed
@@ -36,6 +41,7 @@ config 'exec: {mode: observe, trust: [baselines]}' "containers: {stores: [$fs/gr
 	"rules: {files: [$tmp/rules.yaml]}" 'respond:' '  mode: act' '  per_minute: 1000' '  ladders:' \
 	'  - {name: contain, rules: Dropped program, where: container, containers: [web], steps: [freeze, evidence, quarantine, alert, kill-container after 60s]}' \
 	'  - {name: hold, rules: Frozen only, steps: [freeze, kill-container after 60s]}' \
+	'  - {name: never again, rules: Denied, steps: [deny, kill]}' \
 	'  - {name: nobody, rules: Killed, where: host, steps: [kill]}' \
 	'  - {name: end, rules: Killed, minimum: critical, steps: [kill-container]}'
 hf init >/dev/null 2>"$err" || die "init"
@@ -118,6 +124,30 @@ watch
 within 10 still || fail "it is not frozen again"
 hf release "$(response)" >/dev/null || fail "release after the restart"
 runs || fail "it is still frozen"
+
+# What was denied does not run again, by whatever name; not either after a restart, until the entry is removed.
+drop_other() { # NAME: busybox with another digest
+	podman exec web sh -c "cp /bin/busybox /tmp/busybox-$1; echo other >>/tmp/busybox-$1; exec /tmp/busybox-$1 sleep 20" >/dev/null 2>&1
+}
+drop_other denied
+told '"action":"deny"' '"result":"done"' '"ladder":"never again"'
+told '"action":"kill"' '"result":"done"' '"ladder":"never again"'
+entry() {
+	hf trust list | sed -n 's/^ *\([0-9]*\) *denied .*busybox-denied.*/\1/p'
+}
+entry=$(entry)
+[ -n "$entry" ] || fail "trust list: $(hf trust list)"
+is_ended() { # NAME: a start of it is killed
+	drop_other "$1"
+	[ $? = 137 ]
+}
+within 20 is_ended again || fail "a denied program runs"
+told '"kind":"exec"' '"verdict":"killed"' 'busybox-again' 'on the list of denied programs'
+stop
+watch
+within 20 is_ended later || fail "a denied program runs after a restart"
+hf trust remove "$entry" --reason 'a mistake' >/dev/null || fail "trust remove"
+podman exec web /tmp/busybox-later true >/dev/null 2>&1 || fail "what is no longer denied does not run"
 
 drop killed
 told '"action":"kill-container"' '"result":"done"' '"ladder":"end"'
