@@ -23,23 +23,8 @@ struct calls {
 	int stop_fd;
 	pthread_t thread;
 	atomic_uint_fast64_t told, lost;
-	uint64_t lost_told, gap; /* the thread's */
+	uint64_t lost_told, gap, boot_offset; /* the thread's */
 };
-
-/* The one that made the call, if it can be told from one that had the pid since or before. */
-static struct process *calls_process(struct calls *c, const struct bpf_call_event *b)
-{
-	struct process *p = proc_table_get(c->m->procs, b->tgid, false);
-
-	if (p && p->known & PROCESS_START && p->start_ns == b->start_ns)
-		return p;
-	process_unrefp(&p);
-	p = proc_table_get(c->m->procs, b->tgid, true);
-	if (p && p->known & PROCESS_START && p->start_ns == b->start_ns)
-		return p;
-	process_unrefp(&p);
-	return NULL;
-}
 
 static void calls_take(const struct bpf_call_event *b, void *data)
 {
@@ -50,10 +35,10 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	if (!e)
 		return;
 	e->time = clock_real_ns() - age;
-	e->boot_time = clock_boot_ns() - age;
+	e->boot_time = b->mono_ns + c->boot_offset;
 	e->count = 1;
 	e->call = call_new(&e->arena, b->info, b->args, b->texts, b->result);
-	e->process = calls_process(c, b);
+	e->process = proc_table_at(c->m->procs, b->tgid, b->start_ns, e->boot_time);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
 	if (e->call)
@@ -87,6 +72,7 @@ static void *calls_thread(void *data)
 		n = poll(fds, ARRAY_SIZE(fds), c->gap ? CALLS_CALM_MS : -1);
 		if (fds[1].revents)
 			return NULL;
+		clock_update_boot_offset(&c->boot_offset);
 		while (bpf_calls_take(c->bpf, CALLS_ROUND, calls_take, c) == CALLS_ROUND)
 			calls_loss(c, false);
 		calls_loss(c, n == 0);

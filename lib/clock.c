@@ -27,3 +27,12 @@ uint64_t clock_mono_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
 }
+
+void clock_update_boot_offset(uint64_t *offset)
+{
+	uint64_t before = clock_mono_ns(), now = clock_boot_ns() - before, took = clock_mono_ns() - before;
+
+	/* A pair of readings that was interrupted is no measure. */
+	if (took < 10000 && now - *offset + NSEC_PER_MSEC > 2 * NSEC_PER_MSEC)
+		*offset = now;
+}

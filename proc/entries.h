@@ -19,6 +19,7 @@ struct entry {
 	bool exe_wanted;   /* an exec whose file /proc could no longer tell */
 	bool login_stale;  /* its login uid may have been written since it was read */
 	uint64_t ended_ns; /* boot time when it was seen to end; 0 live */
+	uint64_t exec_ns;  /* boot time of the newest exec that was told; 0 none */
 	uint64_t told_ns;  /* boot time of the newest fork or exec that was told with its ids; 0 none */
 	uint64_t unread;   /* serial of the exec of which only the image was read; 0 none */
 	uint64_t stamp;	   /* when it was last told or read, in table ticks */
@@ -41,6 +42,12 @@ struct prepared {
 	struct proc_fds fds;
 };
 
+/* What a process was until an exec. */
+struct image {
+	struct process *p; /* NULL: free */
+	uint64_t since_ns, until_ns;
+};
+
 #define PREPARED_MAX 32
 
 #define EARLY_MAX  64
@@ -59,6 +66,8 @@ struct proc_table {
 	struct entry *live_list, *ended_list;
 	struct early early[EARLY_MAX];
 	unsigned int early_next;
+	struct image images[PROC_IMAGES_MAX];
+	unsigned int images_next; /* counts up without end */
 	uint64_t stamp;
 	bool fed;
 	size_t max;

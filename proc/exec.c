@@ -54,8 +54,25 @@ static void take_opened(struct proc_table *t, struct entry *e, struct process *v
 	e->exe_wanted = false;
 }
 
-/* told_ns: when, if its ids were told too. What marks the exec whose rest is to be read; 0 when it cannot be read. */
-static uint64_t exec_apply(struct proc_table *t, struct process *values, bool readable, uint64_t told_ns)
+/* Lock held. What e was until then is kept for those that ask later. */
+static void keep_image(struct proc_table *t, const struct entry *e, uint64_t until_ns)
+{
+	struct image *slot = &t->images[t->images_next++ % PROC_IMAGES_MAX];
+
+	process_unref(slot->p);
+	*slot = (struct image){ .p = process_ref(e->p), .since_ns = e->exec_ns, .until_ns = until_ns };
+}
+
+/* How an exec was told. */
+struct manner {
+	uint64_t boot_ns;
+	bool ids;      /* with its ids */
+	bool replaces; /* what the table holds is the image before it */
+	bool readable; /* its rest can be read */
+};
+
+/* What marks the exec whose rest is to be read; 0 when it cannot be read. */
+static uint64_t exec_apply(struct proc_table *t, struct process *values, const struct manner *m)
 {
 	TABLE_LOCKED(t);
 	struct entry *e = entry_of(t, values->pid);
@@ -66,13 +83,16 @@ static uint64_t exec_apply(struct proc_table *t, struct process *values, bool re
 	values->start_ns = e->p->start_ns;
 	take_opened(t, e, values);
 	p = snapshot_child(t, values, e->p->parent);
+	if (p && m->replaces)
+		keep_image(t, e, m->boot_ns);
 	if (p)
 		entry_set(t, e, p);
 	entry_touch(t, e);
 	free(TAKE_PTR(e->opened));
-	e->told_ns = told_ns;
-	e->login_stale = e->login_stale && !told_ns;
-	e->unread = readable ? ++t->serial : 0;
+	e->exec_ns = m->boot_ns;
+	e->told_ns = m->ids ? m->boot_ns : 0;
+	e->login_stale = e->login_stale && !m->ids;
+	e->unread = m->readable ? ++t->serial : 0;
 	return e->unread;
 }
 
@@ -207,7 +227,7 @@ void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 	v.exec_count++;
 	forget_image(&v);
 	snapshot_take(&v, &now, PROC_PART_IMAGE);
-	u.serial = exec_apply(t, &v, fds.dir >= 0, 0);
+	u.serial = exec_apply(t, &v, &(struct manner){ boot_ns, false, true, fds.dir >= 0 });
 	if (!u.serial)
 		return;
 	u.dirfd = TAKE_FD(fds.dir);
@@ -248,7 +268,7 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 	_cleanup_process_ struct process *old = held_same(t, told);
 	_cleanup_(proc_fds_close) struct proc_fds fds = { .dir = -1, .exe = -1, .cmdline = -1 };
 	struct unread u = { .pid = told->pid, .boot_ns = boot_ns };
-	bool whole = told->known & PROCESS_EXE && told->known & PROCESS_CMDLINE;
+	bool whole = told->known & PROCESS_EXE && told->known & PROCESS_CMDLINE, known = old;
 	struct process now = { 0 }, v;
 
 	if (!old)
@@ -264,9 +284,53 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 	forget_image(&v);
 	snapshot_take(&v, &now, PROC_PART_IMAGE);
 	snapshot_take(&v, told, PROC_PART_ALL);
-	u.serial = exec_apply(t, &v, fds.dir >= 0, boot_ns);
+	u.serial = exec_apply(t, &v, &(struct manner){ boot_ns, true, known, fds.dir >= 0 });
 	if (!u.serial)
 		return;
 	u.dirfd = TAKE_FD(fds.dir);
 	unread_put(t, &u);
+}
+
+/* --- looking back */
+
+/* Lock held. A reference, or NULL: out of memory. */
+static struct process *image_at(struct proc_table *t, struct entry *e, uint64_t boot_ns)
+{
+	struct process v;
+
+	if (e->exec_ns <= boot_ns)
+		return process_ref(e->p);
+	for (size_t i = 0; i < PROC_IMAGES_MAX; i++) {
+		const struct image *was = &t->images[i];
+
+		if (was->p && was->p->pid == e->pid && was->since_ns <= boot_ns && boot_ns < was->until_ns)
+			return process_ref(was->p);
+	}
+	snapshot_values(e->p, &v);
+	forget_image(&v);
+	return snapshot_child(t, &v, e->p->parent);
+}
+
+static bool began(const struct process *p, uint64_t start_ns)
+{
+	return p && p->known & PROCESS_START && p->start_ns == start_ns;
+}
+
+struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_ns, uint64_t boot_ns)
+{
+	_cleanup_process_ struct process *p = proc_table_get(t, pid, false);
+	struct entry *e;
+
+	/* The pid may have been given away since. */
+	if (!began(p, start_ns)) {
+		process_unrefp(&p);
+		p = proc_table_get(t, pid, true);
+	}
+	if (!began(p, start_ns))
+		return NULL;
+	TABLE_LOCKED(t);
+	e = entry_live(t, pid);
+	if (!e || !began(e->p, start_ns))
+		e = entry_ended(t, pid);
+	return e && began(e->p, start_ns) ? image_at(t, e, boot_ns) : TAKE_PTR(p);
 }

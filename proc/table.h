@@ -28,6 +28,7 @@
 
 #define PROC_ENDED_KEEP_NS (60 * 1000000000ULL)
 #define PROC_BYTES	   1024 /* for each entry of `max`; long command lines use up more than one's share */
+#define PROC_IMAGES_MAX	   1024 /* see proc_table_at */
 
 struct proc_table;
 
@@ -59,8 +60,8 @@ void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *d
 int proc_table_scan(struct proc_table *t);
 
 /*
- * Called with the cgroup of each process that is read, without a lock and on the thread that read it: at once, it must not
- * wait. Set while nobody asks.
+ * Called with the cgroup of each process that is read, without a lock and on the thread that read it: at once, it must
+ * not wait. Set while nobody asks.
  */
 void proc_table_set_seen(struct proc_table *t, void (*seen)(const char *cgroup, int32_t pid, void *data), void *data);
 
@@ -98,6 +99,12 @@ void proc_table_opened_exec(struct proc_table *t, int32_t tgid, const char *path
  * from /proc.
  */
 struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended);
+/*
+ * The process with that pid and start (as /proc gives it) as it was at boot_ns: where it has run another program since,
+ * the one from before the exec. That is kept for the last PROC_IMAGES_MAX execs of all processes; what goes by an
+ * image (name, file, arguments) is unknown beyond. A reference, or NULL: gone, or the pid is another's.
+ */
+struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_ns, uint64_t boot_ns);
 void proc_table_get_stats(struct proc_table *t, struct proc_stats *ret);
 
 #endif

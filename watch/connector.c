@@ -48,8 +48,8 @@ struct connector {
 	pthread_t thread;
 
 	/* The thread's own. */
-	struct cpu_seq *seq; /* CONNECTOR_CPU_MAX */
-	uint64_t boot_offset;
+	struct cpu_seq *seq;		       /* CONNECTOR_CPU_MAX */
+	uint64_t boot_offset;		       /* from the clock of the messages to that of /proc */
 	uint32_t drops_told;		       /* of the socket's counter, at the last overflow */
 	uint64_t credit;		       /* drops told whose holes in the sequences are still to be met */
 	uint64_t holes;			       /* met and not set off */
@@ -207,19 +207,6 @@ static void apply(struct connector *c, const struct connector_msg *m)
 
 /* --- receiving */
 
-/*
- * From the clock of the messages to that of /proc: the time spent suspended. Kept as it is unless it changed by more
- * than what lies between two readings, so that times stay in order; a pair of readings that was interrupted is no
- * measure.
- */
-static void update_offset(struct connector *c)
-{
-	uint64_t before = clock_mono_ns(), offset = clock_boot_ns() - before, took = clock_mono_ns() - before;
-
-	if (took < 10000 && offset - c->boot_offset + NSEC_PER_MSEC > 2 * NSEC_PER_MSEC)
-		c->boot_offset = offset;
-}
-
 static void say_applied(struct connector *c, uint64_t messages, uint64_t newest)
 {
 	pthread_mutex_lock(&c->lock);
@@ -235,7 +222,7 @@ static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
 {
 	uint64_t messages = 0, newest = 0;
 
-	update_offset(c);
+	clock_update_boot_offset(&c->boot_offset);
 	for (int i = 0; i < n; i++) {
 		struct connector_msg m;
 		size_t pos = 0;
@@ -345,7 +332,7 @@ static bool drain_ring(struct connector *c)
 
 	if (!c->bpf)
 		return true;
-	update_offset(c);
+	clock_update_boot_offset(&c->boot_offset);
 	n = bpf_procs_take(c->bpf, RING_ROUND, bpf_apply, c);
 	if (n > 0)
 		say_applied(c, (uint64_t)n, c->newest_bpf);

@@ -395,6 +395,70 @@ static void test_told(void **state)
 	end(&f);
 }
 
+static void exec_as(struct fixture *f, int pid, const char *exe, unsigned long long at)
+{
+	struct process told = { .pid = pid,
+				.ppid = 100,
+				.start_ns = tick(6000),
+				.exe = exe,
+				.cmdline = "x",
+				.cmdline_len = 2,
+				.known = PROCESS_START | PROCESS_PPID | PROCESS_EXE | PROCESS_CMDLINE };
+
+	proc_table_execed(f->t, &told, false, tick(at));
+}
+
+/* Somebody asks late what a process was before it ran other programs. */
+static void test_at(void **state)
+{
+	static const struct {
+		unsigned long long at;
+		const char *exe;
+	} cases[] = {
+		{ 6000, "/bin/bash" }, { 6009, "/bin/bash" }, { 6010, "/bin/one" },
+		{ 6019, "/bin/one" },  { 6020, "/bin/two" },  { 9000, "/bin/two" },
+	};
+	const struct process forked = {
+		.pid = 200, .ppid = 100, .start_ns = tick(6000), .known = PROCESS_START | PROCESS_PPID
+	};
+	_cleanup_process_ struct process *p = NULL, *q = NULL;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 100);
+	proc_table_forked(f.t, 100, &forked);
+	exec_as(&f, 200, "/bin/one", 6010);
+	exec_as(&f, 200, "/bin/two", 6020);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		const size_t k = i % ARRAY_SIZE(cases);
+
+		p = proc_table_at(f.t, 200, tick(6000), tick(cases[k].at));
+		assert_non_null(p);
+		assert_string_equal(p->exe, cases[k].exe);
+		process_unrefp(&p);
+		/* Once more when it is gone. */
+		if (i + 1 == ARRAY_SIZE(cases))
+			proc_table_exit(f.t, 200, tick(9000));
+	}
+	/* Another's pid; one never heard of before its exec. */
+	assert_null(proc_table_at(f.t, 200, tick(6001), tick(6001)));
+	exec_as(&f, 300, "/bin/one", 6010);
+	p = proc_table_at(f.t, 300, tick(6000), tick(6009));
+	assert_int_equal(p->pid, 300);
+	assert_false(p->known & (PROCESS_EXE | PROCESS_CMDLINE | PROCESS_COMM));
+	/* What was forgotten is unknown, and never one of the images since. */
+	for (unsigned int i = 0; i < PROC_IMAGES_MAX - 1; i++)
+		exec_as(&f, 300, "/bin/one", 7000 + i);
+	q = proc_table_at(f.t, 200, tick(6000), tick(6009));
+	assert_int_equal(q->pid, 200);
+	assert_int_equal(q->ppid, 100);
+	assert_null(q->exe);
+	process_unrefp(&q);
+	q = proc_table_at(f.t, 200, tick(6000), tick(6019));
+	assert_string_equal(q->exe, "/bin/one");
+	end(&f);
+}
+
 static void test_scan(void **state)
 {
 	_cleanup_process_ struct process *p = NULL;
@@ -702,23 +766,15 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_opened_orders),
-		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start_settled),
-		cmocka_unit_test(test_clone_parent),
-		cmocka_unit_test(test_pid_reuse),
-		cmocka_unit_test(test_leader_gone),
-		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_told),
-		cmocka_unit_test(test_learn),
-		cmocka_unit_test(test_unfed),
-		cmocka_unit_test(test_chain),
-		cmocka_unit_test(test_deep_fan),
-		cmocka_unit_test(test_bound),
-		cmocka_unit_test(test_bound_by_bytes),
+		cmocka_unit_test(test_new),	      cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_opened_orders), cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start_settled), cmocka_unit_test(test_clone_parent),
+		cmocka_unit_test(test_pid_reuse),     cmocka_unit_test(test_leader_gone),
+		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_told),	      cmocka_unit_test(test_at),
+		cmocka_unit_test(test_learn),	      cmocka_unit_test(test_unfed),
+		cmocka_unit_test(test_chain),	      cmocka_unit_test(test_deep_fan),
+		cmocka_unit_test(test_bound),	      cmocka_unit_test(test_bound_by_bytes),
 		cmocka_unit_test(test_threads),
 	};
 
