@@ -1,12 +1,29 @@
-/* What the loaders of BPF programs share. Not for others. */
+/* What the loaders of BPF programs share: where they may be loaded, and the ring that they are read from. Not for
+ * others. */
 #ifndef WATCH_BPF_LOAD_H
 #define WATCH_BPF_LOAD_H
 
+#include <bpf/libbpf.h>
+
 #include "lib/buf.h"
+
+struct bpf_ring {
+	struct ring_buffer *buffer;
+	int fd;
+	unsigned int room, taken; /* of the present bpf_ring_take */
+};
 
 /* Whether programs make sense here at all; sends what libbpf says to the log. -ENOTSUP, text in err. */
 int bpf_load_begin(struct buf *err);
-/* A power of two of pages. */
-size_t bpf_ring_size(size_t wanted);
+/* Before the program is loaded. bytes: made a power of two of pages. 0, or a negative errno. */
+int bpf_ring_resize(struct bpf_map *map, size_t bytes);
+/* After it is. fn is called with ctx by bpf_ring_take for each record, and returns bpf_ring_next. 0, or a negative
+ * errno. */
+int bpf_ring_open(struct bpf_ring *r, const struct bpf_map *map, ring_buffer_sample_fn fn, void *ctx);
+void bpf_ring_close(struct bpf_ring *r);
+/* At most max records. How many, or a negative errno. */
+int bpf_ring_take(struct bpf_ring *r, unsigned int max);
+/* This record is done; whether there is room for another. */
+int bpf_ring_next(struct bpf_ring *r);
 
 #endif

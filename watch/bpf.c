@@ -18,15 +18,13 @@
 
 struct bpf_procs {
 	struct proc_bpf *skeleton;
-	struct ring_buffer *ring;
-	int fd;
+	struct bpf_ring ring;
 	bool refuses;
 	struct arena arena;
 
 	/* Of bpf_procs_take. */
 	void (*fn)(const struct bpf_proc_event *e, void *data);
 	void *data;
-	unsigned int room, taken;
 };
 
 static int on_record(void *ctx, void *data, size_t len)
@@ -37,8 +35,7 @@ static int on_record(void *ctx, void *data, size_t len)
 	if (bpf_decode_proc(data, len, &b->arena, &e) == 0)
 		b->fn(&e, b->data);
 	arena_reset(&b->arena);
-	/* What is given back is behind us, whatever is returned. */
-	return ++b->taken < b->room ? 0 : -ECANCELED;
+	return bpf_ring_next(&b->ring);
 }
 
 /* The skeleton is loaded without the program of a newer tracepoint where that is not there. */
@@ -60,14 +57,12 @@ static int start(struct bpf_procs *b, size_t ring)
 		return -errno;
 	b->refuses = has_prepare_exec();
 	bpf_program__set_autoload(b->skeleton->progs.on_prepare, b->refuses);
-	r = bpf_map__set_max_entries(b->skeleton->maps.ring, (uint32_t)bpf_ring_size(ring ? ring : BPF_RING_DEFAULT));
+	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_RING_DEFAULT);
 	if (r == 0)
 		r = proc_bpf__load(b->skeleton);
-	if (r < 0)
-		return r;
-	b->fd = bpf_map__fd(b->skeleton->maps.ring);
-	b->ring = ring_buffer__new(b->fd, on_record, b, NULL);
-	return b->ring ? proc_bpf__attach(b->skeleton) : -errno;
+	if (r == 0)
+		r = bpf_ring_open(&b->ring, b->skeleton->maps.ring, on_record, b);
+	return r < 0 ? r : proc_bpf__attach(b->skeleton);
 }
 
 int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
@@ -94,7 +89,7 @@ void bpf_procs_close(struct bpf_procs *b)
 {
 	if (!b)
 		return;
-	ring_buffer__free(b->ring);
+	bpf_ring_close(&b->ring);
 	proc_bpf__destroy(b->skeleton);
 	arena_free(&b->arena);
 	free(b);
@@ -102,20 +97,15 @@ void bpf_procs_close(struct bpf_procs *b)
 
 int bpf_procs_fd(const struct bpf_procs *b)
 {
-	return b->fd;
+	return b->ring.fd;
 }
 
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data)
 {
-	int r;
-
 	b->fn = fn;
 	b->data = data;
-	b->room = max;
-	b->taken = 0;
-	r = ring_buffer__consume(b->ring);
-	return r < 0 && r != -ECANCELED ? r : (int)b->taken;
+	return bpf_ring_take(&b->ring, max);
 }
 
 void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])

@@ -17,13 +17,11 @@
 
 struct bpf_calls {
 	struct calls_bpf *skeleton;
-	struct ring_buffer *ring;
-	int fd;
+	struct bpf_ring ring;
 
 	/* Of bpf_calls_take. */
 	void (*fn)(const struct bpf_call_event *e, void *data);
 	void *data;
-	unsigned int room, taken;
 };
 
 _Static_assert((int)CALL_RAW_SOCKETS == BPF_CALL_RAW_SOCKETS, "the table's filters are the program's");
@@ -38,7 +36,7 @@ static int on_record(void *ctx, void *data, size_t len)
 	memcpy(&c, data, len < sizeof(c) ? len : sizeof(c));
 	if (bpf_decode_call(&c, len, &e) == 0)
 		b->fn(&e, b->data);
-	return ++b->taken < b->room ? 0 : -ECANCELED;
+	return bpf_ring_next(&b->ring);
 }
 
 static void fill_rows(struct calls_bpf *skeleton)
@@ -68,7 +66,7 @@ static int start(struct bpf_calls *b, const bool *wanted, size_t ring)
 	b->skeleton = calls_bpf__open();
 	if (!b->skeleton)
 		return -errno;
-	r = bpf_map__set_max_entries(b->skeleton->maps.ring, (uint32_t)bpf_ring_size(ring ? ring : BPF_CALLS_RING));
+	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_CALLS_RING);
 	if (r == 0)
 		r = calls_bpf__load(b->skeleton);
 	if (r < 0)
@@ -76,9 +74,8 @@ static int start(struct bpf_calls *b, const bool *wanted, size_t ring)
 	b->skeleton->bss->self = (uint32_t)getpid();
 	fill_rows(b->skeleton);
 	bpf_calls_want(b, wanted);
-	b->fd = bpf_map__fd(b->skeleton->maps.ring);
-	b->ring = ring_buffer__new(b->fd, on_record, b, NULL);
-	return b->ring ? calls_bpf__attach(b->skeleton) : -errno;
+	r = bpf_ring_open(&b->ring, b->skeleton->maps.ring, on_record, b);
+	return r < 0 ? r : calls_bpf__attach(b->skeleton);
 }
 
 int bpf_calls_open(const bool *wanted, size_t ring, struct bpf_calls **ret, struct buf *err)
@@ -104,27 +101,22 @@ void bpf_calls_close(struct bpf_calls *b)
 {
 	if (!b)
 		return;
-	ring_buffer__free(b->ring);
+	bpf_ring_close(&b->ring);
 	calls_bpf__destroy(b->skeleton);
 	free(b);
 }
 
 int bpf_calls_fd(const struct bpf_calls *b)
 {
-	return b->fd;
+	return b->ring.fd;
 }
 
 int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struct bpf_call_event *e, void *data),
 		   void *data)
 {
-	int r;
-
 	b->fn = fn;
 	b->data = data;
-	b->room = max;
-	b->taken = 0;
-	r = ring_buffer__consume(b->ring);
-	return r < 0 && r != -ECANCELED ? r : (int)b->taken;
+	return bpf_ring_take(&b->ring, max);
 }
 
 uint64_t bpf_calls_lost(const struct bpf_calls *b)
