@@ -46,31 +46,6 @@ static void fill_row(struct row *row, const struct container *c)
 	row_text(row, c->unknown);
 }
 
-static int remember(struct db *d, struct container *c)
-{
-	if (d->n_fresh_containers == d->room_fresh_containers) {
-		size_t room = d->room_fresh_containers ? d->room_fresh_containers * 2 : 16;
-		struct container **grown = reallocarray(d->fresh_containers, room, sizeof(struct container *));
-
-		if (!grown)
-			return -ENOMEM;
-		d->fresh_containers = grown;
-		d->room_fresh_containers = room;
-	}
-	d->fresh_containers[d->n_fresh_containers++] = container_ref(c);
-	return 0;
-}
-
-void container_store_end(struct db *d, bool committed)
-{
-	for (size_t i = 0; i < d->n_fresh_containers; i++) {
-		if (!committed)
-			atomic_store(&d->fresh_containers[i]->row, 0);
-		container_unref(d->fresh_containers[i]);
-	}
-	d->n_fresh_containers = 0;
-}
-
 static int insert(struct db *d, struct container *c, uint8_t ret[DB_HASH_SIZE])
 {
 	_cleanup_buf_ struct buf hash = BUF_INIT;
@@ -87,11 +62,7 @@ static int insert(struct db *d, struct container *c, uint8_t ret[DB_HASH_SIZE])
 		return r;
 	sqlite3_bind_blob(row.st, row.col, ret, DB_HASH_SIZE, SQLITE_STATIC);
 	r = db_run(d, row.st);
-	if (r == 0)
-		r = remember(d, c);
-	if (r == 0)
-		atomic_store(&c->row, sqlite3_last_insert_rowid(d->h));
-	return r;
+	return r < 0 ? r : db_stored_container(d, c, sqlite3_last_insert_rowid(d->h));
 }
 
 /* 1 when the row is (still) there. */

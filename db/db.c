@@ -188,14 +188,59 @@ int db_begin(struct db *d)
 	return r;
 }
 
+static int remember(struct db *d, struct fresh f)
+{
+	if (d->n_fresh == d->room_fresh) {
+		size_t room = d->room_fresh ? d->room_fresh * 2 : 64;
+		struct fresh *grown = reallocarray(d->fresh, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		d->fresh = grown;
+		d->room_fresh = room;
+	}
+	d->fresh[d->n_fresh++] = f;
+	return 0;
+}
+
+int db_stored_process(struct db *d, struct process *p, int64_t row)
+{
+	int r = remember(d, (struct fresh){ .process = p });
+
+	if (r == 0)
+		atomic_store(&process_ref(p)->row, row);
+	return r;
+}
+
+int db_stored_container(struct db *d, struct container *c, int64_t row)
+{
+	int r = remember(d, (struct fresh){ .container = c });
+
+	if (r == 0)
+		atomic_store(&container_ref(c)->row, row);
+	return r;
+}
+
+static void forget_stored(struct db *d, bool committed)
+{
+	for (size_t i = 0; i < d->n_fresh; i++) {
+		const struct fresh *f = &d->fresh[i];
+
+		if (!committed)
+			atomic_store(f->process ? &f->process->row : &f->container->row, 0);
+		process_unref(f->process);
+		container_unref(f->container);
+	}
+	d->n_fresh = 0;
+}
+
 static void rollback(struct db *d)
 {
 	/* SQLite may have rolled back by itself (full disk); then there is nothing left to do. */
 	if (!sqlite3_get_autocommit(d->h))
 		sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
 	chain_reset(d);
-	process_store_end(d, false);
-	container_store_end(d, false);
+	forget_stored(d, false);
 }
 
 void db_rollback(struct db *d)
@@ -232,8 +277,7 @@ int db_commit(struct db *d)
 	if (sealed)
 		chain_committed(d, &batch);
 	chain_reset(d);
-	process_store_end(d, true);
-	container_store_end(d, true);
+	forget_stored(d, true);
 	return 0;
 }
 

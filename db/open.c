@@ -396,7 +396,6 @@ void db_close(struct db *d)
 	buf_free(&d->error);
 	buf_free(&d->scratch);
 	free(d->fresh);
-	free(d->fresh_containers);
 	free(d->path);
 	free(d->head_path);
 	free(d->key_path);

@@ -123,31 +123,6 @@ static int fill_row(struct row *r, const struct process *p, int64_t parent)
 	return rc;
 }
 
-static int remember(struct db *d, struct process *p)
-{
-	if (d->n_fresh == d->room_fresh) {
-		size_t room = d->room_fresh ? d->room_fresh * 2 : 64;
-		struct process **grown = realloc(d->fresh, room * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		d->fresh = grown;
-		d->room_fresh = room;
-	}
-	d->fresh[d->n_fresh++] = process_ref(p);
-	return 0;
-}
-
-void process_store_end(struct db *d, bool committed)
-{
-	for (size_t i = 0; i < d->n_fresh; i++) {
-		if (!committed)
-			atomic_store(&d->fresh[i]->row, 0);
-		process_unref(d->fresh[i]);
-	}
-	d->n_fresh = 0;
-}
-
 static int insert_process(struct db *d, struct process *p, int64_t parent, const uint8_t *parent_digest,
 			  uint8_t ret[DB_HASH_SIZE])
 {
@@ -168,11 +143,7 @@ static int insert_process(struct db *d, struct process *p, int64_t parent, const
 		return r;
 	sqlite3_bind_blob(row.st, row.col, ret, DB_HASH_SIZE, SQLITE_STATIC);
 	r = db_run(d, row.st);
-	if (r == 0)
-		r = remember(d, p);
-	if (r == 0)
-		atomic_store(&p->row, sqlite3_last_insert_rowid(d->h));
-	return r;
+	return r < 0 ? r : db_stored_process(d, p, sqlite3_last_insert_rowid(d->h));
 }
 
 /* 1 when p has a row that is (still: pruning may have taken it) there. */

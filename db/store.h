@@ -42,6 +42,12 @@ struct chain {
 	struct digest *leaves; /* runs over the row digests */
 };
 
+/* What the transaction gave a row: one of them. */
+struct fresh {
+	struct process *process;
+	struct container *container;
+};
+
 struct db {
 	sqlite3 *h;
 	sqlite3_stmt *stmts[STMT_COUNT];
@@ -57,10 +63,8 @@ struct db {
 	struct digest *blake;
 	struct buf scratch;
 	struct chain chain;
-	struct process **fresh; /* processes that this transaction gave a row: forgotten when it fails */
+	struct fresh *fresh;
 	size_t n_fresh, room_fresh;
-	struct container **fresh_containers; /* the same */
-	size_t n_fresh_containers, room_fresh_containers;
 };
 
 /* --- db.c */
@@ -70,6 +74,9 @@ int db_fail(struct db *d, int rc, const char *what);
 int db_failf(struct db *d, int r, const char *fmt, ...) _printf_(3, 4);
 int db_errno(sqlite3 *h, int rc);
 int db_exec(struct db *d, const char *sql);
+/* Once, with the id of its row, for what the current transaction has stored: a rollback sets that to 0 again. */
+int db_stored_process(struct db *d, struct process *p, int64_t row);
+int db_stored_container(struct db *d, struct container *c, int64_t row);
 /* A statement outside the table, for loops that call back; the caller finalizes. */
 int db_prepare(struct db *d, const char *sql, sqlite3_stmt **ret);
 /* From the table: prepared at first use, reset and without values. */
@@ -121,7 +128,6 @@ int display_bind_text(sqlite3_stmt *st, int col, const char *s, struct buf *scra
 /* --- process_store.c */
 /* Row of p (and of its parents), made when it has none, and the digest that covers both. In a transaction. */
 int process_store(struct db *d, struct process *p, int64_t *ret_row, uint8_t ret_digest[DB_HASH_SIZE]);
-void process_store_end(struct db *d, bool committed);
 /* New reference in *ret; NULL when the row is not there. */
 struct process_cache;
 int process_load(struct db *d, struct process_cache *cache, int64_t row, struct process **ret);
@@ -133,7 +139,6 @@ DEFINE_CLEANUP(struct process_cache *, process_cache_free)
 
 /* --- container_store.c: the same for containers */
 int container_store(struct db *d, struct container *c, int64_t *ret_row, uint8_t ret_digest[DB_HASH_SIZE]);
-void container_store_end(struct db *d, bool committed);
 struct container_cache;
 int container_load(struct db *d, struct container_cache *cache, int64_t row, struct container **ret);
 int container_cache_new(struct container_cache **ret);
