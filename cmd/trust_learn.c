@@ -120,7 +120,7 @@ static enum learn_state learn_look(struct learn *k, const struct program *p)
 			 trust_package_algo(k->trust.trust, p->path), k->digests) < 0 ||
 	    memcmp(k->digests->digest[EXEC_DIGEST], p->digest, sizeof(p->digest)) != 0)
 		return LEARN_CHANGED;
-	trust_ask(k->trust.trust, p->path, &st, k->digests, &answer);
+	trust_ask(k->trust.trust, p->path, &st, k->digests, NULL, &answer);
 	if (answer.denied)
 		return LEARN_DENIED;
 	return answer.source == TRUST_NONE ? LEARN_NEW : LEARN_TRUSTED;

@@ -33,6 +33,10 @@ static const char *const scripts_words[] = {
 	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL
 };
 
+static const char *const images_words[] = { [CONF_IMAGES_OWN] = "own",
+					    [CONF_IMAGES_CONTAINERS] = "containers",
+					    [CONF_IMAGES_EVERYWHERE] = "everywhere",
+					    NULL };
 static const char *const ungated_words[] = { [CONF_UNGATED_LATE] = "late", [CONF_UNGATED_KILL] = "kill", NULL };
 static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
 static const char *const priority_words[] = { [PRIORITY_EMERGENCY] = "emergency",
@@ -69,12 +73,12 @@ static const char *const where_words[] = {
 #define FILE_MAX 4095
 #define SUN_MAX	 107 /* sun_path of unix(7) with its NUL */
 
-#define AT(field)   offsetof(struct conf, field)
-#define ITEM(field) offsetof(struct conf_item, field)
-#define OUT(field)  offsetof(struct conf_output, field)
-#define RUNG(field) offsetof(struct conf_ladder, field)
+#define AT(field)     offsetof(struct conf, field)
+#define ITEM(field)   offsetof(struct conf_item, field)
+#define OUT(field)    offsetof(struct conf_output, field)
+#define RUNG(field)   offsetof(struct conf_ladder, field)
 #define POLICY(field) offsetof(struct conf_policy, field)
-#define WORDS(list) .words = list
+#define WORDS(list)   .words = list
 
 const struct conf_key conf_schema[] = {
 	{ "paths", CONF_PATHS, AT(scope), .help = "what is guarded: paths, or mappings of the three keys below" },
@@ -137,6 +141,8 @@ const struct conf_key conf_schema[] = {
 	  .help = "program starts are not looked at, reported, or denied too" },
 	{ "exec.trust", CONF_WORDS, AT(exec.trust), "baselines, dpkg, explicit", WORDS(trust_words),
 	  .help = "who vouches for a program, in the order in which they are asked" },
+	{ "exec.images", CONF_WORD, AT(exec.images), "own", WORDS(images_words),
+	  .help = "where baselines of images vouch: in containers of that image, in any container, on the host too" },
 	{ "exec.deadline", CONF_DURATION, AT(exec.deadline), "500ms", .min = 10 * MSEC, .max = 60 * SEC,
 	  .help = "a start that is not judged by then is answered by exec.fail" },
 	{ "exec.stall", CONF_DURATION, AT(exec.stall), "5s", .min = SEC, .max = 600 * SEC,

@@ -304,7 +304,7 @@ static int exec_ask(struct monitor *m, const uint8_t digest[32], struct trust_an
 	pthread_mutex_unlock(&m->vouch_lock);
 	if (!t)
 		return -ENOSYS;
-	trust_ask(t, NULL, &none, &d, ret);
+	trust_ask(t, NULL, &none, &d, NULL, ret);
 	return 0;
 }
 
@@ -312,7 +312,8 @@ bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *
 {
 	struct trust_answer answer;
 
-	return exec_ask(m, digest, &answer) == 0 && answer.source != TRUST_NONE;
+	/* It may lie in a layer of the image that holds it. */
+	return exec_ask(m, digest, &answer) == 0 && (answer.source != TRUST_NONE || answer.image);
 }
 
 int exec_part_denies(struct monitor *m, const uint8_t digest[32])

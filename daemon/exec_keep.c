@@ -51,7 +51,7 @@ static bool is_vouched_for(struct exec_keep *k, const char *path, struct stat *r
 		return false;
 	if (exec_hash_fd(h, fd, (uint64_t)ret->st_size, trust_algos(t), trust_package_algo(t, path), d) < 0)
 		return false;
-	trust_ask(t, path, ret, d, &answer);
+	trust_ask(t, path, ret, d, NULL, &answer);
 	return answer.source != TRUST_NONE;
 }
 

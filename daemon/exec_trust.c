@@ -207,6 +207,6 @@ bool exec_trust_vouches(struct trust *t, struct exec_hash *h, struct exec_digest
 
 	if (exec_hash_fd(h, fd, (uint64_t)st->st_size, trust_algos(t), trust_package_algo(t, path), d) < 0)
 		return false;
-	trust_ask(t, path, st, d, &answer);
+	trust_ask(t, path, st, d, NULL, &answer);
 	return answer.source != TRUST_NONE;
 }

@@ -32,6 +32,7 @@ struct judgement {
 	enum trust_source source;
 	enum exec_type type;
 	bool has_digest;
+	bool image; /* the baseline of an image holds it: elsewhere the verdict may be another */
 	uint8_t digest[EXEC_DIGEST_SIZE];
 	char why[TRUST_WHY_MAX];
 };
@@ -64,7 +65,8 @@ struct slot {
 	uint64_t real_ns, boot_ns, spent_ns;
 	struct judgement j;
 	struct container *container; /* counted */
-	bool inside; /* the process has the container's files before it, no longer the host's */
+	bool inside;		     /* the process has the container's files before it, no longer the host's */
+	bool unplaced;		     /* nobody knows where it ran: it was gone */
 };
 
 /*
@@ -185,8 +187,13 @@ void *gate_worker(void *data);
 void drift_place(struct gate *g, struct slot *s, const char *path);
 /* What the policy for its container says of this path; OFF where there is none. */
 enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path);
-/* Tells verdicts in different images and under different policies apart in the cache; 0 without a policy. */
-uint64_t drift_key(const struct slot *s, enum conf_drift mode);
+/*
+ * Tells verdicts in different images and under different policies apart in the cache; 0 where the place makes no
+ * difference to any verdict.
+ */
+uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift mode);
+/* This verdict does not depend on where the program runs. */
+bool drift_is_none(const struct gate *g, const struct trust *t, const struct judgement *j);
 /* After the ordinary judgement: what becomes of it in a container. */
 void drift_judge(const struct gate *g, const struct slot *s, enum conf_drift mode, const struct trust *t,
 		 const struct exec_digests *digests, struct judgement *j);

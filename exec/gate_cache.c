@@ -67,7 +67,8 @@ void cache_put(struct cache *c, const struct file_id *id, uint64_t generation, c
 	struct cached *set = c->sets[set_of(id)], *take = set;
 
 	for (size_t i = 0; i < CACHE_WAYS; i++) {
-		if (same_file(&set[i].id, id)) {
+		/* Of other versions nobody asks any more; that of another place stays. */
+		if (same_file(&set[i].id, id) && (set[i].generation == generation || set[i].id.ctime != id->ctime)) {
 			take = &set[i];
 			break;
 		}

@@ -61,7 +61,8 @@ static void place_late(struct gate *g, struct slot *s, const char *path)
 {
 	_cleanup_process_ struct process *p = g->o.procs ? proc_table_get(g->o.procs, s->pid, false) : NULL;
 
-	if (!p || !(p->known & PROCESS_CGROUP))
+	s->unplaced = !p || !(p->known & PROCESS_CGROUP);
+	if (s->unplaced)
 		return;
 	s->container = containers_get(g->o.containers, p->cgroup, 0);
 	s->inside = s->container && is_file_of(s->container, path, &s->id);
@@ -144,17 +145,28 @@ static uint64_t mix(uint64_t h, const char *s)
 	return (h ^ 0xff) * 0x100000001b3ULL;
 }
 
-uint64_t drift_key(const struct slot *s, enum conf_drift mode)
+uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift mode)
 {
-	const struct container *c = s->container;
-	uint64_t h = 0xcbf29ce484222325ULL + (uint64_t)mode;
+	const struct container *c = s->inside ? s->container : NULL;
+	uint64_t h = 0xcbf29ce484222325ULL + (uint64_t)mode + (c ? 8 : 0);
 
-	if (mode == CONF_DRIFT_OFF)
+	if (!trust_has_images(t))
 		return 0;
-	h = mix(h, c->image_digest);
-	h = mix(h, c->image_id);
+	if (c) {
+		h = mix(h, c->image_digest);
+		h = mix(h, c->image_id);
+		h = mix(h, c->image);
+	}
 	/* Generations are small numbers: no key makes one of another. */
-	return mix(h, c->image) | 1ULL << 63;
+	return h | 1ULL << 63;
+}
+
+bool drift_is_none(const struct gate *g, const struct trust *t, const struct judgement *j)
+{
+	/* Who trusts or denies a program by hand does so anywhere. */
+	if (!trust_has_images(t) || j->source == TRUST_EXPLICIT || j->reason == GATE_LISTED)
+		return true;
+	return !j->image && !(g->o.conf && g->o.conf->containers.n_policies);
 }
 
 /* --- judging */

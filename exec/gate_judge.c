@@ -53,6 +53,9 @@ static bool recall(struct work *w, struct judgement *ret)
 
 	pthread_mutex_lock(&w->g->lock);
 	known = cache_find(w->g->cache, &w->s->id, w->generation ^ w->drift_key);
+	/* As the gate's thread did, when it did not know the place; by now somebody may have judged it. */
+	if (!known)
+		known = cache_find(w->g->cache, &w->s->id, w->generation);
 	if (known)
 		*ret = *known;
 	pthread_mutex_unlock(&w->g->lock);
@@ -63,15 +66,17 @@ static bool recall(struct work *w, struct judgement *ret)
 
 static void remember(struct work *w, const struct judgement *j)
 {
+	bool anywhere = drift_is_none(w->g, w->trust, j);
+
 	/* A ctime from the future says nothing at all; nor does a no in the middle of an installation. */
 	if ((int64_t)clock_real_ns() - w->s->id.ctime < (int64_t)GATE_FRESH_NS ||
-	    (j->reason == GATE_NOT_TRUSTED && trust_unsettled(w->trust)))
+	    (j->reason == GATE_NOT_TRUSTED && trust_unsettled(w->trust)) || (w->s->unplaced && !anywhere))
 		return;
 	/* Each start is to be killed by a worker. */
 	if (j->reason == GATE_LISTED && !w->g->o.enforce)
 		return;
 	pthread_mutex_lock(&w->g->lock);
-	cache_put(w->g->cache, &w->s->id, w->generation ^ w->drift_key, j);
+	cache_put(w->g->cache, &w->s->id, w->generation ^ (anywhere ? 0 : w->drift_key), j);
 	pthread_mutex_unlock(&w->g->lock);
 }
 
@@ -99,6 +104,11 @@ static int read_file(struct work *w, const char *extra)
 	return r;
 }
 
+static void ask(struct work *w, const struct stat *st, struct trust_answer *ret)
+{
+	trust_ask(w->trust, w->path, st, w->digests, w->s->inside ? w->s->container : NULL, ret);
+}
+
 /*
  * While a package manager works, a program may stand there before its package's list does: it is waited for, for a part
  * of the deadline, by all workers but one.
@@ -110,7 +120,7 @@ static void wait_for_packages(struct work *w, const struct stat *st, struct trus
 	if (atomic_fetch_add(&w->g->settling, 1) + 1 < w->g->n_workers)
 		while (answer->source == TRUST_NONE && clock_mono_ns() < until && trust_unsettled(w->trust)) {
 			poll(NULL, 0, SETTLE_MS);
-			trust_ask(w->trust, w->path, st, w->digests, answer);
+			ask(w, st, answer);
 		}
 	atomic_fetch_sub(&w->g->settling, 1);
 }
@@ -125,10 +135,11 @@ static void judge_content(struct work *w, enum exec_type type, struct judgement 
 	memcpy(j->digest, w->digests->digest[EXEC_DIGEST], sizeof(j->digest));
 	j->has_digest = true;
 	j->type = w->s->origin == SLOT_ARGV ? EXEC_TYPE_SCRIPT : type;
-	trust_ask(w->trust, w->path, &st, w->digests, &answer);
+	ask(w, &st, &answer);
 	if (answer.source == TRUST_NONE && !answer.denied && w->g->o.enforce && w->path && w->s->origin == SLOT_EVENT)
 		wait_for_packages(w, &st, &answer);
 	j->source = answer.source;
+	j->image = answer.image;
 	memcpy(j->why, answer.why, sizeof(j->why));
 	j->reason = answer.source != TRUST_NONE ? GATE_TRUSTED : GATE_NOT_TRUSTED;
 	j->verdict = answer.source != TRUST_NONE ? EXEC_ALLOWED : w->g->o.enforce ? EXEC_DENIED : EXEC_UNEXPECTED;
@@ -136,6 +147,10 @@ static void judge_content(struct work *w, enum exec_type type, struct judgement 
 		j->reason = GATE_LISTED;
 	else
 		drift_judge(w->g, w->s, w->drift, w->trust, w->digests, j);
+	if (j->reason == GATE_NOT_TRUSTED && j->image && w->s->unplaced) {
+		j->reason = GATE_GONE;
+		j->verdict = EXEC_UNJUDGED;
+	}
 }
 
 /* Somebody has read this version before, under a lease as we hold one now. */
@@ -174,7 +189,7 @@ static void judge_file(struct work *w, struct judgement *j)
 	w->path = gate_path(s->fd, w->path_buffer);
 	drift_place(w->g, s, w->path);
 	w->drift = drift_mode(w->g, s, w->path);
-	w->drift_key = drift_key(s, w->drift);
+	w->drift_key = drift_key(w->trust, s, w->drift);
 	w->cacheable = s->leased && known_cacheable(s->fd);
 	if (w->cacheable && recall(w, j)) {
 		s->cached = true;

@@ -3,7 +3,8 @@
  * which digests a package database has confirmed (bounded, locked inside, never across I/O).
  *
  * Sources are asked in the configured order; the first that vouches answers:
- *   baselines  the digest is that of a program in a signed baseline, whatever the path
+ *   baselines  the digest is that of a program in a signed baseline, whatever the path; baselines of images vouch for
+ *              what runs in containers of that image, and not for the host
  *   packages   a package lists the path, and the bytes match the package's own digest when first seen; from then on
  *              the SHA-256 alone is enough. Scripts that the package manager itself unpacks and runs count too.
  *   explicit   a digest, or a path, that was added by hand
@@ -26,6 +27,9 @@ extern const char *const trust_source_names[TRUST_SOURCE_COUNT];
 /* -EINVAL when unknown. "dpkg" is another name of "packages". */
 int trust_source_by_name(const char *name, enum trust_source *ret);
 
+/* For which processes the baselines of container images vouch. */
+enum trust_images { TRUST_IMAGES_OWN, TRUST_IMAGES_CONTAINERS, TRUST_IMAGES_EVERYWHERE };
+
 struct trust;
 
 /* packages may be NULL; the snapshot takes a reference. -EINVAL for more than TRUST_SOURCE_COUNT sources. */
@@ -39,6 +43,8 @@ int trust_add_set(struct trust *t, enum trust_source source, const char *label, 
 int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest);
 /* Before trust_seal: the digests of this set are those of an image. Any of the three may be NULL. */
 int trust_set_image(struct trust *t, unsigned set, const char *digest, const char *id, const char *reference);
+/* Before trust_seal; TRUST_IMAGES_OWN without it: of containers whose image it is. */
+void trust_believe_images(struct trust *t, enum trust_images where);
 /*
  * Absolute path or glob (lib/text.h). The file that stands there is trusted whatever its content: for programs that
  * change by themselves. -E2BIG beyond 4096 paths or 256 globs.
@@ -61,6 +67,8 @@ bool trust_unsettled(const struct trust *t);
 size_t trust_digest_count(const struct trust *t);
 size_t trust_denied_count(const struct trust *t);
 size_t trust_path_count(const struct trust *t);
+/* There are sets of images: an answer may depend on where the program runs. */
+bool trust_has_images(const struct trust *t);
 
 /* What to compute for a file before asking: 1u << enum digest_algo for each, and the OpenSSL name of the digest that
  * its package gives (NULL: none does). */
@@ -74,14 +82,17 @@ struct trust_answer {
 	bool denied;		  /* it is on the list of denied programs; source is TRUST_NONE then */
 	char why[TRUST_WHY_MAX]; /* "baseline host", "package coreutils 9.1-1", "explicit path"; printable or escaped by
 				    whoever shows it */
+	bool image; /* by the baseline of an image; with TRUST_NONE: one holds it, but vouches for nothing here */
 };
 
 /*
+ * c: in which it runs, with the container's files before it; NULL: the host, or nobody knows.
  * path: as readlink of /proc/self/fd/N says, NULL when unknown; st: of the file that was hashed. May stat `path` where
- * a rule by path could apply, and read lists of packages that are being installed (never on the thread that reads permission events).
+ * a rule by path could apply, and read lists of packages that are being installed (never on the thread that reads
+ * permission events).
  */
 void trust_ask(struct trust *t, const char *path, const struct stat *st, const struct exec_digests *digests,
-	       struct trust_answer *ret);
+	       const struct container *c, struct trust_answer *ret);
 
 /*
  * Is this program in the image of the container? 1 yes, with who says so in ret; 0 no; -ENOENT: there is no baseline of

@@ -17,6 +17,12 @@ static const enum trust_source sources[CONF_TRUST_COUNT] = {
 	[CONF_TRUST_EXPLICIT] = TRUST_EXPLICIT,
 };
 
+static const enum trust_images images[] = {
+	[CONF_IMAGES_OWN] = TRUST_IMAGES_OWN,
+	[CONF_IMAGES_CONTAINERS] = TRUST_IMAGES_CONTAINERS,
+	[CONF_IMAGES_EVERYWHERE] = TRUST_IMAGES_EVERYWHERE,
+};
+
 bool trust_asks(const struct conf *c, enum conf_exec_trust source)
 {
 	for (unsigned i = 0; i < c->exec.trust.n; i++)
@@ -62,6 +68,8 @@ static int load_all(const struct conf *c, const struct db_options *db, bool (*ov
 		order[i] = sources[c->exec.trust.word[i]];
 	if (r == 0)
 		r = trust_new(order, c->exec.trust.n, l->packages, &l->trust);
+	if (r == 0)
+		trust_believe_images(l->trust, images[c->exec.images]);
 	if (r == 0 && !(over && over()))
 		r = load_store(c, db, over, l, warnings);
 	return r < 0 ? r : trust_seal(l->trust);

@@ -122,17 +122,17 @@ static void test_digests(void **state _unused_)
 		d.digest[DIGEST_SHA256][0] = (uint8_t)(i * 7919 >> 8);
 		d.digest[DIGEST_SHA256][1] = (uint8_t)(i * 7919);
 		d.digest[DIGEST_SHA256][31] = 1;
-		trust_ask(t, NULL, &st, &d, &a);
+		trust_ask(t, NULL, &st, &d, NULL, &a);
 		assert_int_equal(a.source, TRUST_BASELINES);
 		assert_string_equal(a.why, "baseline host");
 	}
 	d.digest[DIGEST_SHA256][31] = 3;
-	trust_ask(t, NULL, &st, &d, &a);
+	trust_ask(t, NULL, &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 	assert_string_equal(a.why, "");
 	d.have |= 1u << DIGEST_SHA512;
 	memcpy(d.digest[DIGEST_SHA512], b, sizeof(b));
-	trust_ask(t, NULL, &st, &d, &a);
+	trust_ask(t, NULL, &st, &d, NULL, &a);
 	assert_string_equal(a.why, "baseline golden");
 }
 
@@ -178,6 +178,49 @@ static void test_images(void **state _unused_)
 	}
 }
 
+/* An image's baseline says what its containers run; on the host it vouches for nothing. */
+static void test_image_scope(void **state _unused_)
+{
+	static const struct container own = { .image_digest = "sha256:d1" }, other = { .image_digest = "sha256:d2" },
+				      unknown = { .name = "web" };
+	static const struct {
+		enum trust_images where;
+		const struct container *c;
+		enum trust_source want;
+	} cases[] = {
+		{ TRUST_IMAGES_OWN, NULL, TRUST_NONE },
+		{ TRUST_IMAGES_OWN, &own, TRUST_BASELINES },
+		{ TRUST_IMAGES_OWN, &other, TRUST_NONE },
+		{ TRUST_IMAGES_OWN, &unknown, TRUST_NONE },
+		{ TRUST_IMAGES_CONTAINERS, NULL, TRUST_NONE },
+		{ TRUST_IMAGES_CONTAINERS, &own, TRUST_BASELINES },
+		{ TRUST_IMAGES_CONTAINERS, &other, TRUST_BASELINES },
+		{ TRUST_IMAGES_CONTAINERS, &unknown, TRUST_BASELINES },
+		{ TRUST_IMAGES_EVERYWHERE, NULL, TRUST_BASELINES },
+		{ TRUST_IMAGES_EVERYWHERE, &other, TRUST_BASELINES },
+	};
+	static struct exec_digests d = { .have = 1u << DIGEST_SHA256, .digest[DIGEST_SHA256] = { 1 } };
+	struct stat st = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_trust_ struct trust *t = NULL, *renewed = NULL;
+		struct trust_answer a;
+		unsigned set;
+
+		assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+		trust_believe_images(t, cases[i].where);
+		assert_int_equal(trust_add_set(t, TRUST_BASELINES, "one", DIGEST_SHA256, &set), 0);
+		assert_int_equal(trust_set_image(t, set, "sha256:d1", NULL, NULL), 0);
+		assert_int_equal(trust_add_digest(t, set, d.digest[DIGEST_SHA256]), 0);
+		assert_int_equal(trust_seal(t), 0);
+		assert_int_equal(trust_renew(t, NULL, &renewed), 0);
+		trust_ask(renewed, NULL, &st, &d, cases[i].c, &a);
+		if (a.source != cases[i].want || !a.image)
+			fail_msg("%zu: %d", i, a.source);
+		assert_string_equal(a.why, a.source == TRUST_NONE ? "" : "image one");
+	}
+}
+
 /* A baseline without a single program, as of a folder of configuration files. */
 static void test_no_digests(void **state _unused_)
 {
@@ -191,7 +234,7 @@ static void test_no_digests(void **state _unused_)
 	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "etc", DIGEST_SHA256, &set), 0);
 	assert_int_equal(trust_seal(t), 0);
 	assert_int_equal(trust_digest_count(t), 0);
-	trust_ask(t, NULL, &st, &d, &a);
+	trust_ask(t, NULL, &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
@@ -216,10 +259,10 @@ static void test_denied(void **state _unused_)
 	assert_int_equal(trust_digest_count(t), 1);
 	assert_int_equal(trust_denied_count(t), 1);
 	assert_int_equal(trust_renew(t, NULL, &renewed), 0);
-	trust_ask(renewed, in_dir("denied"), &st, &d, &a);
+	trust_ask(renewed, in_dir("denied"), &st, &d, NULL, &a);
 	assert_true(a.denied && a.source == TRUST_NONE);
 	d.digest[DIGEST_SHA256][0] ^= 1;
-	trust_ask(renewed, in_dir("denied"), &st, &d, &a);
+	trust_ask(renewed, in_dir("denied"), &st, &d, NULL, &a);
 	assert_true(!a.denied && a.source == TRUST_EXPLICIT);
 }
 
@@ -237,13 +280,13 @@ static void test_paths(void **state _unused_)
 	assert_int_equal(trust_add_path(t, in_dir("absent")), 0);
 	assert_int_equal(trust_seal(t), 0);
 	read_digests(in_dir("by-path"), 0, NULL, &d, &st);
-	trust_ask(t, in_dir("by-path"), &st, &d, &a);
+	trust_ask(t, in_dir("by-path"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_EXPLICIT);
 	/* The name alone is not it: another file that is called so somewhere else. */
 	st.st_ino++;
-	trust_ask(t, in_dir("by-path"), &st, &d, &a);
+	trust_ask(t, in_dir("by-path"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
-	trust_ask(t, in_dir("absent"), &st, &d, &a);
+	trust_ask(t, in_dir("absent"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
@@ -266,11 +309,11 @@ static void test_globs(void **state _unused_)
 	assert_int_equal(trust_seal(t), 0);
 	assert_int_equal(trust_path_count(t), 256);
 	read_digests(in_dir("sub/deep/tool"), 0, NULL, &d, &st);
-	trust_ask(t, in_dir("sub/deep/tool"), &st, &d, &a);
+	trust_ask(t, in_dir("sub/deep/tool"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_EXPLICIT);
-	trust_ask(t, in_dir("sub/deep/other"), &st, &d, &a);
+	trust_ask(t, in_dir("sub/deep/other"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
-	trust_ask(t, in_dir("deep/tool"), &st, &d, &a);
+	trust_ask(t, in_dir("deep/tool"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
@@ -309,7 +352,7 @@ static void test_renew(void **state _unused_)
 	assert_int_equal(trust_add_digest(t, set, (const uint8_t[32]){ 1 }), 0);
 	assert_int_equal(trust_add_path(t, in_dir("by-path")), 0);
 	assert_int_equal(trust_seal(t), 0);
-	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	trust_ask(t, "/usr/bin/tool", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 
 	p = tool_packages(in_dir("new"), "900150983cd24fb0d6963f7d28e17f72");
@@ -318,14 +361,14 @@ static void test_renew(void **state _unused_)
 	assert_int_equal(trust_renew(renewed, p, &again), 0);
 	packages_unref(p);
 	trust_unref(renewed);
-	trust_ask(again, "/usr/bin/tool", &st, &d, &a);
+	trust_ask(again, "/usr/bin/tool", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_PACKAGES);
 	d.extra_len = 0;
 	memcpy(d.digest[DIGEST_SHA256], (const uint8_t[32]){ 1 }, 32);
-	trust_ask(again, NULL, &st, &d, &a);
+	trust_ask(again, NULL, &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_BASELINES);
 	memset(d.digest[DIGEST_SHA256], 9, 32);
-	trust_ask(again, in_dir("by-path"), &st, &d, &a);
+	trust_ask(again, in_dir("by-path"), &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_EXPLICIT);
 	trust_unref(again);
 }
@@ -350,16 +393,16 @@ static void test_just_installed(void **state _unused_)
 		   "garbage\n00000000000000000000000000000000  usr/bin/x\n900150983cd24fb0d6963f7d28e17f72  "
 		   "usr/bin/fresh\n");
 	assert_string_equal(trust_package_algo(t, "/usr/bin/fresh"), "MD5");
-	trust_ask(t, "/usr/bin/fresh", &st, &d, &a);
+	trust_ask(t, "/usr/bin/fresh", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_PACKAGES);
 	assert_string_equal(a.why, "package other ");
 	/* Other bytes, another path. */
 	d.digest[DIGEST_SHA256][0] ^= 1;
 	d.extra[0] ^= 1;
-	trust_ask(t, "/usr/bin/fresh", &st, &d, &a);
+	trust_ask(t, "/usr/bin/fresh", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 	d.extra[0] ^= 1;
-	trust_ask(t, "/usr/bin/other", &st, &d, &a);
+	trust_ask(t, "/usr/bin/other", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
@@ -421,21 +464,21 @@ static void test_packages(void **state _unused_)
 
 	write_file(in_dir("tool"), "abd");
 	read_digests(in_dir("tool"), 0, "MD5", &d, &st);
-	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	trust_ask(t, "/usr/bin/tool", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 
 	write_file(in_dir("tool"), "abc");
 	read_digests(in_dir("tool"), 0, "MD5", &d, &st);
-	trust_ask(t, "/tmp/tool", &st, &d, &a);
+	trust_ask(t, "/tmp/tool", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE); /* not seen where the package has it */
-	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	trust_ask(t, "/usr/bin/tool", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_PACKAGES);
 	assert_string_equal(a.why, "package tool 1.2-3");
 	d.extra_len = 0;
-	trust_ask(t, "/tmp/tool", &st, &d, &a); /* from now on by its SHA-256 */
+	trust_ask(t, "/tmp/tool", &st, &d, NULL, &a); /* from now on by its SHA-256 */
 	assert_int_equal(a.source, TRUST_PACKAGES);
 	d.digest[DIGEST_SHA256][5] ^= 1;
-	trust_ask(t, "/usr/bin/tool", &st, &d, &a);
+	trust_ask(t, "/usr/bin/tool", &st, &d, NULL, &a);
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
@@ -462,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
 		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_images),	cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_image_scope),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);

@@ -69,6 +69,14 @@ podman exec web /bin/true || fail "the image's own is refused: $(podman exec web
 if podman exec web /tmp/busybox2 true 2>/dev/null; then fail "not refused"; fi
 want web /tmp/busybox2 denied
 if podman exec web /tmp/busybox2 true 2>/dev/null; then fail "let through when tried again"; fi
+# The image says nothing of the host, though the very file may have been judged in a container just now.
+layer=$(ls -d "$fs"/graph/overlay/*/diff/bin/busybox | head -1)
+cp "$busybox" "$g/busybox"
+for program in "$g/busybox" "$layer"; do
+	if "$program" true 2>/dev/null; then fail "on the host the image vouches for $program"; fi
+done
+podman exec web /bin/true || fail "the image's own is refused after a start on the host"
+run_container ops --rm --label team=ops "$image" true || fail "without a policy the image does not vouch for its own"
 podman exec web cp /tmp/busybox2 /tmp/allowed 2>/dev/null
 run_container second --rm "$image" sh -c 'cp /bin/busybox /x; echo >>/x; /x true' && fail "the second container's is not refused"
 want second /x denied
