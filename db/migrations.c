@@ -510,36 +510,82 @@ static int user_version(sqlite3 *h, int *ret)
 	return rc == SQLITE_OK ? sqlite3_finalize(st) : rc;
 }
 
-static int migrate_step(sqlite3 *h, const struct migration *m)
+/* The name in "CREATE VIEW name AS..." or "DROP VIEW name", its length in *ret_len; NULL: another statement. */
+static const char *view_name(const char *sql, const char *verb, size_t *ret_len)
+{
+	size_t len = strlen(verb);
+
+	if (strncmp(sql, verb, len) != 0)
+		return NULL;
+	*ret_len = strcspn(sql + len, " ");
+	return sql + len;
+}
+
+/* Whether a statement from first up to end (NULL: of the migration) does that to the view. */
+static bool names_view(const char *const *first, const char *const *end, const char *verb, const char *name, size_t len)
+{
+	const char *other;
+	size_t other_len;
+
+	for (; *first && first != end; first++) {
+		other = view_name(*first, verb, &other_len);
+		if (other && other_len == len && memcmp(other, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A view that a later version makes anew need not be made, nor dropped: of a new store, half of all statements. */
+static bool is_superseded(const struct migration *table, size_t n, size_t from, size_t at, const char *const *sql)
+{
+	size_t len;
+	const char *name = view_name(*sql, "CREATE VIEW ", &len);
+
+	if (name) {
+		bool dropped = names_view(sql, NULL, "DROP VIEW ", name, len);
+
+		for (size_t i = at + 1; i < n && !dropped; i++)
+			dropped = names_view(table[i].sql, NULL, "DROP VIEW ", name, len);
+		return dropped;
+	}
+	name = view_name(*sql, "DROP VIEW ", &len);
+	for (size_t i = from; name && i <= at; i++)
+		if (names_view(table[i].sql, i == at ? sql : NULL, "CREATE VIEW ", name, len))
+			return true;
+	return false;
+}
+
+static int migrate_locked(sqlite3 *h, const struct migration *table, size_t n)
 {
 	char pragmas[96];
+	size_t from = 0;
 	int version = 0;
-	int rc = sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	int rc = user_version(h, &version);
 
-	/* Somebody else may have done it between our look and our lock. */
-	if (rc == SQLITE_OK)
-		rc = user_version(h, &version);
-	if (rc == SQLITE_OK && version >= m->version)
-		return sqlite3_exec(h, "COMMIT", NULL, NULL, NULL);
-	for (const char *const *sql = m->sql; *sql && rc == SQLITE_OK; sql++)
-		rc = sqlite3_exec(h, *sql, NULL, NULL, NULL);
-	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
-		 DB_APPLICATION_ID, m->version);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(h, pragmas, NULL, NULL, NULL);
-	if (rc != SQLITE_OK && !sqlite3_get_autocommit(h))
-		sqlite3_exec(h, "ROLLBACK", NULL, NULL, NULL);
-	return rc;
+	/* Somebody else may have done some between our look and our lock. */
+	while (from < n && table[from].version <= version)
+		from++;
+	for (size_t i = from; i < n && rc == SQLITE_OK; i++) {
+		for (const char *const *sql = table[i].sql; *sql && rc == SQLITE_OK; sql++)
+			if (!is_superseded(table, n, from, i, sql))
+				rc = sqlite3_exec(h, *sql, NULL, NULL, NULL);
+		version = table[i].version;
+	}
+	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d; PRAGMA user_version=%d", DB_APPLICATION_ID,
+		 version);
+	return rc == SQLITE_OK && from < n ? sqlite3_exec(h, pragmas, NULL, NULL, NULL) : rc;
 }
 
 int db_migrate(sqlite3 *h, const struct migration *table, size_t n)
 {
-	int version = 0;
-	int rc = user_version(h, &version);
+	int rc = sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
-	for (size_t i = 0; i < n && rc == SQLITE_OK; i++)
-		if (table[i].version > version)
-			rc = migrate_step(h, &table[i]);
+	if (rc == SQLITE_OK)
+		rc = migrate_locked(h, table, n);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(h, "COMMIT", NULL, NULL, NULL);
+	if (rc != SQLITE_OK && !sqlite3_get_autocommit(h))
+		sqlite3_exec(h, "ROLLBACK", NULL, NULL, NULL);
 	return rc;
 }
 

@@ -110,7 +110,7 @@ struct migration {
 };
 extern const struct migration db_migrations[];
 extern const size_t db_migration_count;
-/* Brings h from its user_version to the table's last, each step in a transaction of its own. An SQLite result. */
+/* Brings h from its user_version to the table's last, in one transaction. An SQLite result. */
 int db_migrate(sqlite3 *h, const struct migration *table, size_t n);
 /* 0, or -EMEDIUMTYPE with the name of what differs from what the migrations make. */
 int db_check_schema(sqlite3 *h, const struct migration *table, size_t n, struct buf *ret_what);

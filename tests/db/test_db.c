@@ -306,6 +306,13 @@ static const char *const step_1[] = { "CREATE TABLE a (x)", "INSERT INTO a VALUE
 static const char *const step_2[] = { "ALTER TABLE a ADD COLUMN y", "CREATE VIEW v AS SELECT x, y FROM a", NULL };
 static const char *const step_3[] = { "INSERT INTO a VALUES (2, 3)", "SELECT fails FROM nowhere", NULL };
 static const struct migration steps[] = { { 1, step_1 }, { 2, step_2 }, { 5, step_3 } };
+/* A view that is made three times, twice in one step, and one that is gone in the end. */
+static const char *const views_1[] = { "CREATE TABLE a (x)", "CREATE VIEW v AS SELECT x AS one FROM a",
+				       "CREATE VIEW vw AS SELECT 1", NULL };
+static const char *const views_2[] = { "DROP VIEW v",  "CREATE VIEW v AS SELECT x AS two FROM a",
+				       "DROP VIEW v",  "CREATE VIEW v AS SELECT x AS three FROM a",
+				       "DROP VIEW vw", NULL };
+static const struct migration views[] = { { 1, views_1 }, { 2, views_2 } };
 
 static int count_rows(sqlite3 *h, const char *sql)
 {
@@ -343,13 +350,41 @@ static void test_migrations(void **state _unused_)
 		assert_true(db_migrations[i].version > db_migrations[i - 1].version);
 }
 
+/* A store that was brought up version by version is what a new one is. */
+static void migrate_slowly(const struct migration *table, size_t n)
+{
+	_cleanup_buf_ struct buf what = BUF_INIT;
+	sqlite3 *h;
+
+	assert_int_equal(sqlite3_open(":memory:", &h), SQLITE_OK);
+	for (size_t i = 1; i <= n; i++) {
+		assert_int_equal(db_migrate(h, table, i), SQLITE_OK);
+		assert_int_equal(count_rows(h, "PRAGMA user_version"), table[i - 1].version);
+		assert_int_equal(db_check_schema(h, table, i, &what), 0);
+	}
+	sqlite3_close(h);
+}
+
+static void test_migrations_slowly(void **state _unused_)
+{
+	sqlite3 *h;
+
+	migrate_slowly(views, ARRAY_SIZE(views));
+	migrate_slowly(db_migrations, db_migration_count);
+	assert_int_equal(sqlite3_open(":memory:", &h), SQLITE_OK);
+	assert_int_equal(db_migrate(h, views, ARRAY_SIZE(views)), SQLITE_OK);
+	assert_int_equal(count_rows(h, "SELECT count(*) FROM sqlite_master WHERE type = 'view'"), 1);
+	assert_int_equal(count_rows(h, "SELECT count(three) FROM v"), 0);
+	sqlite3_close(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damages),	    cmocka_unit_test(test_modes_and_owner),
 		cmocka_unit_test(test_folder_made), cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_nesting),	    cmocka_unit_test(test_group_reader),
-		cmocka_unit_test(test_migrations),
+		cmocka_unit_test(test_migrations),  cmocka_unit_test(test_migrations_slowly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
