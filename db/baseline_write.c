@@ -13,7 +13,9 @@
 
 /* Rows between two commits: bounds the WAL and how long another writer (the monitor) has to wait. */
 #define ROWS_PER_COMMIT 20000
-#define PURGE_PIECE	2000 /* chunks and folders */
+/* Nobody waits, and each commit waits for the disk twice: as many as fit into SQLite's cache. */
+#define ROWS_PER_COMMIT_FIRST 60000
+#define PURGE_PIECE	      2000 /* chunks and folders */
 
 const char *const baseline_kind_names[] = { "host", "tree", "image" };
 
@@ -23,6 +25,7 @@ struct baseline_writer {
 	struct baseline_info info; /* strings in arena */
 	struct arena arena;
 	bool replace;
+	bool first;    /* of its store: written without a WAL */
 	unsigned rows; /* since the last commit */
 };
 
@@ -338,10 +341,26 @@ static int begin_rows(struct baseline_writer *w)
 
 static void writer_free(struct baseline_writer *w)
 {
+	if (w->first)
+		db_set_journal(w->d, "WAL"); /* or whoever opens it to write, next time */
 	if (w->chunks)
 		chunk_writer_free(w->chunks);
 	arena_free(&w->arena);
 	free(w);
+}
+
+/*
+ * In a store without any baseline there is nothing to go on reading meanwhile, and a WAL would write all of it twice.
+ * Somebody may have it open all the same: then the WAL stays. Killed here, it is rolled back by whoever opens it next.
+ */
+static int begin_first(struct baseline_writer *w)
+{
+	int64_t any;
+	int r = db_number(w->d, "SELECT EXISTS (SELECT 1 FROM baseline)", &any);
+
+	if (r == 0 && !any)
+		w->first = db_set_journal(w->d, "DELETE") == 0;
+	return r;
 }
 
 static int begin(struct baseline_writer *w, const struct baseline_info *info)
@@ -356,6 +375,8 @@ static int begin(struct baseline_writer *w, const struct baseline_info *info)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	r = purge_leftovers(w->d);
+	if (r == 0)
+		r = begin_first(w);
 	if (r == 0)
 		r = db_begin(w->d);
 	if (r < 0)
@@ -435,7 +456,7 @@ int baseline_add(struct baseline_writer *w, const struct chunk *c)
 		return r;
 	count(&w->info, c);
 	w->rows += c->n + 1;
-	if (w->rows < ROWS_PER_COMMIT)
+	if (w->rows < (w->first ? ROWS_PER_COMMIT_FIRST : ROWS_PER_COMMIT))
 		return 0;
 	w->rows = 0;
 	r = db_commit(w->d);

@@ -281,6 +281,14 @@ int db_commit(struct db *d)
 	return 0;
 }
 
+int db_set_journal(struct db *d, const char *mode)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "PRAGMA journal_mode=%s", mode);
+	return db_exec(d, sql);
+}
+
 int db_snapshot_begin(struct db *d)
 {
 	int64_t unused;

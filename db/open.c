@@ -208,6 +208,15 @@ static int open_handle(struct db *d, const char *name, int flags)
 	return rc;
 }
 
+static bool has_beside(const struct db *d, const char *suffix)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT;
+	struct stat st;
+
+	buf_printf(&path, "%s%s", d->path, suffix);
+	return path.failed || (stat(path.data, &st) == 0 && st.st_size > 0);
+}
+
 /*
  * A reader that may not write in the folder needs the -shm file of a running writer. When nobody runs there is none,
  * and, without a -wal, nothing that is not in the file: it can be read as it lies.
@@ -215,11 +224,8 @@ static int open_handle(struct db *d, const char *name, int flags)
 static int open_immutable(struct db *d, int rc)
 {
 	_cleanup_buf_ struct buf uri = BUF_INIT;
-	_cleanup_buf_ struct buf wal = BUF_INIT;
-	struct stat st;
 
-	buf_printf(&wal, "%s-wal", d->path);
-	if (wal.failed || (stat(wal.data, &st) == 0 && st.st_size > 0))
+	if (has_beside(d, "-wal") || has_beside(d, "-journal"))
 		return rc;
 	buf_str(&uri, "file:");
 	for (const char *p = d->path; *p; p++)
@@ -237,8 +243,15 @@ static int open_immutable(struct db *d, int rc)
 static int open_file(struct db *d, enum db_mode mode)
 {
 	int rc = open_handle(d, d->path, mode == DB_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-	int primary = rc & 0xff;
+	int primary;
 
+	/* The first init was killed: what it left is rolled back by a look from a connection that may write. */
+	if (rc == SQLITE_READONLY_ROLLBACK) {
+		rc = open_handle(d, d->path, SQLITE_OPEN_READWRITE);
+		if (rc == SQLITE_OK)
+			rc = open_handle(d, d->path, SQLITE_OPEN_READONLY);
+	}
+	primary = rc & 0xff;
 	if (mode == DB_READ && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY))
 		rc = open_immutable(d, rc);
 	return rc;

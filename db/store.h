@@ -100,6 +100,9 @@ static inline void stmt_finalizep(sqlite3_stmt **st)
 #define _cleanup_reset_	   _cleanup_(stmt_resetp)
 #define _cleanup_finalize_ _cleanup_(stmt_finalizep)
 
+/* "WAL" or "DELETE". Outside a transaction. -EBUSY: somebody else has it open, and it stays as it was. */
+int db_set_journal(struct db *d, const char *mode);
+
 /* BLAKE2b cut to DB_HASH_SIZE. */
 int db_hash(struct db *d, const void *data, size_t len, uint8_t ret[DB_HASH_SIZE]);
 

@@ -300,6 +300,39 @@ static void test_killed_builder(void **state _unused_)
 	store_free(&s);
 }
 
+/* The first one of a store is written without a WAL: whoever reads next, even without writing, sees what was there. */
+static void test_killed_first(void **state _unused_)
+{
+	struct store s;
+	pid_t pid;
+	int status;
+
+	store_new(&s);
+	store_close(&s);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct entry e = { "file", record_file(1) };
+		struct baseline_writer *w;
+
+		store_open(&s, DB_WRITE);
+		w = store_begin(&s, "host", false);
+		store_add(&s, w, "/x", &e, 1);
+		sqlite3_db_cacheflush(s.d->h);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	store_open(&s, DB_READ);
+	assert_int_equal(number(&s, "SELECT count(*) FROM file"), 0);
+	store_close(&s);
+	store_open(&s, DB_WRITE);
+	store_small(&s, "host", false);
+	assert_int_equal(number(&s, "SELECT count(*) FROM baseline"), 1);
+	assert_int_equal(number(&s, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'"), 1);
+	store_free(&s);
+}
+
 static const struct tamper {
 	const char *sql;
 	bool by_signature; /* found without reading the rows */
@@ -431,8 +464,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_roundtrip),      cmocka_unit_test(test_large_folder),
 		cmocka_unit_test(test_any_order),      cmocka_unit_test(test_replace_and_delete),
-		cmocka_unit_test(test_killed_builder), cmocka_unit_test(test_tampering),
-		cmocka_unit_test(test_other_key),      cmocka_unit_test(test_corrupt_pages),
+		cmocka_unit_test(test_killed_builder), cmocka_unit_test(test_killed_first),
+		cmocka_unit_test(test_tampering),      cmocka_unit_test(test_other_key),
+		cmocka_unit_test(test_corrupt_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
