@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/check_containers.h"
 #include "cmd/command.h"
 #include "cmd/progress.h"
 #include "cmd/record.h"
@@ -17,7 +18,8 @@
 
 struct check_options {
 	const char *root;
-	bool full, no_record;
+	bool full, no_record, all_containers;
+	struct option_list containers;
 	uint64_t threads;
 };
 
@@ -26,6 +28,9 @@ static const struct cmd_option check_rows[] = {
 	{ "root", 0, OPTION_STRING, "DIR", "the folder that stands for / (default: the baseline's)", AT(root) },
 	{ "full", 0, OPTION_FLAG, NULL, "read all content again, not only what metadata says may differ", AT(full) },
 	{ "no-record", 0, OPTION_FLAG, NULL, "leave history alone", AT(no_record) },
+	{ "container", 0, OPTION_LIST, "NAME|ID", "this container, against the baseline of its image; may be given again",
+	  AT(containers) },
+	{ "all-containers", 0, OPTION_FLAG, NULL, "every container of this node", AT(all_containers) },
 	{ "threads", 'j', OPTION_NUMBER, "N", "threads that read (default: limits.hash_threads)", AT(threads) },
 };
 
@@ -274,6 +279,18 @@ static int check_report(struct check *k, struct db *d, int rootfd)
 	return report_status(k->report.counts);
 }
 
+static int check_of_containers(struct cmd *c, const struct check_options *o)
+{
+	const struct option_list none = { NULL, 0 };
+	const struct check_containers_options containers = { o->all_containers ? &none : &o->containers, o->no_record };
+
+	if (c->n_args || o->root)
+		return cmd_usage(c, "a container is compared as a whole, with the baseline of its image");
+	if (o->all_containers && o->containers.n)
+		return cmd_usage(c, "--all-containers stands alone");
+	return check_containers(c, &containers);
+}
+
 static int check(struct cmd *c)
 {
 	const struct check_options *o = c->options;
@@ -284,8 +301,11 @@ static int check(struct cmd *c)
 	_cleanup_close_ int rootfd = -1;
 	bool named = c->n_args && cmd_is_name(c->args[0]);
 	const char *name = named ? c->args[0] : "host", *root;
-	int status = cmd_open(c, DB_READ, &d);
+	int status;
 
+	if (o->containers.n || o->all_containers)
+		return check_of_containers(c, o);
+	status = cmd_open(c, DB_READ, &d);
 	if (!status)
 		status = cmd_public(c, &pub);
 	if (!status)
@@ -313,17 +333,19 @@ static int check(struct cmd *c)
 
 const struct command command_check = {
 	.name = "check",
-	.usage = "[NAME] [--root DIR] [--full] [--no-record] [PATH...]",
+	.usage = "[NAME] [--root DIR] [--full] [--no-record] [PATH...] | --container NAME|ID... | --all-containers",
 	.summary = "compare files with a baseline",
 	.details =
 		"NAME is a baseline, \"host\" when left out; with PATHs only these and what is below them is "
 		"compared.\n"
 		"Metadata of everything is read; content only where metadata says that it may differ, or with --full.\n"
+		"With --container what a container has written, removed and changed is compared with the baseline of\n"
+		"its image, whether it runs or not; what is mounted in it is left out.\n"
 		"New differences are recorded in history, so that `holdfast accept` can refer to them.\n"
 		"\n"
 		"exit status: 0 no differences, else the sum of 1 added, 2 removed, 4 changed; 64 and above: "
 		"sysexits(3)\n"
-		"(66 no such baseline, 74 the store cannot be read or trusted, 77 permission, 78 configuration).\n",
+		"(66 no such baseline or container, or one of the containers could not be compared, 74 the store cannot be read or trusted, 77 permission, 78 configuration).\n",
 	.options = check_rows,
 	.n_options = ARRAY_SIZE(check_rows),
 	.options_size = sizeof(struct check_options),

@@ -143,7 +143,9 @@ static bool recorder_knows(struct recorder *r, const struct event *e)
 
 	arena_reset(&r->scratch);
 	attr_apply("all", &all);
-	if (history_last_state(r->reads, r->info->id, e->path, &r->scratch, &exists, &last))
+	if (e->host_path ? history_last_layer_state(r->reads, r->info->id, e->container->upper, e->path, &r->scratch,
+						    &exists, &last)
+			 : history_last_state(r->reads, r->info->id, e->path, &r->scratch, &exists, &last))
 		return false;
 	return exists == e->has_after && (!exists || !attr_compare(&last, &e->after, all | e->attributes));
 }

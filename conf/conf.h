@@ -48,12 +48,19 @@ enum conf_drift { CONF_DRIFT_OFF, CONF_DRIFT_OBSERVE, CONF_DRIFT_ENFORCE };
 
 #define CONF_POLICIES_MAX 256
 
+enum conf_answer { CONF_NO, CONF_YES };
+
+/* Files of containers that are not as their image has them. */
+enum conf_files { CONF_FILES_OFF, CONF_FILES_OBSERVE };
+
 /* Of the containers that all of what is given matches. */
 struct conf_policy {
 	const char *image, *namespace; /* globs; NULL: any */
 	const char *label;	       /* "key=value", the value a glob; NULL: any */
 	enum conf_drift exec;
+	enum conf_files files;
 	struct conf_list exceptions; /* globs of paths in the container */
+	struct conf_list exclude;    /* globs of paths in the container whose files may change */
 };
 
 enum conf_output_type {
@@ -209,6 +216,7 @@ struct conf {
 		struct conf_list stores; /* containers.stores: folders of container runtimes besides the usual ones */
 		struct conf_policy *policies; /* containers.policies: the first that a container matches counts */
 		size_t n_policies;
+		enum conf_answer baseline_on_start; /* containers.baseline_on_start: no */
 	} containers;
 
 	struct conf_respond respond;

@@ -373,7 +373,7 @@ static void load_policies(struct loader *l, const struct conf_key *k, const stru
 	for (const struct node_item *i = n->items; i && c->containers.policies; i = i->next) {
 		struct conf_policy *p = &c->containers.policies[c->containers.n_policies++];
 
-		p->exec = CONF_DRIFT_OBSERVE;
+		l->no_memory |= conf_schema_preset(&c->arena, "containers.policies[].", p) < 0;
 		if (i->value->kind == NODE_MAPPING)
 			load_mapping(l, i->value, "containers.policies[].", p);
 		else

@@ -25,6 +25,8 @@ static const char *const digest_words[] = { [DIGEST_SHA256] = "sha256",
 static const char *const mode_words[] = {
 	[CONF_EXEC_OFF] = "off", [CONF_EXEC_OBSERVE] = "observe", [CONF_EXEC_ENFORCE] = "enforce", NULL
 };
+static const char *const files_words[] = { [CONF_FILES_OFF] = "off", [CONF_FILES_OBSERVE] = "observe", NULL };
+static const char *const answer_words[] = { [CONF_NO] = "no", [CONF_YES] = "yes", NULL };
 static const char *const trust_words[] = {
 	[CONF_TRUST_BASELINES] = "baselines", [CONF_TRUST_DPKG] = "dpkg", [CONF_TRUST_EXPLICIT] = "explicit", NULL
 };
@@ -175,6 +177,13 @@ const struct conf_key conf_schema[] = {
 	  .help = "programs that are not in the image: no matter, reported, or denied too" },
 	{ "containers.policies[].exceptions", CONF_TEXTS, POLICY(exceptions),
 	  .help = "programs in the container that are left to exec.trust: patterns of paths" },
+	{ "containers.policies[].files", CONF_WORD, POLICY(files), "observe", WORDS(files_words),
+	  .help = "files that are not as the image has them: no matter, or reported" },
+	{ "containers.policies[].exclude", CONF_FILES, POLICY(exclude),
+	  "/tmp, /var/tmp, /var/log, /var/cache, /run, /var/run",
+	  .help = "what may change in the container: patterns of paths, each with all below it" },
+	{ "containers.baseline_on_start", CONF_WORD, AT(containers.baseline_on_start), "no", WORDS(answer_words),
+	  .help = "the baseline of an image that has none is made from its layers when a container of it starts" },
 
 	{ "rules.files", CONF_FILES, AT(rules.files),
 	  PKGDATADIR "/rules/holdfast.yaml, " SYSCONFDIR "/holdfast/rules.d",

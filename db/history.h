@@ -48,6 +48,9 @@ int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct 
  */
 int history_last_state(struct db *d, int64_t baseline, const char *path, struct arena *a, bool *ret_exists,
 		       struct record *ret);
+/* The same in a container: baseline is its image's, path as in the container, layer the host path of its writable one. */
+int history_last_layer_state(struct db *d, int64_t baseline, const char *layer, const char *path, struct arena *a,
+			     bool *ret_exists, struct record *ret);
 /* Gap rows left open by an earlier run. */
 int history_open_gaps(struct db *d, int (*fn)(struct event *e, void *data), void *data);
 /* When an earlier run last wrote (its heartbeat or last row), 0 when never. The daemon calls history_alive at each

@@ -363,6 +363,13 @@ static const char *const version_5[] = {
 #define SQL_POD	      "ct.pod AS pod, ct.namespace AS namespace, " SQL_SHOW("e.host_path_show", "e.host_path") " AS host_path"
 #define SQL_IMAGE_POD "ct.image AS image, " SQL_POD
 
+#define SQL_VIEW_DEVIATIONS(status) \
+	"CREATE VIEW deviations AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.baseline_name AS baseline, " \
+	SQL_PATH " AS path, " SQL_PATH2 " AS path2, " SQL_CHANGE("e.change") " AS change, e.attributes_show AS attributes, " \
+	"e.before AS before, e.after AS after, " SQL_WHERE ", e.process_why AS who_unknown, e.cause AS cause, " \
+	SQL_STATUS_NAME(status) " AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM \
+	" WHERE e.kind = 0 AND e.change < 6"
+
 static const char *const version_6[] = {
 	"DROP VIEW deviations",
 	"DROP VIEW execs",
@@ -385,11 +392,7 @@ static const char *const version_6[] = {
 	SQL_TIME_MS("ct.started") " END AS started, ct.unknown AS unknown, (SELECT count(*) FROM event e WHERE e.container = "
 	"ct.id) AS events FROM container ct",
 
-	"CREATE VIEW deviations AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.baseline_name AS baseline, "
-	SQL_PATH " AS path, " SQL_PATH2 " AS path2, " SQL_CHANGE("e.change") " AS change, e.attributes_show AS attributes, "
-	"e.before AS before, e.after AS after, " SQL_WHERE ", e.process_why AS who_unknown, e.cause AS cause, "
-	SQL_STATUS_NAME(SQL_STATUS) " AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM
-	" WHERE e.kind = 0 AND e.change < 6",
+	SQL_VIEW_DEVIATIONS(SQL_STATUS),
 
 	"CREATE VIEW execs AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, " SQL_WHERE
 	", json_extract(e.after, '$.digest') AS digest, " SQL_EXEC_TYPE("e.status") " AS type, ct.image AS image, "
@@ -443,6 +446,16 @@ static const char *const version_6[] = {
 	"CASE " c " WHEN 0 THEN 'done' WHEN 1 THEN 'dry-run' WHEN 2 THEN 'refused' WHEN 3 THEN 'limited' WHEN 4 THEN " \
 	"'gone' WHEN 5 THEN 'failed' END"
 
+#define SQL_VIEW_HISTORY(status) \
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, " \
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN " \
+	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") " END AS what, " \
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2 \
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, " \
+	"e.count AS count, " SQL_WHERE ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS " \
+	"detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(status) \
+	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM
+
 static const char *const version_7[] = {
 	"DROP VIEW actions",
 	"DROP VIEW history",
@@ -453,14 +466,7 @@ static const char *const version_7[] = {
 	"e.until AS response, e.ref AS event, e.user AS by_user, " SQL_WHERE ", " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM
 	SQL_PLACE_FROM " WHERE e.kind = 4",
 
-	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, "
-	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
-	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") " END AS what, "
-	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
-	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
-	"e.count AS count, " SQL_WHERE ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS "
-	"detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS)
-	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM,
+	SQL_VIEW_HISTORY(SQL_STATUS),
 	NULL,
 };
 
@@ -485,6 +491,26 @@ static const char *const version_9[] = {
 	" THEN 'expired' WHEN kind = 2 THEN 'denied' ELSE 'trusted' END AS state FROM trust_entry",
 	NULL,
 };
+
+/*
+ * The same path changes in many containers of one image: what closes the deviation of one lies at the same place on the
+ * host. Files of the host have none there.
+ */
+#define SQL_STATUS_PLACE                                                                                               \
+	"CASE WHEN e.status <> 0 THEN e.status ELSE coalesce("                                                         \
+	"(SELECT CASE WHEN k.kind = 0 THEN 3 WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k "                        \
+	"WHERE k.path = e.path AND k.id > e.id AND k.baseline IS e.baseline AND ((k.kind = 0 AND k.change = 6 AND "    \
+	"k.host_path IS e.host_path) OR (k.kind = 6 AND " SQL_CLOSES ")) ORDER BY k.id LIMIT 1), "                     \
+	"(SELECT CASE WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k WHERE k.kind = 6 AND k.path IS NULL AND "       \
+	"k.baseline IS e.baseline AND k.id > e.id AND " SQL_CLOSES " ORDER BY k.id LIMIT 1), 0) END"
+
+static const char *const version_10[] = {
+	"DROP VIEW deviations",
+	"DROP VIEW history",
+	SQL_VIEW_DEVIATIONS(SQL_STATUS_PLACE),
+	SQL_VIEW_HISTORY(SQL_STATUS_PLACE),
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -497,6 +523,7 @@ const struct migration db_migrations[] = {
 	{ 7, version_7 },
 	{ 8, version_8 },
 	{ 9, version_9 },
+	{ 10, version_10 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

@@ -91,6 +91,12 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_EVENT_LAST_RENAME] =
 		"SELECT id, change, after_rec FROM event WHERE path2 = ?2 AND baseline IS ?1 AND kind = 0 AND "
 		"change = 4 ORDER BY id DESC LIMIT 1",
+	[STMT_EVENT_LAST_LAYER_CHANGE] =
+		"SELECT id, change, after_rec FROM event WHERE path = ?2 AND baseline IS ?1 AND kind = 0 AND "
+		"change <> 7 AND substr(host_path, 1, length(?3)) = ?3 ORDER BY id DESC LIMIT 1",
+	[STMT_EVENT_LAST_LAYER_RENAME] =
+		"SELECT id, change, after_rec FROM event WHERE path2 = ?2 AND baseline IS ?1 AND kind = 0 AND "
+		"change = 4 AND substr(host_path, 1, length(?3)) = ?3 ORDER BY id DESC LIMIT 1",
 	/* Accepts with `until` only excuse: the baseline was not changed by them. */
 	[STMT_EVENT_ACCEPTED] =
 		"SELECT 1 FROM event WHERE path = ?2 AND id > ?3 AND kind = 6 AND baseline IS ?1 AND until IS "

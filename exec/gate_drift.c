@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/policy.h"
 #include "exec/gate-internal.h"
 #include "lib/cleanup.h"
-#include "lib/text.h"
 #include "lib/util.h"
 #include "proc/read.h"
 
@@ -87,54 +87,11 @@ void drift_place(struct gate *g, struct slot *s, const char *path)
 
 /* --- policies */
 
-static bool matches_glob(const char *glob, const char *s)
-{
-	return !glob || (s && text_glob(glob, s));
-}
-
-/* "key=value", the value a glob. */
-static bool matches_label(const char *label, const struct container *c)
-{
-	const char *value;
-	char key[1025];
-	size_t len;
-
-	if (!label)
-		return true;
-	len = strcspn(label, "=");
-	if (len >= sizeof(key) || !label[len])
-		return false;
-	memcpy(key, label, len);
-	key[len] = '\0';
-	value = container_label(c, key);
-	return value && text_glob(label + len + 1, value);
-}
-
-static const struct conf_policy *policy_of(const struct conf *conf, const struct container *c)
-{
-	for (size_t i = 0; i < conf->containers.n_policies; i++) {
-		const struct conf_policy *p = &conf->containers.policies[i];
-
-		if (matches_glob(p->image, c->image) && matches_glob(p->namespace, c->namespace) &&
-		    matches_label(p->label, c))
-			return p;
-	}
-	return NULL;
-}
-
-static bool is_excepted(const struct conf_policy *p, const char *path)
-{
-	for (size_t i = 0; path && i < p->exceptions.n; i++)
-		if (text_glob(p->exceptions.items[i], path))
-			return true;
-	return false;
-}
-
 enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path)
 {
-	const struct conf_policy *p = g->o.conf && s->inside ? policy_of(g->o.conf, s->container) : NULL;
+	const struct conf_policy *p = g->o.conf && s->inside ? conf_policy_of(g->o.conf, s->container) : NULL;
 
-	return !p || is_excepted(p, path) ? CONF_DRIFT_OFF : p->exec;
+	return !p || conf_policy_matches(&p->exceptions, path) ? CONF_DRIFT_OFF : p->exec;
 }
 
 /* FNV-1a */

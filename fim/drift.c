@@ -1,0 +1,192 @@
+/*
+ * A container as it lies against its image. Reads the writable layer and the baseline, nothing else; one thread, the
+ * caller's.
+ */
+#include "fim/drift.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/util.h"
+
+/* --- what is left out */
+
+static bool is_below(const char *folder, const char *path)
+{
+	size_t len = strlen(folder);
+
+	while (len > 1 && folder[len - 1] == '/')
+		len--;
+	return len > 1 && strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+enum drift_left drift_left_out(const struct conf_policy *p, const struct container *c, const char *path)
+{
+	/* In every container, also where its mounts are not known. */
+	static const char *const mounted[] = { "/dev", "/proc", "/sys" };
+	static const char *const made[] = { "/.dockerenv", "/run/.containerenv", "/etc/mtab" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(mounted); i++)
+		if (is_below(mounted[i], path))
+			return DRIFT_MOUNT;
+	for (uint32_t i = 0; i < c->n_mounts; i++)
+		if (is_below(c->mounts[i].dest, path))
+			return DRIFT_MOUNT;
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++)
+		if (streq(made[i], path))
+			return DRIFT_RUNTIME;
+	return conf_policy_excludes(p, path) ? DRIFT_EXCLUDED : DRIFT_COMPARED;
+}
+
+bool drift_is_way(const struct container *c, const char *path)
+{
+	for (uint32_t i = 0; i < c->n_mounts; i++)
+		if (is_below(path, c->mounts[i].dest))
+			return true;
+	return false;
+}
+
+attr_mask drift_mask(void)
+{
+	attr_mask all = 0;
+
+	attr_apply("all", &all);
+	attr_apply("-selinux", &all);
+	return all;
+}
+
+/* --- at rest */
+
+struct drift {
+	const struct drift_options *o;
+	struct upper *upper;
+	struct baseline_reader *base;
+	struct arena arena;
+	attr_mask mask;
+};
+
+static void drift_gap(void *data, enum gap_reason reason, const char *path, const char *detail)
+{
+	const struct drift *k = data;
+
+	if (k->o->gap)
+		k->o->gap(k->o->data, reason, path, detail);
+}
+
+static bool drift_skip(void *data, const char *path)
+{
+	const struct drift *k = data;
+
+	return drift_left_out(k->o->policy, k->o->container, path) != DRIFT_COMPARED;
+}
+
+static void count(const struct drift *k, const struct upper_file *now)
+{
+	struct scan_progress *p = k->o->progress;
+
+	if (!p)
+		return;
+	atomic_fetch_add(&p->files, 1);
+	if (now->own && now->rec.type == 'f' && now->rec.have & ATTR_BIT(ATTR_DIGEST))
+		atomic_fetch_add(&p->bytes, now->rec.size);
+	if (now->own && now->rec.unread)
+		atomic_fetch_add(&p->unread, 1);
+}
+
+static int drift_tell(struct drift *k, const char *path, const struct scan_difference *d)
+{
+	_cleanup_buf_ struct buf host = BUF_INIT;
+
+	/* Also of what is gone: there its whiteout lies, or nothing any more. */
+	buf_printf(&host, "%s%s", k->o->container->upper, path);
+	return host.failed ? -ENOMEM : k->o->difference(k->o->data, d, host.data);
+}
+
+static int drift_path(void *data, const char *path)
+{
+	struct drift *k = data;
+	struct scan_difference d = { .path = path };
+	struct upper_file now;
+	struct record base;
+	int r;
+
+	if (k->o->progress && atomic_load(&k->o->progress->stop))
+		return -ECANCELED;
+	arena_reset(&k->arena);
+	r = upper_look(k->upper, &k->arena, path, k->mask, &now);
+	if (r < 0) {
+		drift_gap(k, GAP_UNREADABLE, path, strerror(-r));
+		return 0;
+	}
+	count(k, &now);
+	r = baseline_lookup(k->base, path, &k->arena, &base);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	d.before = r == 0 ? &base : NULL;
+	d.after = now.exists ? &now.rec : NULL;
+	if (!d.before && d.after && now.rec.type == 'd' && drift_is_way(k->o->container, path))
+		return 0;
+	d.attributes = upper_compare(d.before, &now, k->mask, &d.change);
+	return d.attributes ? drift_tell(k, path, &d) : 0;
+}
+
+static void tell_mounts(const struct drift *k)
+{
+	const struct container *c = k->o->container;
+
+	if (!c->have_mounts)
+		drift_gap((void *)(uintptr_t)k, GAP_FS_SKIPPED, "/",
+			  "what is mounted in the container is not known: files under a mount are taken for the container's");
+	for (uint32_t i = 0; i < c->n_mounts; i++) {
+		/* What every container has is no news. */
+		if (drift_left_out(k->o->policy, &(struct container){ .n_mounts = 0 }, c->mounts[i].dest) ==
+		    DRIFT_COMPARED)
+			drift_gap((void *)(uintptr_t)k, GAP_FS_SKIPPED, c->mounts[i].dest, c->mounts[i].type ?: "mount");
+	}
+}
+
+static int drift_run(struct drift *k, int fd)
+{
+	const struct drift_options *o = k->o;
+	const struct read_options read = { .algo = o->baseline->algo, .hash_size = o->hash_size };
+	const struct upper_walk w = { drift_skip, drift_path, drift_gap, k };
+	_cleanup_(file_reader_free_p) struct file_reader *files = NULL;
+	int r = file_reader_new(&read, &files);
+
+	if (r == 0)
+		r = baseline_reader_new(o->db, o->baseline->id, &k->base);
+	if (r == 0)
+		r = upper_new(fd, k->base, files, &k->upper);
+	if (r == 0)
+		r = upper_each(k->upper, "/", &w);
+	if (k->upper)
+		upper_free(k->upper);
+	if (k->base)
+		baseline_reader_free(k->base);
+	arena_free(&k->arena);
+	return r;
+}
+
+int drift_check(const struct drift_options *o, struct buf *err)
+{
+	struct drift k = { .o = o, .mask = drift_mask(), .arena = ARENA_INIT };
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!o->container->upper)
+		return -ENOENT;
+	fd = open(o->container->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		r = -errno;
+		buf_printf(err, "its layer cannot be opened: %s", strerror(-r));
+		return r;
+	}
+	tell_mounts(&k);
+	r = drift_run(&k, fd);
+	if (r < 0 && r != -ECANCELED && !err->len)
+		buf_printf(err, "%s", *db_error(o->db) ? db_error(o->db) : strerror(-r));
+	return r;
+}
