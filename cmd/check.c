@@ -28,8 +28,8 @@ static const struct cmd_option check_rows[] = {
 	{ "root", 0, OPTION_STRING, "DIR", "the folder that stands for / (default: the baseline's)", AT(root) },
 	{ "full", 0, OPTION_FLAG, NULL, "read all content again, not only what metadata says may differ", AT(full) },
 	{ "no-record", 0, OPTION_FLAG, NULL, "leave history alone", AT(no_record) },
-	{ "container", 0, OPTION_LIST, "NAME|ID", "this container, against the baseline of its image; may be given again",
-	  AT(containers) },
+	{ "container", 0, OPTION_LIST, "NAME|ID",
+	  "this container, against the baseline of its image; may be given again", AT(containers) },
 	{ "all-containers", 0, OPTION_FLAG, NULL, "every container of this node", AT(all_containers) },
 	{ "threads", 'j', OPTION_NUMBER, "N", "threads that read (default: limits.hash_threads)", AT(threads) },
 };
@@ -345,7 +345,8 @@ const struct command command_check = {
 		"\n"
 		"exit status: 0 no differences, else the sum of 1 added, 2 removed, 4 changed; 64 and above: "
 		"sysexits(3)\n"
-		"(66 no such baseline or container, or one of the containers could not be compared, 74 the store cannot be read or trusted, 77 permission, 78 configuration).\n",
+		"(66 no such baseline or container, or one of the containers could not be compared, 74 the store "
+		"cannot be read or trusted, 77 permission, 78 configuration).\n",
 	.options = check_rows,
 	.n_options = ARRAY_SIZE(check_rows),
 	.options_size = sizeof(struct check_options),

@@ -50,8 +50,8 @@ enum event_column {
 };
 
 #define EVENT_SELECT                                                                                                   \
-	"SELECT " STMT_EVENT_COLUMNS                                                                                   \
-	", " STMT_EVENT_PLACE ", CASE WHEN kind = 0 AND change < 6 THEN (SELECT v.status FROM deviations v WHERE "                           \
+	"SELECT " STMT_EVENT_COLUMNS ", " STMT_EVENT_PLACE                                                             \
+	", CASE WHEN kind = 0 AND change < 6 THEN (SELECT v.status FROM deviations v WHERE "                           \
 	"v.id = event.id) END FROM event WHERE "
 
 /* --- a row into an event */
@@ -268,7 +268,18 @@ static int page_fill(struct db *d, sqlite3_stmt *st, struct caches *cache, struc
 
 /* --- the filter as SQL; what SQL cannot say (globs) is left to matches() */
 
-enum { BIND_SINCE = 1, BIND_UNTIL, BIND_PATH, BIND_LOW, BIND_HIGH, BIND_PID, BIND_AFTER, BIND_BASELINE, BIND_NEXT, BIND_CONTAINER };
+enum {
+	BIND_SINCE = 1,
+	BIND_UNTIL,
+	BIND_PATH,
+	BIND_LOW,
+	BIND_HIGH,
+	BIND_PID,
+	BIND_AFTER,
+	BIND_BASELINE,
+	BIND_NEXT,
+	BIND_CONTAINER
+};
 
 static void add_kinds(struct buf *b, uint32_t kinds)
 {
@@ -306,8 +317,9 @@ static void build_sql(struct buf *b, const struct history_filter *f)
 	if (f->baseline)
 		buf_str(b, " AND baseline_name = ?8");
 	if (f->container)
-		buf_str(b, " AND container IN (SELECT id FROM container WHERE name = ?10 OR cid = ?10 OR pod = ?10 OR "
-			   "namespace || '/' || pod = ?10 OR (length(?10) >= 12 AND substr(cid, 1, length(?10)) = ?10))");
+		buf_str(b,
+			" AND container IN (SELECT id FROM container WHERE name = ?10 OR cid = ?10 OR pod = ?10 OR "
+			"namespace || '/' || pod = ?10 OR (length(?10) >= 12 AND substr(cid, 1, length(?10)) = ?10))");
 	if (f->kinds)
 		add_kinds(b, f->kinds);
 	if (f->open_only)

@@ -139,12 +139,14 @@ static void tell_mounts(const struct drift *k)
 
 	if (!c->have_mounts)
 		drift_gap((void *)(uintptr_t)k, GAP_FS_SKIPPED, "/",
-			  "what is mounted in the container is not known: files under a mount are taken for the container's");
+			  "what is mounted in the container is not known: files under a mount are taken for the "
+			  "container's");
 	for (uint32_t i = 0; i < c->n_mounts; i++) {
 		/* What every container has is no news. */
 		if (drift_left_out(k->o->policy, &(struct container){ .n_mounts = 0 }, c->mounts[i].dest) ==
 		    DRIFT_COMPARED)
-			drift_gap((void *)(uintptr_t)k, GAP_FS_SKIPPED, c->mounts[i].dest, c->mounts[i].type ?: "mount");
+			drift_gap((void *)(uintptr_t)k, GAP_FS_SKIPPED, c->mounts[i].dest,
+				  c->mounts[i].type ?: "mount");
 	}
 }
 

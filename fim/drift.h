@@ -23,7 +23,7 @@ enum drift_left drift_left_out(const struct conf_policy *p, const struct contain
 bool drift_is_way(const struct container *c, const char *path);
 
 struct drift_options {
-	const struct conf_policy *policy; /* NULL: what is usual */
+	const struct conf_policy *policy;  /* NULL: what is usual */
 	const struct container *container; /* its upper is known */
 	struct db *db;
 	const struct baseline_info *baseline; /* of its image; the caller has verified it */

@@ -232,7 +232,8 @@ static int read_own(struct upper *u, struct arena *a, const char *name, attr_mas
 		return r;
 	e = (struct entry){ name, *rec };
 	image_entry_reduce(&e, a);
-	e.rec.have |= rec->have & (ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO) | ATTR_BIT(ATTR_CTIME) | ATTR_BIT(ATTR_NLINK));
+	e.rec.have |=
+		rec->have & (ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO) | ATTR_BIT(ATTR_CTIME) | ATTR_BIT(ATTR_NLINK));
 	*rec = e.rec;
 	return 0;
 }

@@ -20,9 +20,9 @@ int upper_new(int fd, struct baseline_reader *base, struct file_reader *files, s
 void upper_free(struct upper *u);
 
 struct upper_file {
-	bool exists; /* in the container */
-	bool own;    /* it lies in the writable layer: rec was read from there; else rec is the baseline's */
-	bool copied; /* it was copied up from below, and not made anew */
+	bool exists;	   /* in the container */
+	bool own;	   /* it lies in the writable layer: rec was read from there; else rec is the baseline's */
+	bool copied;	   /* it was copied up from below, and not made anew */
 	struct record rec; /* what an image can have of it; with dev and ino when own */
 };
 
