@@ -546,17 +546,19 @@ static void act_cat(void *data)
 	_exit(1);
 }
 
-static void *cat_thread(void *data)
+static int cat_thread(void *data)
 {
 	act_cat(data);
-	return NULL;
+	return 0;
 }
 
+/* A bare thread: pthread_create allocates, and another of our threads may have held the lock of that at the fork. */
 static void act_thread_cat(void *data)
 {
-	pthread_t thread;
+	static _Alignas(16) char stack[1 << 16];
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
 
-	if (pthread_create(&thread, NULL, cat_thread, data))
+	if (clone(cat_thread, stack + sizeof(stack), flags, data) < 0)
 		_exit(1);
 	for (;;)
 		pause();
