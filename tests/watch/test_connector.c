@@ -462,8 +462,12 @@ static void storm(struct fixture *f, const char *program, bool fanotify)
 		      fanotify ? " (with file events)" : "");
 	if (connector_source(f->c) == CONNECTOR_BPF)
 		assert_int_equal(MIN(res.cmdline, res.comm), STORM);
-	if (fanotify || connector_source(f->c) == CONNECTOR_BPF)
+	if (connector_source(f->c) == CONNECTOR_BPF)
 		assert_int_equal(res.exe, STORM);
+	/* Two queues that meet: on a machine that is late with one of them by more than the table remembers, some are
+	 * missed. */
+	else if (fanotify)
+		assert_in_range(res.exe, STORM * 9 / 10, STORM);
 	munmap(shared, sizeof(*shared));
 }
 
