@@ -313,6 +313,11 @@ static uint64_t file_size(const char *path, const char *suffix)
 	return !b.failed && stat(b.data, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+void db_rest(struct db *d)
+{
+	sqlite3_db_release_memory(d->h);
+}
+
 uint64_t db_size(struct db *d)
 {
 	return file_size(d->path, "") + file_size(d->path, "-wal");

@@ -56,6 +56,9 @@ void db_snapshot_end(struct db *d);
 /* Bytes of the file (with WAL), for status and bounds. */
 uint64_t db_size(struct db *d);
 
+/* Gives back what is kept in memory of pages that were read: before a long time without a question. */
+void db_rest(struct db *d);
+
 #define _cleanup_db_ _cleanup_(db_closep)
 static inline void db_closep(struct db **d)
 {

@@ -167,8 +167,9 @@ static const struct {
 };
 
 /* No mmap: a file cut short under a mapping would be SIGBUS instead of an error. */
-static const char *const pragmas_always =
-	"PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;";
+static const char *const pragmas_always = "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;";
+/* Readers go through a baseline in order, or look up single rows: what is kept longer only takes memory. */
+static const char *const pragma_cache[] = { "PRAGMA cache_size=-8192", "PRAGMA cache_size=-1024" };
 /* The WAL grows to about 16 MiB in a bulk load, and is cut back to 4 after it. */
 static const char *const pragmas_write = "PRAGMA wal_autocheckpoint=4096; PRAGMA journal_size_limit=4194304;";
 
@@ -202,6 +203,8 @@ static int open_handle(struct db *d, const char *name, int flags)
 		rc = sqlite3_busy_handler(d->h, wait_for_writer, d);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->h, pragmas_always, NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(d->h, pragma_cache[!!(flags & SQLITE_OPEN_READONLY)], NULL, NULL, NULL);
 	/* The first look at the file itself. */
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->h, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);

@@ -291,6 +291,7 @@ static void keep_house(struct writer *w)
 	if (now >= w->heartbeat_at) {
 		w->heartbeat_at = now + HEARTBEAT;
 		heartbeat(w, false);
+		db_rest(w->d);
 	}
 	if (now >= w->prune_at && !is_failing(w))
 		prune(w);

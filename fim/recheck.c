@@ -382,6 +382,8 @@ static void *recheck_main(void *data)
 
 		pause = RECHECK_STEP_NS;
 		file_reader_rest(c.files);
+		if (c.db)
+			db_rest(c.db);
 		if (step < 0 && step != -ECANCELED) {
 			c.l->counters.errors++;
 			recheck_close(&c);

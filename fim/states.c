@@ -382,6 +382,7 @@ int states_reload(struct states *s, struct buf *err)
 	s->counts = l.counts;
 	s->arena = arena;
 	s->info = info;
+	db_rest(s->db);
 	return 0;
 }
 
