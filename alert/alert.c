@@ -165,6 +165,7 @@ struct event *alert_event(const struct alert *a, uint64_t count)
 	e->path = cause->path ? arena_strdup(&e->arena, cause->path) : NULL;
 	e->path2 = cause->path2 ? arena_strdup(&e->arena, cause->path2) : NULL;
 	e->process = cause->process ? process_ref(cause->process) : NULL;
+	e->container = cause->container ? container_ref(cause->container) : NULL;
 	e->process_why = cause->process_why ? arena_strdup(&e->arena, cause->process_why) : NULL;
 	e->baseline_id = cause->baseline_id;
 	e->baseline = cause->baseline ? arena_strdup(&e->arena, cause->baseline) : NULL;

@@ -1,12 +1,12 @@
 /*
- * holdfast explain: why a path is guarded or not, with which attributes, what the baseline has for it and what history
- * says. One thread; reads only.
+ * holdfast explain PATH: why a path is guarded or not, with which attributes, what the baseline has for it and what
+ * history says. One thread; reads only.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/command.h"
+#include "cmd/explain.h"
 #include "conf/scope.h"
 #include "db/history.h"
 #include "event/json.h"
@@ -210,18 +210,31 @@ static int explain_run(struct explain *x, const char *baseline)
 	return 0;
 }
 
+/* A number is a row of history; a file of such a name is ./NAME. */
+static bool explain_is_id(const char *arg, int64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoll(arg, &end, 10);
+	return *arg >= '0' && *arg <= '9' && !*end && !errno;
+}
+
 static int explain(struct cmd *c)
 {
 	const struct explain_options *o = c->options;
 	struct explain x = { .c = c };
 	_cleanup_free_ char *path = NULL;
+	int64_t id;
 	int status;
 
 	if (c->n_args != 1)
-		return cmd_usage(c, "one PATH wanted");
+		return cmd_usage(c, "one PATH or ALERT wanted");
 	status = cmd_load(c);
 	if (status)
 		return status;
+	if (explain_is_id(c->args[0], &id))
+		return explain_alert(c, id);
 	path = cmd_absolute(c->args[0], false);
 	if (!path)
 		return cmd_fail(-ENOMEM, NULL, "explain");
@@ -237,8 +250,11 @@ static int explain(struct cmd *c)
 
 const struct command command_explain = {
 	.name = "explain",
-	.usage = "PATH [--baseline NAME]",
-	.summary = "why a path is guarded or not, what is recorded of it, what happened to it",
+	.usage = "PATH [--baseline NAME] | ALERT",
+	.summary = "why a path is guarded or not and what happened to it; why an alert was raised",
+	.details = "An ALERT is its number in history: the rule that raised it, the values it saw, who did it, and the "
+		   "narrowest\n"
+		   "exception that would silence it, tried on history. A file of such a name is ./NAME.\n",
 	.options = explain_rows,
 	.n_options = ARRAY_SIZE(explain_rows),
 	.options_size = sizeof(struct explain_options),

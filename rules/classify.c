@@ -258,6 +258,44 @@ bool rules_ask_call(const struct rules *r, const struct call_info *call)
 	return false;
 }
 
+/* --- which fields are named */
+
+static void mark_fields(const struct expr *e, uint8_t seen[REFS_MAX])
+{
+	const struct predicate *p = e->kind == EXPR_CHECK ? e->predicate : NULL;
+
+	if (e->kind == EXPR_MACRO && e->resolved)
+		mark_fields(e->resolved, seen);
+	for (const struct expr *i = e->kind == EXPR_CHECK || e->kind == EXPR_MACRO ? NULL : e->children; i; i = i->next)
+		mark_fields(i, seen);
+	if (p)
+		seen[p->ref] = 1;
+	for (uint32_t i = 0; p && i < p->n; i++)
+		if (p->constants[i].ref != NO_REF)
+			seen[p->constants[i].ref] = 1;
+}
+
+void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref *ref, void *data), void *data)
+{
+	const struct rules *set = rule->code->set;
+	uint8_t seen[REFS_MAX] = { 0 };
+
+	mark_fields(rule->code->condition, seen);
+	/* The same field with and without a transformation is two. */
+	for (uint32_t i = 0; i < set->n_refs; i++) {
+		const struct field_ref *ref = &set->ref_table[i].field;
+		bool before = false;
+
+		for (uint32_t k = 0; seen[i] && k < i && !before; k++) {
+			const struct field_ref *other = &set->ref_table[k].field;
+
+			before = seen[k] && other->info == ref->info && streq(other->arg ?: "", ref->arg ?: "");
+		}
+		if (seen[i] && !before)
+			fn(ref, data);
+	}
+}
+
 enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b)
 {
 	struct classify k = { .refs = rule->code->set->ref_table, .sensors = sensors };

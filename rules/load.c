@@ -136,6 +136,7 @@ static int compile_rule(struct load *l, struct rule_def *def)
 	*rule = (struct rule){
 		.name = def->name,
 		.desc = def->desc.text,
+		.condition = def->condition.text,
 		.priority = def->priority,
 		.enabled = def->enabled,
 		.tags = def->tags,

@@ -15,6 +15,7 @@ int priority_by_name(const char *name, enum priority *ret);
 struct rules;
 struct rule {
 	const char *name, *desc;
+	const char *condition; /* as written, macros and exceptions aside */
 	enum priority priority;
 	bool enabled;
 	const char *const *tags;
@@ -88,6 +89,9 @@ json_t *rule_output_fields(struct rules_state *s, struct field_view *v, enum fac
  * to b (may be NULL).
  */
 enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b);
+
+/* Each field that the condition names, macros resolved, exceptions included; each once. */
+void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref *ref, void *data), void *data);
 
 /* Whether an enabled rule names the call as a value of evt.type. */
 bool rules_ask_call(const struct rules *r, const struct call_info *call);

@@ -442,6 +442,23 @@ int sample_parse(const char *line, size_t len, struct sample *ret, struct buf *e
 	return r.error;
 }
 
+int sample_fields(struct sample *s, const json_t *fields)
+{
+	_cleanup_buf_ struct buf ignored = BUF_INIT;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)fields, key, value)
+	{
+		struct reading r = { .s = s, .a = &s->arena, .err = &ignored };
+
+		read_field(&r, key, value);
+		if (r.error == -ENOMEM)
+			return r.error;
+	}
+	return 0;
+}
+
 void sample_free(struct sample *s)
 {
 	if (s->event)

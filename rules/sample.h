@@ -6,6 +6,8 @@
 #ifndef RULES_SAMPLE_H
 #define RULES_SAMPLE_H
 
+#include <jansson.h>
+
 #include "event/field.h"
 
 #define SAMPLE_PRESETS_MAX 128
@@ -19,6 +21,11 @@ struct sample {
 
 /* 0; -EINVAL with what is wrong in err; -ENOMEM. ret is empty on failure. */
 int sample_parse(const char *line, size_t len, struct sample *ret, struct buf *err);
+/*
+ * Sets values from an object of names of fields, as an alert's output_fields; s->event is the caller's and given away.
+ * What is no field, or no value of it, is left out. NULL: none. -ENOMEM.
+ */
+int sample_fields(struct sample *s, const json_t *fields);
 void sample_free(struct sample *s);
 /* Points v at it. */
 void sample_begin(const struct sample *s, struct field_view *v);

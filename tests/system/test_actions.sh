@@ -187,6 +187,24 @@ jq -r .uuid /state/alerts.json | sort >/state/sent
 [ -s /state/stored ] || fail "nothing is stored"
 [ "$(comm -23 /state/stored /state/sent | wc -l)" = 0 ] || fail "in history, and not sent: $(comm -23 /state/stored /state/sent | wc -l)"
 
+# One alert explained: its rule, who did it, and an exception that rules take and that silences it.
+id=$(hf history --json --kind alert | jq -r 'select(.rule == "Cron job planted") | .id' | head -1)
+hf explain "$id" >/state/explained 2>&1 || fail "explain: $(cat /state/explained)"
+for word in 'Cron job planted' /etc/shipped.yaml: 'lineage' '/etc/cron.d/x' 'exceptions:' 'other alerts of this rule'; do
+	grep -qF -- "$word" /state/explained || fail "explain: no $word in $(cat /state/explained)"
+done
+hf explain --json "$id" | jq -r .exception >/state/exception.yaml
+hf rules check /etc/shipped.yaml /etc/actions.yaml /state/exception.yaml || fail "the exception is no rule file"
+row=$(hf history --json --kind alert | jq -r "select(.id == $id) | .event")
+raised() { # FILE...: of the rule about that very row
+	hf rules test --since 1h --json "$@" | jq -r "select(.id == $row and .rule == \"Cron job planted\") | .id" | wc -l
+}
+if [ "$row" != null ]; then
+	[ "$(raised /etc/shipped.yaml)" -ge 1 ] || fail "rules test: it is not raised"
+	[ "$(raised /etc/shipped.yaml /state/exception.yaml)" = 0 ] || fail "the exception does not silence it"
+fi
+hf explain 999999999 2>/dev/null && fail "explain: there is no such alert"
+
 # --- a quiet day
 
 quiet() { # NAME COMMAND
