@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -48,7 +49,8 @@ static int start_gaps(struct monitor *m)
 
 static void stop_gaps(struct monitor *m)
 {
-	gapbook_free(TAKE_PTR(m->gaps));
+	if (!m->left_behind)
+		gapbook_free(TAKE_PTR(m->gaps));
 }
 
 static int start_writer(struct monitor *m)
@@ -152,7 +154,8 @@ static void stop_inbox(struct monitor *m)
 	queue_close(m->inbox);
 	while ((b = queue_pop(m->inbox)))
 		fs_batch_free(b);
-	queue_free(TAKE_PTR(m->inbox));
+	if (!m->left_behind)
+		queue_free(TAKE_PTR(m->inbox));
 	conf_unref(TAKE_PTR(m->guard));
 }
 
@@ -215,7 +218,7 @@ static int start_live(struct monitor *m)
 static void stop_live(struct monitor *m)
 {
 	/* What it judges and reports while it ends still asks for it by this pointer. */
-	live_stop(m->live);
+	m->left_behind = live_stop(m->live);
 	m->live = NULL;
 }
 
@@ -442,6 +445,11 @@ static int daemon_parts(struct monitor *m)
 	}
 	while (n > 0)
 		part_stop(m, &parts[--n]);
+	/* All is stored and said. What that thread may still use is given back by the kernel, and by nobody before. */
+	if (m->left_behind) {
+		fflush(NULL);
+		_exit(status);
+	}
 	return status;
 }
 

@@ -77,7 +77,8 @@ int known_part_start(struct monitor *m)
 
 void known_part_stop(struct monitor *m)
 {
-	known_free(TAKE_PTR(m->known));
+	if (!m->left_behind)
+		known_free(TAKE_PTR(m->known));
 }
 
 /* --- programs without which nobody logs in or ends us */

@@ -58,6 +58,8 @@ struct monitor {
 	struct queue *inbox;
 	struct watch *watch;
 	struct live *live;
+	bool left_behind; /* a thread of live, which uses what its parts share: that is not freed, and the process ends
+			     by _exit */
 	struct canary *canary;
 	struct control *control;
 	struct known *known;	   /* digests of programs, for live and the gate; NULL: exec.mode is off */
@@ -68,8 +70,8 @@ struct monitor {
 	struct exec_trust *vouch;
 	struct warden *warden;
 	struct respond *respond;
-	struct calls *calls; /* NULL while no rule asks for system calls, or they cannot be had */
-	struct engine *engine; /* rules; guarded by emit_lock as writer is */
+	struct calls *calls;	 /* NULL while no rule asks for system calls, or they cannot be had */
+	struct engine *engine;	 /* rules; guarded by emit_lock as writer is */
 	struct spawner *spawner; /* NULL: no program is configured */
 	pthread_mutex_t outputs_lock;
 	struct outputs *outputs;   /* guarded by it: reload replaces them */

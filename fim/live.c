@@ -458,8 +458,11 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 		r = states_open(o->db, o->baseline, live_linked, l, &l->stopping, &l->states, err);
 	if (r < 0)
 		return r;
-	l->read = (struct read_options){ .hash_size = o->conf->limits.hash_size, .step = live_step, .step_data = l,
-					 .known = o->known, .known_data = o->data };
+	l->read = (struct read_options){ .hash_size = o->conf->limits.hash_size,
+					 .step = live_step,
+					 .step_data = l,
+					 .known = o->known,
+					 .known_data = o->data };
 	r = live_load_scope(l);
 	if (r < 0)
 		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);
@@ -495,7 +498,7 @@ int live_start(const struct live_options *o, struct live **ret, struct buf *err)
 	return r;
 }
 
-void live_stop(struct live *l)
+int live_stop(struct live *l)
 {
 	bool stuck = false;
 
@@ -518,4 +521,5 @@ void live_stop(struct live *l)
 		live_free(l);
 	else
 		log_warn("a read hangs; leaving it behind");
+	return stuck;
 }

@@ -67,9 +67,12 @@ struct live_options {
 
 /* Loads what the baseline knows and starts the threads. -ENOENT, -EBADMSG ... with text in err. */
 int live_start(const struct live_options *o, struct live **ret, struct buf *err);
-/* Judges what is pending for at most half a second, then ends. What was not judged is found by the next start's
- * reconciling. */
-void live_stop(struct live *l);
+/*
+ * Judges what is pending for at most half a second, then ends. What was not judged is found by the next start's
+ * reconciling. 0, or 1: a thread that reads (a dead disk, a slow list of packages) is left behind, which may go on to
+ * use the inbox and what the callbacks use for as long as the process lives.
+ */
+int live_stop(struct live *l);
 /*
  * Looks at everything below path again (quick: metadata, reading where it may differ; full: all content). Any thread,
  * returns at once. cause is put on changes that have no author of their own. done (may be NULL) is called on the live

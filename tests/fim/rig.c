@@ -109,6 +109,7 @@ void rig_start(struct rig *r, const char *sensor)
 				  .emit = rig_emit,
 				  .noticed = rig_noticed,
 				  .gap = rig_gap,
+				  .known = r->known,
 				  .data = r };
 
 	snprintf(r->state, sizeof(r->state), "%s/state", r->dir);
@@ -133,12 +134,13 @@ void rig_stop(struct rig *r)
 
 	if (!r->live)
 		return;
-	live_stop(r->live);
+	r->left_behind = live_stop(r->live);
 	watch_stop(r->watch);
 	queue_close(r->inbox);
 	while ((b = queue_pop(r->inbox)))
 		fs_batch_free(b);
-	queue_free(r->inbox);
+	if (!r->left_behind)
+		queue_free(r->inbox);
 	if (r->connector)
 		connector_stop(r->connector);
 	proc_table_free(r->procs);

@@ -27,6 +27,9 @@ struct rig {
 	struct event *events[RIG_EVENTS_MAX];
 	size_t n;
 	unsigned fences;
+	int (*known)(void *data, int fd, enum digest_algo algo,
+		     uint8_t ret[DIGEST_MAX]); /* of live_options; NULL none */
+	bool left_behind;		       /* what live_stop said */
 	uint64_t gaps;
 };
 
@@ -36,6 +39,7 @@ void rig_make(struct rig *r);
 void rig_baseline(struct rig *r, const char *yaml);
 /* sensor as for watch_start. */
 void rig_start(struct rig *r, const char *sensor);
+/* The inbox stays when a thread is left behind. */
 void rig_stop(struct rig *r);
 void rig_free(struct rig *r);
 /* Runs a shell script in `dir` (relative to the rig), with $OUT and $G. Fails the test when the script does. */
