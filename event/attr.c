@@ -271,10 +271,17 @@ static uint32_t attr_have(const struct record *r)
 	return r->have;
 }
 
-static bool attr_became_unreadable(const struct record *with, const struct record *without)
+static bool attr_became_unreadable(const struct record *with, const struct record *without, enum attr attr)
 {
-	return with->have & ATTR_BIT(ATTR_DIGEST) && !(without->have & ATTR_BIT(ATTR_DIGEST)) &&
-	       without->unread != RECORD_READ && without->unread != RECORD_NOT_ASKED;
+	return with->have & ATTR_BIT(attr) && !(without->have & ATTR_BIT(attr)) && without->unread != RECORD_READ &&
+	       without->unread != RECORD_NOT_ASKED;
+}
+
+/* Of a file that could not be read at all the digest says it. */
+static bool attr_lost_xattrs(const struct record *with, const struct record *without)
+{
+	return attr_became_unreadable(with, without, ATTR_XATTRS) &&
+	       (without->type != 'f' || without->have & ATTR_BIT(ATTR_DIGEST));
 }
 
 attr_mask attr_compare(const struct record *before, const struct record *after, attr_mask mask)
@@ -296,8 +303,10 @@ attr_mask attr_compare(const struct record *before, const struct record *after, 
 	    !attr_differ_unlabelled(before, after))
 		differing &= ~ATTR_BIT(ATTR_XATTRS);
 	if (mask & ATTR_BIT(ATTR_DIGEST) &&
-	    (attr_became_unreadable(before, after) || attr_became_unreadable(after, before)))
+	    (attr_became_unreadable(before, after, ATTR_DIGEST) || attr_became_unreadable(after, before, ATTR_DIGEST)))
 		differing |= ATTR_BIT(ATTR_DIGEST);
+	if (mask & ATTR_BIT(ATTR_XATTRS) && (attr_lost_xattrs(before, after) || attr_lost_xattrs(after, before)))
+		differing |= ATTR_BIT(ATTR_XATTRS);
 	return differing;
 }
 

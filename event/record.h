@@ -38,9 +38,12 @@ enum attr {
 };
 #define ATTR_BIT(a) (1u << (a))
 
-/* Why a regular file has no digest. Positive errno values also stand here (EACCES, EIO, ETXTBSY...). */
+/*
+ * Why a regular file has no digest, or a file of any kind no xattrs. Positive errno values also stand here (EACCES,
+ * EIO, ETXTBSY...).
+ */
 enum record_unread {
-	RECORD_READ = 0,	/* it has one, or none is due (not a regular file) */
+	RECORD_READ = 0,	/* it has both, or none is due (only a regular file has a digest) */
 	RECORD_UNSTABLE = 1000, /* changed while being read, three times */
 	RECORD_TOO_LARGE,	/* above limits.hash_size */
 	RECORD_NOT_ASKED,	/* attributes of its path leave the digest out */

@@ -257,12 +257,19 @@ static int read_data(struct file_reader *r, struct arena *a, int fd, attr_mask m
 
 #define READ_OPENS (READ_DIGEST | READ_XATTRS | ATTR_BIT(ATTR_FLAGS) | ATTR_BIT(ATTR_MIME))
 
+/* The content may be known all the same; that something of the file is not must show. */
+static void read_no_xattrs(struct record *rec, int e)
+{
+	if (e < 0 && (!rec->unread || rec->unread == RECORD_NOT_ASKED))
+		rec->unread = e == -EAGAIN ? RECORD_UNSTABLE : (uint16_t)-e;
+}
+
 /* What is asked of an open descriptor beside content, and then what it is now. */
 static int read_rest(struct file_reader *r, struct arena *a, int fd, attr_mask mask, struct record *rec,
 		     struct record *ret_after)
 {
 	if (mask & READ_XATTRS)
-		xattr_read_fd(&r->xattr, a, fd, rec);
+		read_no_xattrs(rec, xattr_read_fd(&r->xattr, a, fd, rec));
 	if (mask & ATTR_BIT(ATTR_FLAGS))
 		read_flags(fd, rec);
 	return read_statx(fd, "", ret_after);
@@ -326,7 +333,7 @@ static int read_by_name(struct file_reader *r, struct arena *a, int dirfd, const
 
 	if (!(mask & READ_XATTRS) || !*name)
 		return 0;
-	xattr_read_at(&r->xattr, a, dirfd, name, rec);
+	read_no_xattrs(rec, xattr_read_at(&r->xattr, a, dirfd, name, rec));
 	if (!(rec->have & ATTR_BIT(ATTR_XATTRS)) || !rec->xattrs_len)
 		return 0; /* nothing that could be another file's */
 	return read_statx(dirfd, name, &after) == 0 && record_same_version(rec, &after) ? 0 : READ_CHANGED;

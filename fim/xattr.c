@@ -11,7 +11,9 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 
+#include "event/attr_format.h"
 #include "lib/buf.h"
+#include "lib/digest.h"
 #include "lib/util.h"
 
 /* The numbers are the same on every architecture (the unified table since Linux 5.1). */
@@ -123,6 +125,95 @@ static int xattr_sort(char *list, size_t len, const char ***ret, size_t *ret_n)
 	return 0;
 }
 
+/* --- more than is kept */
+
+/* What the others are judged by stays readable: who may do what. */
+static const char *const xattr_kept[] = { ATTR_XATTR_CAPS, ATTR_XATTR_SELINUX, ATTR_XATTR_ACL_ACCESS,
+					  ATTR_XATTR_ACL_DEFAULT };
+
+static bool xattr_is_kept(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(xattr_kept); i++)
+		if (streq(name, xattr_kept[i]))
+			return true;
+	return false;
+}
+
+static void xattr_add(struct buf *pairs, const char *name, const void *value, size_t len)
+{
+	buf_bytes(pairs, name, strlen(name));
+	buf_bytes(pairs, value, len);
+}
+
+static int xattr_add_kept(struct xattr_reader *x, const struct xattr_place *p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(xattr_kept); i++) {
+		ssize_t len = xattr_get(x, p, xattr_kept[i]);
+
+		if (len >= 0)
+			xattr_add(&x->pairs, xattr_kept[i], x->value, (size_t)len);
+		else if (len != -ENODATA && len != -EOPNOTSUPP)
+			return (int)len;
+	}
+	return 0;
+}
+
+/* All but those that are kept, each as xattr_add writes it; their number and bytes. */
+static int xattr_digest(struct xattr_reader *x, const struct xattr_place *p, struct digest *d, const char **names,
+			size_t n, size_t *ret_n, uint64_t *ret_bytes)
+{
+	int r = digest_start(d);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		ssize_t len;
+
+		if (xattr_is_kept(names[i]))
+			continue;
+		len = xattr_get(x, p, names[i]);
+		if (len < 0)
+			return len == -ENODATA ? -EAGAIN : (int)len;
+		buf_reset(&x->pairs);
+		xattr_add(&x->pairs, names[i], x->value, (size_t)len);
+		r = x->pairs.failed ? -ENOMEM : digest_update(d, x->pairs.data, x->pairs.len);
+		++*ret_n;
+		*ret_bytes += strlen(names[i]) + (size_t)len;
+	}
+	return r;
+}
+
+/*
+ * Too many for a record: those with a meaning of their own, and one pair that stands for all others and changes with
+ * them. names NULL: more than the kernel lists.
+ */
+static int xattr_sum_up(struct xattr_reader *x, const struct xattr_place *p, const char **names, size_t n)
+{
+	_cleanup_digest_ struct digest *d = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	uint8_t digest[DIGEST_MAX];
+	uint64_t bytes = 0;
+	size_t others = 0;
+	int r = digest_new(DIGEST_SHA256, &d);
+
+	if (r == 0 && names)
+		r = xattr_digest(x, p, d, names, n, &others, &bytes);
+	if (r == 0 && names)
+		r = digest_finish(d, digest);
+	if (r < 0)
+		return r;
+	if (names) {
+		buf_printf(&text, "%zu attributes, %llu bytes, sha256 ", others, (unsigned long long)bytes);
+		buf_hex(&text, digest, digest_size(d));
+	} else {
+		buf_str(&text, "more than the kernel lists: not compared");
+	}
+	buf_reset(&x->pairs);
+	xattr_add(&x->pairs, XATTR_OTHERS, text.data, text.len);
+	r = xattr_add_kept(x, p);
+	return r < 0 ? r : x->pairs.failed || text.failed ? -ENOMEM : 0;
+}
+
+/* --- reading */
+
 /* One attempt. -EAGAIN: one of the listed attributes is gone. */
 static int xattr_collect(struct xattr_reader *x, const struct xattr_place *p)
 {
@@ -132,6 +223,8 @@ static int xattr_collect(struct xattr_reader *x, const struct xattr_place *p)
 	int r;
 
 	buf_reset(&x->pairs);
+	if (len == -E2BIG)
+		return xattr_sum_up(x, p, NULL, 0);
 	if (len <= 0)
 		return len == -EOPNOTSUPP ? 0 : (int)len;
 	r = xattr_sort(x->list, (size_t)len, &names, &n);
@@ -141,10 +234,9 @@ static int xattr_collect(struct xattr_reader *x, const struct xattr_place *p)
 		len = xattr_get(x, p, names[i]);
 		if (len < 0)
 			return len == -ENODATA ? -EAGAIN : (int)len;
-		buf_bytes(&x->pairs, names[i], strlen(names[i]));
-		buf_bytes(&x->pairs, x->value, (size_t)len);
+		xattr_add(&x->pairs, names[i], x->value, (size_t)len);
 		if (x->pairs.len > XATTR_TOTAL_MAX)
-			return -E2BIG;
+			return xattr_sum_up(x, p, names, n);
 	}
 	return x->pairs.failed ? -ENOMEM : 0;
 }

@@ -6,7 +6,10 @@
 
 #include "event/record.h"
 
-#define XATTR_TOTAL_MAX (256 * 1024) /* names and values of one file together */
+#define XATTR_TOTAL_MAX (256 * 1024) /* names and values of one file together, as a record keeps them */
+/* Beyond that: the name of the pair that stands for all but capabilities, label and ACLs. No attribute has such a name.
+ */
+#define XATTR_OTHERS "(others)"
 
 struct xattr_reader {
 	char *list; /* 64 KiB, the kernel's limit */
@@ -20,8 +23,8 @@ void xattr_reader_done(struct xattr_reader *x);
 
 /*
  * Of an open regular file or folder. Sets rec->xattrs (in a) and ATTR_XATTRS in rec->have, also when there are none or
- * the file system has no xattrs at all. -E2BIG: more than XATTR_TOTAL_MAX; -EAGAIN: they kept changing; rec is
- * untouched then.
+ * the file system has no xattrs at all. More than XATTR_TOTAL_MAX are compared by one digest (XATTR_OTHERS).
+ * -EAGAIN: they kept changing; rec is untouched then, as after any error.
  */
 int xattr_read_fd(struct xattr_reader *x, struct arena *a, int fd, struct record *rec);
 /* Of dirfd + name without opening or following it: symlinks and special files, and what may not be opened. */

@@ -152,6 +152,76 @@ static void test_xattrs(void **state)
 	assert_memory_equal(rec.xattrs + 4, "trusted.big", 11);
 }
 
+static void set_many(const char *path, char byte)
+{
+	static char value[60000];
+	char name[32];
+
+	memset(value, byte, sizeof(value));
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof(name), "trusted.big%d", i);
+		assert_int_equal(lsetxattr(path, name, value, sizeof(value), 0), 0);
+	}
+}
+
+static struct record read_many(struct fixture *f, int dir, const char *name)
+{
+	struct record rec;
+	size_t len;
+
+	assert_int_equal(file_read_meta(f->reader, &f->arena, dir, name, &rec), 0);
+	file_read_content(f->reader, &f->arena, dir, name, ATTR_ALL, &rec);
+	assert_int_equal(rec.unread, RECORD_READ);
+	assert_true(rec.have & ATTR_BIT(ATTR_XATTRS));
+	assert_true(rec.xattrs_len < 1000);
+	assert_non_null(record_xattr(&rec, "(others)", &len));
+	return rec;
+}
+
+/* More than a record keeps: nobody hides a capability or a change behind a heap of them. Only tmpfs takes so many. */
+static void test_many_xattrs(void **state)
+{
+	static const uint8_t caps[20] = { 1, 0, 0, 2, 0, 4 };
+	static const char *const names[] = { "file", "link", "folder" };
+	struct fixture *f = *state;
+	char dir[] = "/dev/shm/holdfast-xattr-XXXXXX", path[64];
+	struct record none, before, after, with;
+	size_t len;
+	int fd;
+
+	if (!mkdtemp(dir) || lsetxattr(dir, "trusted.t", "v", 1, 0) < 0) {
+		print_message("no trusted xattrs on a tmpfs here: %s\n", strerror(errno));
+		rmdir(dir);
+		skip();
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tree_text(fd, "file", "x");
+	tree_folder(fd, "folder");
+	assert_int_equal(symlinkat("nowhere", fd, "link"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		assert_int_equal(file_read_meta(f->reader, &f->arena, fd, names[i], &none), 0);
+		file_read_content(f->reader, &f->arena, fd, names[i], ATTR_ALL, &none);
+		set_many(path, 'a');
+		before = read_many(f, fd, names[i]);
+		assert_true(attr_compare(&none, &before, ATTR_BIT(ATTR_XATTRS)));
+		after = read_many(f, fd, names[i]);
+		assert_false(attr_compare(&before, &after, ATTR_BIT(ATTR_XATTRS)));
+		set_many(path, 'b');
+		after = read_many(f, fd, names[i]);
+		assert_true(attr_compare(&before, &after, ATTR_BIT(ATTR_XATTRS)));
+	}
+	snprintf(path, sizeof(path), "%s/file", dir);
+	assert_int_equal(setxattr(path, "security.capability", caps, sizeof(caps), 0), 0);
+	with = read_many(f, fd, "file");
+	assert_memory_equal(record_xattr(&with, "security.capability", &len), caps, sizeof(caps));
+	unlinkat(fd, "file", 0);
+	unlinkat(fd, "link", 0);
+	unlinkat(fd, "folder", AT_REMOVEDIR);
+	close(fd);
+	rmdir(dir);
+}
+
 /* What is not opened still has its xattrs read. */
 static void test_xattrs_by_name(void **state)
 {
@@ -580,6 +650,7 @@ int main(void)
 		TEST(test_mime),
 		TEST(test_masks),
 		TEST(test_xattrs),
+		TEST(test_many_xattrs),
 		TEST(test_xattrs_by_name),
 		TEST(test_flags),
 		TEST(test_special),
