@@ -295,6 +295,13 @@ json_t *status_answer(struct monitor *m)
 	}
 	list = json_array();
 	gapbook_each(m->gaps, status_gap, list);
+	/* The one that the writer keeps itself. */
+	if (writer.failing)
+		status_gap(&(struct gap_open){ .reason = GAP_STORE,
+					       .scope = "history",
+					       .detail = writer.why,
+					       .from = writer.failing_since },
+			   list);
 	json_object_set_new(o, "gaps", list);
 	list = json_array();
 	canary_each(m->canary, status_place, list);

@@ -318,6 +318,15 @@ void db_rest(struct db *d)
 	sqlite3_db_release_memory(d->h);
 }
 
+int db_in_place(struct db *d)
+{
+	int moved = 0, rc = sqlite3_file_control(d->h, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+
+	if (rc != SQLITE_OK)
+		return db_fail(d, rc, "store");
+	return moved ? db_failf(d, -ESTALE, "the database was moved, removed or replaced: put it back") : 0;
+}
+
 uint64_t db_size(struct db *d)
 {
 	return file_size(d->path, "") + file_size(d->path, "-wal");

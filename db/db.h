@@ -55,6 +55,8 @@ void db_snapshot_end(struct db *d);
 
 /* Bytes of the file (with WAL), for status and bounds. */
 uint64_t db_size(struct db *d);
+/* -ESTALE when another file stands under the name of the one that is open, or none. */
+int db_in_place(struct db *d);
 
 /* Gives back what is kept in memory of pages that were read: before a long time without a question. */
 void db_rest(struct db *d);

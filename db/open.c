@@ -339,6 +339,9 @@ static int set_up(struct db *d, enum db_mode mode, bool checked, struct buf *err
 		rc = sqlite3_exec(d->h, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->h, pragmas_write, NULL, NULL, NULL);
+	/* The files beside it stay: on a full disk none could be made anew, and nobody could even read. */
+	if (rc == SQLITE_OK)
+		rc = sqlite3_file_control(d->h, "main", SQLITE_FCNTL_PERSIST_WAL, &(int){ 1 });
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->h, d->sync_full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", NULL,
 				  NULL, NULL);

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "db/sign.h"
 #include "lib/clock.h"
@@ -47,6 +48,9 @@ struct writer {
 	int (*change)(struct db *d, void *data);
 	void *change_data;
 	int change_result;
+	pthread_mutex_t why_lock;
+	uint64_t failing_since; /* real; the writer's thread alone changes these two */
+	char why[160];
 
 	/* the writer's thread */
 	struct event *pending[PENDING_MAX];
@@ -55,9 +59,7 @@ struct writer {
 	size_t announced; /* of these, handed to stored() */
 	bool open;
 	uint64_t commit_at, begin_at, retry_at, heartbeat_at, prune_at; /* monotonic */
-	uint64_t failing_since;						/* real */
 	uint64_t lost;							/* while failing */
-	char why[160];
 };
 
 /* --- announcing */
@@ -83,14 +85,55 @@ static void drop_pending(struct writer *w)
 	w->n = w->added = w->announced = 0;
 }
 
+/* --- gaps of its own */
+
+/* healed NULL: it begins. */
+static struct event *gap(uint64_t from, uint64_t lost, const char *detail, const char *healed)
+{
+	struct event *e = event_new(EVENT_GAP);
+
+	if (!e)
+		return NULL;
+	e->time = clock_real_ns();
+	e->boot_time = clock_boot_ns();
+	e->count = 1;
+	e->gap_reason = GAP_STORE;
+	e->gap_scope = "history";
+	e->gap_detail = arena_strdup(&e->arena, detail);
+	e->gap_from = from;
+	e->gap_to = healed ? e->time : 0;
+	e->gap_lost = lost;
+	e->gap_healed = healed;
+	return e;
+}
+
+static const char *healed(uint64_t lost)
+{
+	return lost ? "writing works again; what was lost is not in history" : "writing works again; nothing was lost";
+}
+
+/* It cannot be stored before it is over; outputs learn of it now. */
+static void begin_failing(struct writer *w, int r)
+{
+	struct event *e;
+
+	pthread_mutex_lock(&w->why_lock);
+	w->failing_since = clock_real_ns();
+	snprintf(w->why, sizeof(w->why), "%s", db_error(w->d)[0] ? db_error(w->d) : strerror(-r));
+	pthread_mutex_unlock(&w->why_lock);
+	log_error("history cannot be written: %s", w->why);
+	e = gap(w->failing_since, 0, w->why, NULL);
+	if (!e)
+		return;
+	announce(w, e);
+	event_unref(e);
+}
+
 /* Nothing that is pending is in the database now. Outputs get what they have not seen, without an id. */
 static void fail(struct writer *w, int r)
 {
-	if (!w->failing_since) {
-		w->failing_since = clock_real_ns();
-		snprintf(w->why, sizeof(w->why), "%s", db_error(w->d)[0] ? db_error(w->d) : strerror(-r));
-		log_error("history cannot be written: %s", w->why);
-	}
+	if (!w->failing_since)
+		begin_failing(w, r);
 	db_rollback(w->d);
 	w->open = false;
 	w->added = 0;
@@ -107,7 +150,9 @@ static int add_pending(struct writer *w)
 	int r = 0;
 
 	if (!w->open && w->added < w->n) {
-		r = db_begin(w->d);
+		r = db_in_place(w->d);
+		if (r == 0)
+			r = db_begin(w->d);
 		if (r < 0)
 			return r;
 		w->open = true;
@@ -142,26 +187,7 @@ static int commit(struct writer *w)
 	return 0;
 }
 
-/* --- gaps of its own */
-
-static struct event *gap(uint64_t from, uint64_t lost, const char *detail)
-{
-	struct event *e = event_new(EVENT_GAP);
-
-	if (!e)
-		return NULL;
-	e->time = clock_real_ns();
-	e->boot_time = clock_boot_ns();
-	e->gap_reason = GAP_STORE;
-	e->gap_scope = "history";
-	e->gap_detail = arena_strdup(&e->arena, detail);
-	e->gap_from = from;
-	e->gap_to = e->time;
-	e->gap_lost = lost;
-	e->gap_healed =
-		lost ? "writing works again; what was lost is not in history" : "writing works again; nothing was lost";
-	return e;
-}
+/* --- what was lost */
 
 static void push(struct writer *w, struct event *e)
 {
@@ -180,13 +206,14 @@ static void report_overflow(struct writer *w)
 		return;
 	snprintf(text, sizeof(text), "the queue to history was full (limits.queue): %llu events dropped",
 		 (unsigned long long)n);
-	push(w, gap(atomic_load(&w->overflow_since), n, text));
+	push(w, gap(atomic_load(&w->overflow_since), n, text, healed(n)));
 }
 
 /* Tries everything again in one transaction, with the gap behind it. */
 static void retry(struct writer *w)
 {
 	size_t kept = w->n;
+	struct event *over;
 	int r;
 
 	if (w->n == PENDING_MAX)
@@ -197,18 +224,31 @@ static void retry(struct writer *w)
 		atomic_fetch_add(&w->n_dropped, 1);
 		w->announced = MIN(w->announced, w->n);
 	}
-	push(w, gap(w->failing_since, w->lost, w->why));
+	over = gap(w->failing_since, w->lost, w->why, healed(w->lost));
+	if (!over) {
+		w->retry_at = clock_mono_ns() + RETRY;
+		return;
+	}
+	push(w, event_ref(over));
+	/* Told when it is true. */
+	w->announced = w->n;
 	r = add_pending(w);
 	if (r == 0)
 		r = commit(w);
 	if (r < 0) {
 		event_unref(w->pending[--w->n]);
 		w->announced = MIN(w->announced, w->n);
+		event_unref(over);
 		fail(w, r);
 		return;
 	}
+	announce(w, over);
+	event_unref(over);
 	log_info("history is written again; %llu events were lost", (unsigned long long)w->lost);
-	w->failing_since = w->lost = 0;
+	pthread_mutex_lock(&w->why_lock);
+	w->failing_since = 0;
+	pthread_mutex_unlock(&w->why_lock);
+	w->lost = 0;
 	atomic_store(&w->failing, false);
 }
 
@@ -262,7 +302,10 @@ static void work(struct writer *w, bool commit_now)
 
 static void heartbeat(struct writer *w, bool clean)
 {
-	int r = history_alive(w->d, clock_real_ns(), clean);
+	int r = db_in_place(w->d);
+
+	if (r == 0)
+		r = history_alive(w->d, clock_real_ns(), clean);
 
 	if (r < 0 && r != -EBUSY)
 		fail(w, r);
@@ -373,6 +416,7 @@ static void writer_free(struct writer *w)
 		conf_unref(w->conf);
 	pthread_mutex_destroy(&w->lock);
 	pthread_mutex_destroy(&w->change_lock);
+	pthread_mutex_destroy(&w->why_lock);
 	pthread_cond_destroy(&w->flushed);
 	free(w);
 }
@@ -407,6 +451,7 @@ int writer_start(const struct db_options *o, const struct conf *conf, void (*sto
 		return -ENOMEM;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->change_lock, NULL);
+	pthread_mutex_init(&w->why_lock, NULL);
 	pthread_cond_init(&w->flushed, NULL);
 	w->stored = stored;
 	w->data = data;
@@ -484,4 +529,8 @@ void writer_get_stats(struct writer *w, struct writer_stats *ret)
 		.db_size = atomic_load(&w->db_size),
 		.failing = atomic_load(&w->failing),
 	};
+	pthread_mutex_lock(&w->why_lock);
+	ret->failing_since = w->failing_since;
+	memcpy(ret->why, w->why, sizeof(ret->why));
+	pthread_mutex_unlock(&w->why_lock);
 }

@@ -1,7 +1,8 @@
 /*
  * The daemon's one writer: a thread that takes events from a bounded queue, stores them and commits by time and
- * size. When the disk is full or the database fails it keeps up to its bound, counts what it had to drop, opens a
- * GAP_STORE gap, retries, and closes it when writing works again. Nothing else in the daemon waits for it.
+ * size. When the disk is full, or the database fails or is not in its place any more, it keeps up to its bound, counts
+ * what it had to drop, tells a GAP_STORE gap (to stored alone), retries, and records it when writing works again.
+ * Nothing else in the daemon waits for it.
  */
 #ifndef DB_WRITER_H
 #define DB_WRITER_H
@@ -16,6 +17,8 @@ struct writer_stats {
 	size_t depth;
 	uint64_t db_size;
 	bool failing;
+	uint64_t failing_since; /* real ns */
+	char why[160];		/* it fails */
 };
 
 /* stored: called on the writer's thread for each event after it has its id (before the commit); e is borrowed. May be

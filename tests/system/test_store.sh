@@ -1,0 +1,218 @@
+#!/bin/sh
+# The store under a running monitor: a full disk, kill -9 at any moment, a lock, a database that is gone, cut short, put back.
+# The watch goes on telling, what could not be written is a gap, and what is there can be verified.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh"
+
+db=$tmp/state/holdfast.db
+echo one >"$g/one"
+config 'limits: {canary: 0}' 'exec: {mode: "off"}'
+
+store_says() { hf status --json >"$tmp/status" 2>/dev/null; grep -o '"store":{[^}]*}' "$tmp/status" | grep -q "\"failing\":$1"; }
+red() { grep -q '"health":"red"' "$tmp/status"; }
+no_gaps() { hf status --json | grep -q '"gaps":\[\]'; }
+store_gap() { line '"kind":"gap"' '"reason":"store"' "$@"; }
+in_history() { hf history --json --path "$1" 2>/dev/null | grep -q "$1"; }
+
+# failing WHY: changes are made until one cannot be written; those are told all the same, and the gap is open
+n=0
+failing() {
+	end_at=$(($(now_ms) + 60000))
+	first=$((n + 1))
+	until store_says true; do
+		[ "$(now_ms)" -lt $end_at ] || die "writing does not fail"
+		n=$((n + 1))
+		echo x >"$g/f$n"
+		sleep 0.05
+	done
+	red || fail "health is not red"
+	grep -q '"reason":"store"' "$tmp/status" || fail "status names no gap"
+	within 10 store_gap "$1" || fail "the output names no gap: $1"
+	n=$((n + 1))
+	echo x >"$g/f$n"
+	told "$g/f$n" '"change":"added"'
+	# It is tried again and again, and not said to work before it does.
+	healed=$(lines '"reason":"store"' '"healed"')
+	tried=$(failures)
+	within 30 tried_twice || fail "it is not tried again"
+	[ "$(lines '"reason":"store"' '"healed"')" = "$healed" ] || fail "said to be written again"
+}
+failures() { hf status --json | grep -o '"failures":[0-9]*' | cut -d: -f2; }
+tried_twice() { [ "$(failures)" -ge $((tried + 2)) ]; }
+
+# resumed: and it is all there
+resumed() {
+	within 30 store_says false || die "writing does not go on"
+	within 10 store_gap '"healed":"writing works again; nothing was lost"' || fail "the gap was not closed"
+	within 10 no_gaps || fail "status: the gap is still there"
+	! red || fail "health is still red"
+	n=$((n + 1))
+	echo x >"$g/f$n"
+	told "$g/f$n" '"id":'
+	for i in $(seq $first $n); do
+		within 10 in_history "$g/f$i" || fail "f$i is not in history"
+	done
+	hf history --json --kind gap >"$tmp/gaps"
+	grep '"reason":"store"' "$tmp/gaps" | grep -q '"to":' || fail "history has no gap that is closed"
+	hf baseline verify >/dev/null 2>"$err.verify" || fail "verify: $(cat "$err.verify")"
+}
+
+# --- a full disk, also at the start
+
+fill() {
+	dd if=/dev/zero of="$tmp/state/filler" bs=4096 2>/dev/null
+	! dd if=/dev/zero of="$tmp/state/filler2" bs=1 count=1 2>/dev/null || dd if=/dev/zero of="$tmp/state/filler2" bs=1 2>/dev/null
+}
+unfill() { rm -f "$tmp/state/filler" "$tmp/state/filler2"; }
+
+if mount -t tmpfs -o size=24m,mode=700 none "$tmp/state" 2>/dev/null; then
+	hf init -q || die "init"
+	watch
+	settled
+	fill
+	failing full
+	unfill
+	resumed
+	settled
+	stop
+	fill
+	: >"$out"
+	"$holdfast" -c "$tmp/conf.yaml" watch --json >"$out" 2>"$err" &
+	pid=$!
+	within 20 line '"kind":"note"' || die "the monitor does not start on a full disk"
+	failing full
+	unfill
+	resumed
+	stop
+	hf baseline verify >/dev/null 2>"$err.verify" || fail "verify: $(cat "$err.verify")"
+	umount "$tmp/state"
+else
+	echo "no tmpfs can be mounted: a full disk was not tried"
+fi
+
+# --- kill -9
+
+hf init -q || die "init"
+cat >"$tmp/writer" <<'EOT'
+i=0
+until [ -e "$2" ]; do
+	i=$((i + 1))
+	echo $i >"$1/w$i"
+	[ $((i % 7)) != 0 ] || mv "$1/w$i" "$1/x$i"
+	[ $((i % 5)) != 0 ] || rm -f "$1/w$((i - 3))"
+	sleep 0.005
+done
+EOT
+watch
+sh "$tmp/writer" "$g" "$tmp/enough" &
+writer=$!
+pids="$pids $writer"
+rounds=${HOLDFAST_KILLS:-5}
+for round in $(seq "$rounds"); do
+	# shellcheck disable=SC2046
+	sleep "0.$(printf %03d $(($(od -An -N2 -tu2 /dev/urandom) % 500)))"
+	stop KILL
+	hf baseline verify >/dev/null 2>"$err.verify" || fail "killed $round: verify: $(cat "$err.verify")"
+	watch
+	told '"reason":"down"' 'ended without notice' '"healed":"check at start'
+done
+: >"$tmp/enough"
+wait "$writer"
+settled
+within 10 no_gaps || fail "a gap is open"
+hf history --json --open -n 100000 >"$tmp/history"
+for f in "$g"/w* "$g"/x*; do
+	grep -qF "\"path\":\"$f\"" "$tmp/history" || echo "$f"
+done >"$tmp/missing"
+[ ! -s "$tmp/missing" ] || fail "not in history: $(head -3 "$tmp/missing") of $(wc -l <"$tmp/missing")"
+hf history --json --kind gap >"$tmp/gaps"
+[ "$(grep '"reason":"down"' "$tmp/gaps" | grep -c '"to":')" -ge "$rounds" ] || fail "history has fewer gaps than kills"
+echo "killed $rounds times while $(ls "$g" | wc -l) files were written"
+
+# --- gone: moved away, and put back
+
+failing_by() {
+	eval "$1"
+	failing "$2"
+}
+failing_by 'mv "$db" "$tmp/away.db"' 'moved, removed or replaced'
+[ ! -e "$db" ] || fail "a database was made"
+mv "$tmp/away.db" "$db"
+resumed
+
+# Another one in its place is not written to.
+cp "$db" "$tmp/copy.db"
+failing_by 'mv "$db" "$tmp/away.db"; cp "$tmp/copy.db" "$db"' 'moved, removed or replaced'
+cmp -s "$tmp/copy.db" "$db" || fail "the other database was written to"
+mv "$tmp/away.db" "$db"
+resumed
+
+# --- locked
+
+if command -v sqlite3 >/dev/null; then
+	mkfifo "$tmp/hold"
+	sqlite3 "$db" <"$tmp/hold" >"$tmp/held" 2>&1 &
+	holder=$!
+	pids="$pids $holder"
+	exec 8>"$tmp/hold"
+	echo '.timeout 10000
+begin immediate; select 42;' >&8
+	within 20 grep -q 42 "$tmp/held" || die "no lock to test with"
+	failing 'another program holds'
+	echo 'rollback;' >&8
+	exec 8>&-
+	wait "$holder"
+	resumed
+else
+	echo "sqlite3 is not installed: a locked database was not tried"
+fi
+
+# --- cut short while it runs: it goes on telling, ends as asked, and the next start refuses
+
+hf baseline verify >/dev/null 2>&1 || fail "verify"
+rm -rf "$tmp/good"
+cp -a "$tmp/state" "$tmp/good"
+truncate -s 8192 "$db"
+n=$((n + 1))
+echo x >"$g/f$n"
+told "$g/f$n" '"change":"added"'
+stop
+refused() { # STATUS WORD
+	timeout 20 "$holdfast" -c "$tmp/conf.yaml" watch --for 1 >"$tmp/refused" 2>&1
+	s=$?
+	[ $s = "$1" ] || fail "status $s, not $1: $(cat "$tmp/refused")"
+	grep -q "$2" "$tmp/refused" || fail "does not say \"$2\": $(cat "$tmp/refused")"
+}
+fresh() {
+	rm -rf "$tmp/state"
+	cp -a "$tmp/good" "$tmp/state"
+}
+rm -f "$db-wal" "$db-shm"
+refused 74 'database'
+for size in 0 100 4096; do
+	fresh
+	rm -f "$db-wal" "$db-shm"
+	truncate -s $size "$db"
+	before=$(cksum <"$db")
+	refused 74 'database'
+	[ "$before" = "$(cksum <"$db")" ] || fail "a refused database was written to"
+done
+fresh
+rm -f "$db-wal" "$db-shm"
+dd if=/dev/urandom of="$db" bs=4096 seek=1 count=30 conv=notrunc 2>/dev/null
+refused 74 ''
+if command -v sqlite3 >/dev/null; then
+	fresh
+	sqlite3 "$db" 'PRAGMA user_version = 999'
+	refused 74 'newer version'
+fi
+fresh
+if mount --bind "$tmp/state" "$tmp/state" 2>/dev/null && mount -o remount,ro,bind "$tmp/state" 2>/dev/null; then
+	refused 74 'ead-only'
+	umount "$tmp/state"
+fi
+fresh
+watch
+settled
+stop
+end
