@@ -151,6 +151,22 @@ static void close_entry(struct gapbook *b, struct gap_entry *e, const char *heal
 	entry_free(e);
 }
 
+uint64_t gapbook_lose(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail, uint64_t lost,
+		      uint64_t from)
+{
+	struct gap_open g = { .reason = reason, .scope = scope, .detail = detail, .from = from, .lost = lost };
+	struct gap_entry *e;
+	uint64_t key;
+
+	pthread_mutex_lock(&b->lock);
+	e = find(b, reason, scope);
+	g.lost += e ? e->g.lost : 0;
+	e = hold(b, &g, 0);
+	key = e ? e->g.key : 0;
+	pthread_mutex_unlock(&b->lock);
+	return key;
+}
+
 uint64_t gapbook_open(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail, uint64_t lost,
 		      uint64_t from)
 {
@@ -179,7 +195,9 @@ void gapbook_close(struct gapbook *b, uint64_t key, const char *healed, uint64_t
 
 void gapbook_sensor(struct gapbook *b, const struct watch_gap *g)
 {
-	const struct gap_open open = { .reason = g->reason, .scope = g->scope, .detail = g->detail, .lost = g->lost };
+	const struct gap_open open = {
+		.reason = g->reason, .scope = g->scope, .detail = g->detail, .from = g->from, .lost = g->lost
+	};
 	struct gap_entry *e;
 
 	pthread_mutex_lock(&b->lock);

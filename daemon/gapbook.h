@@ -31,6 +31,9 @@ void gapbook_free(struct gapbook *b);
 /* from 0: now. One that is open already with this reason and scope is the same. Its key; 0: out of memory. */
 uint64_t gapbook_open(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail, uint64_t lost,
 		      uint64_t from);
+/* As gapbook_open, but lost is counted on top of what the open one has lost. */
+uint64_t gapbook_lose(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail, uint64_t lost,
+		      uint64_t from);
 /* to 0: now. Nothing when there is none. */
 void gapbook_close(struct gapbook *b, uint64_t key, const char *healed, uint64_t to);
 /* What a sensor tells, with its own keys. */

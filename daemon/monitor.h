@@ -116,7 +116,7 @@ bool pipeline_canary(const struct fs_event *e, void *data);
 void pipeline_device(const struct fs_event *e, void *data);
 void pipeline_rescan(const struct fs_event *e, void *data);
 void pipeline_sensor_gap(const struct watch_gap *g, void *data);
-void pipeline_proc_lost(uint64_t n, void *data);
+void pipeline_proc_lost(uint64_t n, uint64_t since, void *data);
 void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data);
 int pipeline_known(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST_MAX]);
 /* Scans the process table again; on the main thread. */

@@ -178,13 +178,14 @@ void pipeline_device(const struct fs_event *e, void *data)
 
 /* --- processes */
 
-void pipeline_proc_lost(uint64_t n, void *data)
+void pipeline_proc_lost(uint64_t n, uint64_t since, void *data)
 {
 	struct monitor *m = data;
 
 	m->proc_lost += n;
+	gapbook_lose(m->gaps, GAP_PROC_LOST, "processes", "messages of the kernel were lost", n, since);
+	/* After the gap is there: whoever sees this closes it. */
 	m->procs_lost = true;
-	gapbook_open(m->gaps, GAP_PROC_LOST, "processes", "messages of the kernel were lost", n, 0);
 	loop_wake(m->wake);
 }
 
@@ -195,7 +196,8 @@ void pipeline_scan_procs(struct monitor *m)
 	struct proc_stats stats;
 	char text[96];
 
-	if (proc_table_scan(m->procs) < 0)
+	/* What was lost meanwhile may be newer than what was read: the next scan closes the gap. */
+	if (proc_table_scan(m->procs) < 0 || m->procs_lost)
 		return;
 	proc_table_get_stats(m->procs, &stats);
 	snprintf(text, sizeof(text), "process table read again: %" PRIu64 " processes", stats.live);

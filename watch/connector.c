@@ -32,6 +32,8 @@
 #define SYNC_NS (5 * NSEC_PER_MSEC)
 /* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
 #define RESCAN_NS NSEC_PER_SEC
+/* So that it is known since when nothing was read, should something be lost. */
+#define IDLE_MS 1000
 
 struct cpu_seq {
 	uint32_t next;
@@ -40,7 +42,7 @@ struct cpu_seq {
 
 struct connector {
 	struct proc_table *table;
-	void (*lost)(uint64_t n, void *data);
+	void (*lost)(uint64_t n, uint64_t since, void *data);
 	void *data;
 	int fd, stop_fd;       /* fd: -1 without netlink */
 	struct bpf_procs *bpf; /* NULL: netlink owns forks, starts and ends */
@@ -56,6 +58,7 @@ struct connector {
 	uint64_t kinds_told[BPF_RECORD_KINDS]; /* of the programs' counters */
 	bool overflow, scan_due;
 	uint64_t scan_after; /* monotonic */
+	uint64_t told_until; /* real: all that the kernel told before is applied */
 	uint64_t newest_bpf;
 	int32_t refused[64]; /* processes whose start was refused and not told yet */
 	unsigned int refused_next;
@@ -287,7 +290,7 @@ static void tell_loss(struct connector *c)
 	c->stats.overflows++;
 	pthread_mutex_unlock(&c->lock);
 	if (c->lost)
-		c->lost(n, c->data);
+		c->lost(n, c->told_until, c->data);
 }
 
 static void heal(struct connector *c)
@@ -362,7 +365,7 @@ static int wait_ms(const struct connector *c)
 	uint64_t now = clock_mono_ns();
 
 	if (!c->scan_due)
-		return -1;
+		return IDLE_MS;
 	return c->scan_after <= now ? 0 : (int)((c->scan_after - now) / NSEC_PER_MSEC) + 1;
 }
 
@@ -379,6 +382,8 @@ static void *connector_thread(void *data)
 	raise_priority();
 	proc_batch_init(&b);
 	for (;;) {
+		uint64_t now = clock_real_ns();
+
 		atomic_store(&c->busy, true);
 		/* Between messages what the next exec will need, and the rest of those that were, one process at a
 		 * time. */
@@ -388,6 +393,7 @@ static void *connector_thread(void *data)
 		} while (empty && (proc_table_prepare(c->table) || proc_table_read_rest(c->table)));
 		if (empty) {
 			tell_loss(c);
+			c->told_until = now;
 			heal(c);
 			say_idle(c);
 		}
@@ -463,7 +469,13 @@ static struct connector *connector_new(const struct connector_options *o)
 	if (!c)
 		return NULL;
 	*c = (struct connector){
-		.table = o->procs, .lost = o->lost, .data = o->data, .fd = -1, .stop_fd = -1, .busy = true
+		.table = o->procs,
+		.lost = o->lost,
+		.data = o->data,
+		.fd = -1,
+		.stop_fd = -1,
+		.busy = true,
+		.told_until = clock_real_ns(),
 	};
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->hook_lock, NULL);

@@ -31,10 +31,10 @@ struct connector_options {
 	enum connector_source source; /* BEST: BPF, else netlink */
 	size_t ring;		      /* of BPF, bytes; 0: BPF_RING_DEFAULT */
 	/*
-	 * Called on the connector's thread when messages were lost (n: how many, 0 unknown), before the scan that heals
-	 * it. May be NULL.
+	 * Called on the connector's thread when messages were lost (n: how many, 0 unknown; since: real ns, all that
+	 * was told before is known), before the scan that heals it. May be NULL.
 	 */
-	void (*lost)(uint64_t n, void *data);
+	void (*lost)(uint64_t n, uint64_t since, void *data);
 	void *data;
 };
 

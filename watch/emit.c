@@ -27,6 +27,7 @@ void emit_init(struct emit *e, const struct watch_options *o, const atomic_bool 
 	e->data = o->data;
 	e->stop = stop;
 	e->arena = (struct arena)ARENA_INIT;
+	e->seen_until = clock_real_ns();
 }
 
 static void forget_process(struct emit *e)
@@ -247,6 +248,18 @@ void emit_flush(struct emit *e)
 	}
 }
 
+static void tell_loss(struct emit *e)
+{
+	const struct watch_gap g = { .reason = GAP_QUEUE_OVERFLOW,
+				     .scope = "/",
+				     .detail = e->lost_why,
+				     .lost = e->lost,
+				     .key = e->lost_key,
+				     .from = e->lost_from };
+
+	e->gap(&g, e->data);
+}
+
 void emit_lost(struct emit *e, uint64_t n, const char *why)
 {
 	atomic_fetch_add_explicit(&e->overflows, 1, memory_order_relaxed);
@@ -258,7 +271,8 @@ void emit_lost(struct emit *e, uint64_t n, const char *why)
 	e->losing = true;
 	e->lost_key = emit_new_key(e);
 	e->lost_why = why;
-	e->gap(&(struct watch_gap){ GAP_QUEUE_OVERFLOW, "/", why, e->lost, e->lost_key, false }, e->data);
+	e->lost_from = e->seen_until;
+	tell_loss(e);
 }
 
 /* A batch of its own that holds nothing but the request. */
@@ -293,7 +307,7 @@ void emit_retry(struct emit *e)
 		return;
 	}
 	/* The number is final now; whoever keeps the gap closes it when the rescan is through. */
-	e->gap(&(struct watch_gap){ GAP_QUEUE_OVERFLOW, "/", e->lost_why, e->lost, e->lost_key, false }, e->data);
+	tell_loss(e);
 	e->losing = false;
 	e->lost = 0;
 }

@@ -32,8 +32,9 @@ struct emit {
 
 	/* An episode of loss: from the first event that could not be handed over until its rescan is on its way. */
 	bool losing;
-	uint64_t lost_key, lost;
+	uint64_t lost_key, lost, lost_from;
 	const char *lost_why;
+	uint64_t seen_until; /* real ns: all that happened before was read; whoever reads sets it */
 
 	_Atomic uint64_t kept, merged, overflows;
 };

@@ -388,12 +388,15 @@ static void decode(struct fan *f, size_t len)
 		emit_lost(&f->w->emit, 0, "the kernel's events could not be decoded");
 }
 
-void fan_read(struct fan *f)
+bool fan_read(struct fan *f)
 {
+	bool all = false;
+
 	for (int i = 0; i < FAN_READS; i++) {
 		ssize_t n = read(f->fd, f->buffer, FAN_BUFFER);
 
 		if (n <= 0) {
+			all = n < 0 && errno == EAGAIN;
 			if (n < 0 && errno != EAGAIN && errno != EINTR)
 				emit_lost(&f->w->emit, 0, "the kernel's event queue could not be read");
 			break;
@@ -405,6 +408,7 @@ void fan_read(struct fan *f)
 		emit_flush(&f->w->accesses);
 	}
 	resolve_done(f);
+	return all;
 }
 
 /* --- life */

@@ -31,9 +31,14 @@ static struct gap_note *find(struct gaps *g, enum gap_reason reason, const char 
 
 static void tell(struct gaps *g, const struct gap_note *note, bool closed)
 {
-	g->emit->gap(&(struct watch_gap){ note->reason, note->scope, note->detail ? note->detail : "", note->lost,
-					  note->key, closed },
-		     g->emit->data);
+	const struct watch_gap gap = { .reason = note->reason,
+				       .scope = note->scope,
+				       .detail = note->detail ? note->detail : "",
+				       .lost = note->lost,
+				       .key = note->key,
+				       .closed = closed };
+
+	g->emit->gap(&gap, g->emit->data);
 }
 
 static struct gap_note *add(struct gaps *g, enum gap_reason reason, const char *scope, const char *detail)

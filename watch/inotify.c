@@ -231,27 +231,30 @@ static void decode(struct ino *i, size_t len)
 	}
 }
 
-static bool read_some(struct ino *i)
+/* True: nothing was left. */
+static bool read_some(struct ino *i, bool *ret_any)
 {
 	for (int k = 0; k < INO_READS; k++) {
 		ssize_t n = read(i->fd, i->buffer, INO_BUFFER);
 
 		if (n <= 0)
-			return k > 0;
+			return true;
+		*ret_any = true;
 		emit_begin(&i->w->emit, clock_boot_ns());
 		decode(i, (size_t)n);
 	}
-	return true;
+	return false;
 }
 
-void ino_read(struct ino *i)
+bool ino_read(struct ino *i)
 {
 	struct pollfd p = { .fd = i->fd, .events = POLLIN };
+	bool any = false, all = read_some(i, &any);
 
-	if (!read_some(i))
-		return;
+	if (!any)
+		return all;
 	if (has_half(i) && poll(&p, 1, INO_PAIR_MS) > 0)
-		read_some(i);
+		all = read_some(i, &any);
 	halves_end(i);
 	/* New folders may be among what was lost: all is walked again. */
 	if (i->lost) {
@@ -259,6 +262,7 @@ void ino_read(struct ino *i)
 		tree_update(i);
 	}
 	emit_flush(&i->w->emit);
+	return all;
 }
 
 /* --- life */

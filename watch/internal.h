@@ -83,8 +83,8 @@ static inline void watch_count(_Atomic uint64_t *counter, uint64_t n)
 int fan_new(struct watch *w, struct fan **ret, struct buf *err);
 void fan_free(struct fan *f);
 int fan_fd(const struct fan *f);
-/* Reads until the queue is empty. */
-void fan_read(struct fan *f);
+/* Reads what is queued, with a bound. True: nothing was left. */
+bool fan_read(struct fan *f);
 /*
  * Configuration or mounts changed: marks are set and taken away, gaps held. Between gaps_begin and gaps_end.
  * opens_changed: what the configuration says of opens may be different.
@@ -103,7 +103,8 @@ bool fan_is_stand_in(const struct fan *f, const struct mount *m);
 int ino_new(struct watch *w, bool alone, struct ino **ret, struct buf *err);
 void ino_free(struct ino *i);
 int ino_fd(const struct ino *i);
-void ino_read(struct ino *i);
+/* As fan_read. */
+bool ino_read(struct ino *i);
 void ino_update(struct ino *i);
 int ino_publish(const struct ino *i, struct arena *a, struct watch_mark **ret, size_t *ret_n);
 

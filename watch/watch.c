@@ -27,7 +27,8 @@
  * fewer wake-ups for the writers, and the kernel merges more.
  */
 #define PACE_NS	      (2 * NSEC_PER_MSEC)
-#define RETRY_MS      20 /* while events are being lost */
+#define RETRY_MS      20   /* while events are being lost */
+#define IDLE_MS	      1000 /* so that it is known since when nothing was read, should something be lost */
 #define MOUNTS_GAP_NS (20 * NSEC_PER_MSEC)
 
 enum { POLL_FAN, POLL_INO, POLL_MOUNTS, POLL_WAKE, POLL_COUNT };
@@ -44,7 +45,7 @@ static void pause_until(uint64_t mono_ns)
 
 static int wait_for(struct watch *w, struct pollfd *fds)
 {
-	int timeout = -1;
+	int timeout = IDLE_MS;
 
 	fds[POLL_FAN] = (struct pollfd){ .fd = w->fan ? fan_fd(w->fan) : -1, .events = POLLIN };
 	fds[POLL_INO] = (struct pollfd){ .fd = w->ino ? ino_fd(w->ino) : -1, .events = POLLIN };
@@ -56,7 +57,7 @@ static int wait_for(struct watch *w, struct pollfd *fds)
 		uint64_t now = clock_mono_ns();
 		uint64_t left = w->mounts_due > now ? w->mounts_due - now : 0;
 
-		timeout = (int)((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+		timeout = MIN(timeout, (int)((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
 	}
 	return poll(fds, POLL_COUNT, timeout);
 }
@@ -102,15 +103,36 @@ static void mounts_poll(struct watch *w, bool changed)
 	rounds_mounts(w);
 }
 
+/* At most once in PACE_NS; *last is when it was done. */
+static void read_events(struct watch *w, uint64_t *last)
+{
+	uint64_t before;
+	bool all = true;
+
+	if (clock_mono_ns() < *last + PACE_NS)
+		pause_until(*last + PACE_NS);
+	before = clock_real_ns();
+	if (w->fan)
+		all = fan_read(w->fan);
+	if (w->ino)
+		all = ino_read(w->ino) && all;
+	if (all)
+		w->emit.seen_until = before;
+	*last = clock_mono_ns();
+}
+
 static void *notify_main(void *arg)
 {
 	struct watch *w = arg;
 	struct pollfd fds[POLL_COUNT];
-	uint64_t last = 0, now;
+	uint64_t last = 0, before;
 
 	pthread_setname_np(pthread_self(), "notify");
 	while (!atomic_load(&w->stop)) {
-		int n = wait_for(w, fds);
+		int n;
+
+		before = clock_real_ns();
+		n = wait_for(w, fds);
 
 		if (n < 0 && errno != EINTR)
 			emit_lost(&w->emit, 0, "the sensor cannot wait for events");
@@ -119,16 +141,10 @@ static void *notify_main(void *arg)
 		if (fds[POLL_WAKE].revents)
 			serve_requests(w);
 		mounts_poll(w, fds[POLL_MOUNTS].revents);
-		if (fds[POLL_FAN].revents || fds[POLL_INO].revents) {
-			now = clock_mono_ns();
-			if (now < last + PACE_NS)
-				pause_until(last + PACE_NS);
-			if (w->fan)
-				fan_read(w->fan);
-			if (w->ino)
-				ino_read(w->ino);
-			last = clock_mono_ns();
-		}
+		if (fds[POLL_FAN].revents || fds[POLL_INO].revents)
+			read_events(w, &last);
+		else
+			w->emit.seen_until = before;
 		emit_retry(&w->emit);
 	}
 	return NULL;
@@ -331,8 +347,10 @@ void watch_add_linked(struct watch *w, const char *path)
 	memcpy(key, &st.f_fsid, DECODE_FSID_LEN);
 	if (linked_add(w->linked, key, DECODE_FSID_LEN + 8 + handle->handle_bytes, path) == -ENOSPC &&
 	    !atomic_exchange(&w->linked_full, true))
-		w->o.gap(&(struct watch_gap){ GAP_LIMIT, path, "too many guarded files with several links", 0,
-					      WATCH_KEY_LINKED, false },
+		w->o.gap(&(struct watch_gap){ .reason = GAP_LIMIT,
+					      .scope = path,
+					      .detail = "too many guarded files with several links",
+					      .key = WATCH_KEY_LINKED },
 			 w->o.data);
 }
 

@@ -63,6 +63,7 @@ struct watch_gap {
 	uint64_t lost;
 	uint64_t key;
 	bool closed;
+	uint64_t from; /* real ns: up to then nothing is missing; 0: now */
 };
 
 struct watch_mark {

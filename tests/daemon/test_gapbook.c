@@ -65,6 +65,23 @@ static void test_open_close(void **state)
 	gapbook_free(b);
 }
 
+/* What is lost while it is open adds up. */
+static void test_lose(void **state)
+{
+	struct told *t = *state;
+	struct gapbook *b;
+	uint64_t key;
+
+	assert_int_equal(gapbook_new(emit, t, &b), 0);
+	key = gapbook_lose(b, GAP_PROC_LOST, "processes", "lost", 10, 500);
+	assert_int_equal(gapbook_lose(b, GAP_PROC_LOST, "processes", "lost", 20, 700), key);
+	gapbook_close(b, key, "read again", 0);
+	assert_int_equal(t->n, 2);
+	assert_int_equal(t->events[1]->gap_lost, 30);
+	assert_int_equal(t->events[1]->gap_from, 500);
+	gapbook_free(b);
+}
+
 static void test_sensor(void **state)
 {
 	struct told *t = *state;
@@ -144,7 +161,8 @@ int main(void)
 {
 #define BOOK(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		BOOK(test_open_close), BOOK(test_sensor), BOOK(test_round), BOOK(test_bound), BOOK(test_keys),
+		BOOK(test_open_close), BOOK(test_lose),	 BOOK(test_sensor),
+		BOOK(test_round),      BOOK(test_bound), BOOK(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,16 +1,23 @@
 /*
- * Does one thing at a time that rules are written for, under whatever name it was started:
+ * Does one thing at a time that rules are written for, or that a shell cannot do, under whatever name it was started:
  *   act spawn PROGRAM ARG...   a child, waited for          act late SECONDS FILE   reads FILE after so long
  *   act bare PROGRAM           exec with an empty argv      act memory PROGRAM      runs a copy from memory
  *   act as UID PROGRAM ARG...  exec as that user            act linger MS ARG...    stays for so long
+ *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
+ *   act halt TID               stops that one thread until its standard input ends
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdint.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,13 +77,66 @@ static int linger(char **argv)
 	return 0;
 }
 
+static pid_t short_child(void)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		_exit(0);
+	return pid;
+}
+
+static int forks(char **argv)
+{
+	for (int n = atoi(argv[0]); n > 0; n--) {
+		pid_t pid = short_child();
+
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+			return 1;
+	}
+	return 0;
+}
+
+static int under(char **argv)
+{
+	pid_t want = (pid_t)atoi(argv[0]);
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&want, .set_tid_size = 1 };
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	int status;
+
+	if (pid == 0) {
+		execv(argv[1], argv + 1);
+		_exit(127);
+	}
+	if (pid < 0)
+		return 1;
+	return waitpid((pid_t)pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* Goes on by itself when this one ends, however. */
+static int halt(char **argv)
+{
+	pid_t tid = (pid_t)atoi(argv[0]);
+	char byte;
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 || ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ||
+	    waitpid(tid, &status, __WALL) != tid)
+		return 1;
+	puts("halted");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int min;
 	int (*run)(char **argv);
 } verbs[] = {
-	{ "spawn", 1, spawn }, { "late", 2, late }, { "bare", 1, bare },
-	{ "memory", 1, memory }, { "as", 2, as }, { "linger", 1, linger },
+	{ "spawn", 1, spawn },	 { "late", 2, late },	{ "bare", 1, bare },   { "memory", 1, memory }, { "as", 2, as },
+	{ "linger", 1, linger }, { "forks", 1, forks }, { "under", 2, under }, { "halt", 1, halt },
 };
 
 int main(int argc, char **argv)

@@ -335,8 +335,9 @@ static void test_other_parent(void **state)
 
 /* --- loss */
 
-static void act_lost(uint64_t n, void *data)
+static void act_lost(uint64_t n, uint64_t since, void *data)
 {
+	assert_true(since > 0 && since <= clock_real_ns());
 	atomic_fetch_add((atomic_ulong *)data, n);
 }
 

@@ -37,15 +37,17 @@ struct fixture {
 	struct proc_table *t;
 	struct connector *c;
 	atomic_ulong lost_calls, lost_messages;
+	_Atomic uint64_t lost_since;
 	char dir[64], quick[96];
 	char self[4096];
 };
 
-static void count_lost(uint64_t n, void *data)
+static void count_lost(uint64_t n, uint64_t since, void *data)
 {
 	struct fixture *f = data;
 
-	atomic_fetch_add(&f->lost_calls, 1);
+	if (!atomic_fetch_add(&f->lost_calls, 1))
+		atomic_store(&f->lost_since, since);
 	atomic_fetch_add(&f->lost_messages, n);
 }
 
@@ -778,7 +780,7 @@ static void test_cost(void **state)
 static void test_overflow(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t deadline = clock_mono_ns() + 60 * NSEC_PER_SEC;
+	uint64_t deadline = clock_mono_ns() + 60 * NSEC_PER_SEC, before = clock_real_ns();
 	struct connector_stats stats = { 0 };
 	_cleanup_process_ struct process *p = NULL;
 	pid_t stayed[20], died[20];
@@ -827,6 +829,8 @@ static void test_overflow(void **state)
 	assert_true(stats.overflows > 0);
 	assert_true(stats.lost > 0);
 	assert_true(stats.lost >= atomic_load(&f->lost_messages));
+	/* Since when is known to the second. */
+	assert_in_range(atomic_load(&f->lost_since), before - 10 * NSEC_PER_SEC, clock_real_ns());
 	/* The last loss is healed within the second that lies between scans. */
 	for (size_t i = 0; i < ARRAY_SIZE(stayed); i++) {
 		for (;;) {
