@@ -475,7 +475,7 @@ void hold_stop(struct live *l, bool *ret_stuck)
 
 	if (!h->round)
 		return;
-	if (!live_join(h->round->thread)) {
+	if (!live_join(l, h->round->thread)) {
 		*ret_stuck = true;
 		return;
 	}

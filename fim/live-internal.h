@@ -134,6 +134,7 @@ struct live {
 	atomic_bool woken;    /* an empty batch lies in the inbox to wake the live thread */
 	_Atomic int stopping; /* scans look at it too */
 	_Atomic int abort;    /* readers give up */
+	uint64_t join_until;  /* CLOCK_REALTIME ns: threads that have not ended by then are left behind */
 
 	struct settle settle;
 	struct states *states;
@@ -186,7 +187,7 @@ bool live_below(const char *path, const char *folder);
 
 /* --- live.c */
 /* Joins a thread that is about to end; false when it does not. */
-bool live_join(pthread_t thread);
+bool live_join(struct live *l, pthread_t thread);
 
 /* --- evaluate.c */
 /* Starts looking at a pending path that was taken. */

@@ -15,7 +15,7 @@
 #include "lib/util.h"
 
 #define LIVE_STOP_NS   (400 * NSEC_PER_MSEC)
-#define LIVE_JOIN_NS   (200 * NSEC_PER_MSEC)
+#define LIVE_JOIN_NS   (500 * NSEC_PER_MSEC) /* of all threads together, in which readers notice that they should end */
 #define LIVE_BUSY_NS   (10 * NSEC_PER_MSEC)
 #define LIVE_IDLE_NS   (5 * NSEC_PER_SEC)
 #define LIVE_FILE_OPS  (FS_MODIFY | FS_CLOSE_WRITE | FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO | FS_ATTRIB)
@@ -422,12 +422,18 @@ static void live_free(struct live *l)
 	free(l);
 }
 
-bool live_join(pthread_t thread)
+bool live_join(struct live *l, pthread_t thread)
 {
-	uint64_t at = clock_real_ns() + LIVE_JOIN_NS;
-	struct timespec until = { (time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC) };
+	struct timespec until = { (time_t)(l->join_until / NSEC_PER_SEC), (long)(l->join_until % NSEC_PER_SEC) };
 
 	return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
+/* Readers give up at their next block. */
+static void live_abort(struct live *l)
+{
+	l->abort = 1;
+	l->join_until = clock_real_ns() + LIVE_JOIN_NS;
 }
 
 static void live_join_workers(struct live *l, bool *ret_stuck)
@@ -435,7 +441,16 @@ static void live_join_workers(struct live *l, bool *ret_stuck)
 	if (l->jobs)
 		queue_close(l->jobs);
 	for (unsigned i = 0; i < l->n_workers; i++)
-		*ret_stuck |= !live_join(l->workers[i]);
+		*ret_stuck |= !live_join(l, l->workers[i]);
+}
+
+/* A read that hangs (a dead disk) cannot be interrupted: its thread ends with the process and keeps what it uses. */
+static void live_leave(struct live *l, bool stuck)
+{
+	if (stuck)
+		log_warn("a read hangs; leaving it behind");
+	else
+		live_free(l);
 }
 
 static int live_init(struct live *l, const struct live_options *o, struct buf *err)
@@ -492,8 +507,9 @@ int live_start(const struct live_options *o, struct live **ret, struct buf *err)
 	if (!err->len)
 		buf_printf(err, "live integrity: %s", strerror(-r));
 	if (l) {
+		live_abort(l);
 		live_join_workers(l, &stuck);
-		live_free(l);
+		live_leave(l, stuck);
 	}
 	return r;
 }
@@ -511,15 +527,10 @@ int live_stop(struct live *l)
 	live_wake(l);
 	recheck_stop(l);
 	pthread_join(l->thread, NULL);
-	l->abort = 1;
+	live_abort(l);
 	rescan_stop(l, &stuck);
 	hold_stop(l, &stuck);
 	live_join_workers(l, &stuck);
-	/* A read that hangs (a dead disk) cannot be interrupted: its thread ends with the process and keeps what it
-	 * uses. */
-	if (!stuck)
-		live_free(l);
-	else
-		log_warn("a read hangs; leaving it behind");
+	live_leave(l, stuck);
 	return stuck;
 }

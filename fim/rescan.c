@@ -294,7 +294,7 @@ void rescan_stop(struct live *l, bool *ret_stuck)
 {
 	struct rescan *r;
 
-	if (l->scan && !l->scanned && !live_join(l->scan_thread))
+	if (l->scan && !l->scanned && !live_join(l, l->scan_thread))
 		*ret_stuck = true;
 	if (l->scan)
 		rescan_end(TAKE_PTR(l->scan), -ECANCELED, l->scan_found);
