@@ -343,7 +343,7 @@ static void keep_house(struct writer *w)
 /* After a flush: nothing is pending unless writing fails. */
 static void change(struct writer *w)
 {
-	int r = is_failing(w) ? -EAGAIN : db_begin(w->d);
+	int r = is_failing(w) || db_in_place(w->d) < 0 ? -EAGAIN : db_begin(w->d);
 
 	if (r == 0) {
 		r = w->change(w->d, w->change_data);

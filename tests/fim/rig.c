@@ -15,8 +15,9 @@
 #include "fim/baseline.h"
 #include "lib/clock.h"
 
-#define RIG_DEADLINE (20 * NSEC_PER_SEC)
+#define RIG_DEADLINE (60 * NSEC_PER_SEC)
 #define FENCE	     "zz-fence-"
+#define ARRIVAL	     WATCH_CANARY_PREFIX "rig-"
 
 static void rig_emit(struct event *e, void *data)
 {
@@ -36,6 +37,22 @@ static void rig_noticed(const char *path, bool linked, bool sensitive, void *dat
 		watch_add_linked(r->watch, path);
 	if (sensitive)
 		watch_mark_sensitive(r->watch, path);
+}
+
+/* While it is held nothing is looked at. */
+static size_t rig_room(void *data)
+{
+	return ((struct rig *)data)->held ? 0 : SIZE_MAX;
+}
+
+static bool rig_arrival(const struct fs_event *e, void *data)
+{
+	struct rig *r = data;
+	const char *number = strstr(e->path, ARRIVAL);
+
+	if (number)
+		atomic_store(&r->arrived, (unsigned)atoi(number + strlen(ARRIVAL)));
+	return true;
 }
 
 static void rig_gap(const struct watch_gap *g, void *data)
@@ -110,6 +127,8 @@ void rig_start(struct rig *r, const char *sensor)
 				  .noticed = rig_noticed,
 				  .gap = rig_gap,
 				  .known = r->known,
+				  .room = rig_room,
+				  .canary = rig_arrival,
 				  .data = r };
 
 	snprintf(r->state, sizeof(r->state), "%s/state", r->dir);
@@ -205,6 +224,29 @@ static void rig_make_fence(const char *path)
 	assert_int_equal(status, 0);
 }
 
+void rig_hold(struct rig *r)
+{
+	r->held = true;
+}
+
+/* All that has happened before is with the live thread when this file is. */
+static void rig_release(struct rig *r)
+{
+	const struct timespec step = { 0, 2 * (long)NSEC_PER_MSEC };
+	uint64_t deadline = clock_mono_ns() + RIG_DEADLINE;
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/g/" ARRIVAL "%u", r->dir, ++r->arrivals);
+	rig_make_fence(path);
+	while (atomic_load(&r->arrived) != r->arrivals) {
+		if (clock_mono_ns() > deadline)
+			fail_msg("%s does not arrive", path);
+		nanosleep(&step, NULL);
+	}
+	unlink(path);
+	r->held = false;
+}
+
 /* A file of ours goes the same way as everything before it; then nothing may be left to do. */
 void rig_settle(struct rig *r)
 {
@@ -213,6 +255,8 @@ void rig_settle(struct rig *r)
 	struct live_stats s;
 	char path[160];
 
+	if (r->held)
+		rig_release(r);
 	snprintf(path, sizeof(path), "%s/g/" FENCE "%u", r->dir, r->fences++);
 	rig_make_fence(path);
 	for (;;) {

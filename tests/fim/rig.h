@@ -26,10 +26,12 @@ struct rig {
 	pthread_mutex_t lock;
 	struct event *events[RIG_EVENTS_MAX];
 	size_t n;
-	unsigned fences;
 	int (*known)(void *data, int fd, enum digest_algo algo,
 		     uint8_t ret[DIGEST_MAX]); /* of live_options; NULL none */
 	bool left_behind;		       /* what live_stop said */
+	unsigned fences, arrivals;
+	_Atomic unsigned arrived;
+	_Atomic bool held;
 	uint64_t gaps;
 };
 
@@ -44,6 +46,8 @@ void rig_stop(struct rig *r);
 void rig_free(struct rig *r);
 /* Runs a shell script in `dir` (relative to the rig), with $OUT and $G. Fails the test when the script does. */
 void rig_shell(const struct rig *r, const char *dir, const char *script);
+/* From now on nothing is judged, until rig_settle. */
+void rig_hold(struct rig *r);
 /* Returns when everything that happened before has been judged. */
 void rig_settle(struct rig *r);
 /* Changes below dir (relative to the rig) so far, as sorted lines "changed f", "renamed a -> b", relative to dir. */

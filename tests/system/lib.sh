@@ -104,7 +104,7 @@ lines() {
 
 # told WORD...: such a line comes
 told() {
-	within 10 line "$@" || fail "no line with: $*"
+	within 30 line "$@" || fail "no line with: $*"
 }
 
 # never WORD...: there is none (call when everything has settled)
@@ -117,7 +117,7 @@ watch() {
 	: >"$out"
 	"$holdfast" -c "$tmp/conf.yaml" watch --json "$@" >"$out" 2>"$err" &
 	pid=$!
-	within 20 line '"kind":"note"' || die "the monitor did not start"
+	within 60 line '"kind":"note"' || die "the monitor did not start"
 }
 
 # stop [SIGNAL]: ends it; exit status in $status, time in $took (ms)
@@ -137,7 +137,7 @@ settled() {
 	fence=$((fence + 1))
 	: >"$g/zz-fence-$fence"
 	told "zz-fence-$fence"
-	within 10 idle || fail "not idle"
+	within 30 idle || fail "not idle"
 }
 idle() {
 	hf status --json >"$tmp/status" 2>/dev/null
