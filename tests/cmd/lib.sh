@@ -87,9 +87,9 @@ make_tree() {
 	: >"$err"
 }
 
-# until_true SECONDS COMMAND...: polls
+# until_true SECONDS COMMAND...: polls; a busy machine has three times as long
 until_true() {
-	tries=$(($1 * 20))
+	tries=$(($1 * 60))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		tries=$((tries - 1))
