@@ -514,3 +514,4 @@ json_t *exec_status(struct monitor *m)
 		exec_number(o, numbers[i].key, numbers[i].value);
 	return o;
 }
+	json_object_set_new(o, "watchdog_apart", json_boolean(m->watchdog && watchdog_apart(m->watchdog)));

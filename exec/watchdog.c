@@ -1,7 +1,8 @@
 /*
  * The watchdog process and its handle. The child shares one page of counters with the daemon and holds nothing else but
- * a pidfd of the daemon, one end of a pipe and a socket of the service manager; it never execs, allocates, opens or
- * logs after its start, so nothing that the daemon could block on blocks it too.
+ * a pidfd of the daemon, one end of a pipe, a socket of the service manager and what it needs of cgroups
+ * (watchdog_cgroup.h); it never execs, allocates, opens or logs after its start, so nothing that the daemon could block
+ * on blocks it too.
  */
 #include "exec/watchdog.h"
 
@@ -18,12 +19,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "exec/watchdog_cgroup.h"
 #include "lib/clock.h"
 #include "lib/util.h"
 
 struct page {
 	_Atomic uint64_t beats[WATCHDOG_BEATS]; /* 0: not watched */
 	_Atomic bool held;			/* a manager keeps the group */
+	_Atomic bool apart;			/* the child does not stop with the daemon's cgroups */
 };
 
 struct watchdog {
@@ -45,7 +48,8 @@ static int pidfd_of(pid_t pid)
 
 /* What the child keeps; the rest is closed: nothing of the daemon's may live on in it. */
 struct kept {
-	int fd[3]; /* the daemon's pidfd, the pipe, the manager or -1 */
+	int fd[3 + WATCHDOG_CGROUP_FDS]; /* the daemon's pidfd, the pipe, the manager, cgroups; or -1 */
+	struct watchdog_cgroups cgroups;
 };
 
 static void close_others(const struct kept *k)
@@ -83,18 +87,21 @@ static bool stalled(struct page *page, struct ward wards[WATCHDOG_BEATS], uint64
 	return false;
 }
 
-static void release(const struct page *page, const struct watchdog_options *o)
+/* A manager listens to what is in the service's own cgroup. */
+static void release(const struct page *page, const struct kept *k, const struct watchdog_options *o)
 {
-	if (o->release && atomic_load(&page->held))
-		send(o->notify, o->release, strlen(o->release), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (!o->release || !atomic_load(&page->held))
+		return;
+	watchdog_return(&k->cgroups);
+	send(o->notify, o->release, strlen(o->release), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* The daemon is gone, and the next one may be on its way. */
-static _Noreturn void linger(const struct page *page, const struct watchdog_options *o)
+static _Noreturn void linger(const struct page *page, const struct kept *k, const struct watchdog_options *o)
 {
 	if (o->release && atomic_load(&page->held)) {
 		poll(NULL, 0, (int)MIN(o->stall / NSEC_PER_MSEC, (uint64_t)INT_MAX));
-		release(page, o);
+		release(page, k, o);
 	}
 	_exit(0);
 }
@@ -112,19 +119,24 @@ static _Noreturn void watch(struct page *page, const struct kept *k, const struc
 		uint64_t now = clock_mono_ns();
 
 		if (n > 0)
-			linger(page, o);
+			linger(page, k, o);
 		if (stalled(page, wards, MIN(now - last, 2 * tick), o->stall)) {
-			release(page, o);
 			syscall(SYS_pidfd_send_signal, k->fd[0], SIGKILL, NULL, 0);
+			watchdog_thaw(&k->cgroups);
+			release(page, k, o);
 			_exit(1);
 		}
 		last = now;
 	}
 }
 
-static _Noreturn void child(struct page *page, const struct kept *k, const struct watchdog_options *o)
+static _Noreturn void child(struct page *page, struct kept *k, const struct watchdog_options *o)
 {
 	sigset_t all;
+	bool apart = watchdog_leave(getppid(), &k->cgroups);
+
+	memcpy(k->fd + 3, k->cgroups.fd, sizeof(k->cgroups.fd));
+	atomic_store(&page->apart, apart);
 
 	/* Signals of the terminal and of the service manager are the daemon's business. */
 	sigfillset(&all);
@@ -150,7 +162,7 @@ static int start_child(struct watchdog *w, const struct watchdog_options *o)
 	if (w->pid < 0)
 		return -errno;
 	if (w->pid == 0)
-		child(w->page, &(struct kept){ { self, read_end, o->release ? o->notify : -1 } }, o);
+		child(w->page, &(struct kept){ .fd = { self, read_end, o->release ? o->notify : -1 } }, o);
 	w->pidfd = pidfd_of(w->pid);
 	return w->pidfd < 0 ? -errno : 0;
 }
@@ -201,6 +213,11 @@ bool watchdog_alive(const struct watchdog *w)
 	struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
 
 	return poll(&p, 1, 0) == 0;
+}
+
+bool watchdog_apart(const struct watchdog *w)
+{
+	return atomic_load(&w->page->apart);
 }
 
 pid_t watchdog_pid(const struct watchdog *w)
