@@ -8,6 +8,7 @@ struct watch_command_options {
 	uint64_t seconds;
 	const char *sensor, *control, *rules;
 	bool force;
+	uint64_t session;
 };
 
 #define AT(member) offsetof(struct watch_command_options, member)
@@ -20,6 +21,8 @@ static const struct cmd_option watch_rows[] = {
 	  AT(control) },
 	{ "force", 0, OPTION_FLAG, NULL, "enforce though nobody vouches for init, a shell, sshd or this program",
 	  AT(force) },
+	{ "session", 0, OPTION_NUMBER, "ID", "to try enforcing: what cannot be held up is judged in this session alone",
+	  AT(session) },
 };
 
 /*
@@ -72,13 +75,14 @@ static int watch(struct cmd *c)
 		.rules = o->rules,
 		.control = o->control,
 		.force = o->force,
+		.session = (int32_t)MIN(o->session, (uint64_t)INT32_MAX),
 	};
 	return daemon_run(&options);
 }
 
 const struct command command_watch = {
 	.name = "watch",
-	.usage = "[NAME] [--for TIME] [--sensor NAME] [--rules FILE] [--control FILE] [--force]",
+	.usage = "[NAME] [--for TIME] [--sensor NAME] [--rules FILE] [--control FILE] [--force] [--session ID]",
 	.summary = "run the monitor in the foreground",
 	.details = "Guards the files of baseline NAME (\"host\" when left out) and prints each change with who made "
 		   "it. SIGHUP reloads the\n"

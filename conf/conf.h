@@ -24,6 +24,7 @@ enum conf_exec_trust { CONF_TRUST_BASELINES, CONF_TRUST_DPKG, CONF_TRUST_EXPLICI
 enum conf_exec_fail { CONF_FAIL_OPEN, CONF_FAIL_CLOSED };
 enum conf_exec_scripts { CONF_SCRIPTS_OFF, CONF_SCRIPTS_REPORT, CONF_SCRIPTS_ENFORCE };
 enum conf_bpf { CONF_BPF_OFF, CONF_BPF_AUTO };
+enum conf_exec_libraries { CONF_LIBRARIES_OFF, CONF_LIBRARIES_ENVIRONMENT, CONF_LIBRARIES_ALL };
 enum conf_exec_images { CONF_IMAGES_OWN, CONF_IMAGES_CONTAINERS, CONF_IMAGES_EVERYWHERE };
 enum conf_exec_ungated { CONF_UNGATED_LATE, CONF_UNGATED_KILL };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
@@ -186,9 +187,10 @@ struct conf {
 		uint64_t stall;		  /* exec.stall: 5s, ns */
 		enum conf_exec_fail fail; /* exec.fail: open */
 		uint64_t max_size;	  /* exec.max_size: 256M */
-		enum conf_exec_scripts scripts; /* exec.scripts: off */
-		enum conf_exec_ungated ungated; /* exec.ungated: late */
-		enum conf_exec_images images;	/* exec.images: own */
+		enum conf_exec_scripts scripts;	    /* exec.scripts: off */
+		enum conf_exec_ungated ungated;	    /* exec.ungated: late */
+		enum conf_exec_libraries libraries; /* exec.libraries: environment */
+		enum conf_exec_images images;	    /* exec.images: own */
 	} exec;
 
 	struct {

@@ -35,6 +35,9 @@ static const char *const scripts_words[] = {
 	[CONF_SCRIPTS_OFF] = "off", [CONF_SCRIPTS_REPORT] = "report", [CONF_SCRIPTS_ENFORCE] = "enforce", NULL
 };
 
+static const char *const libraries_words[] = {
+	[CONF_LIBRARIES_OFF] = "off", [CONF_LIBRARIES_ENVIRONMENT] = "environment", [CONF_LIBRARIES_ALL] = "all", NULL
+};
 static const char *const images_words[] = { [CONF_IMAGES_OWN] = "own",
 					    [CONF_IMAGES_CONTAINERS] = "containers",
 					    [CONF_IMAGES_EVERYWHERE] = "everywhere",
@@ -155,6 +158,8 @@ const struct conf_key conf_schema[] = {
 	  .help = "larger programs are answered by exec.fail" },
 	{ "exec.scripts", CONF_WORD, AT(exec.scripts), "off", WORDS(scripts_words),
 	  .help = "scripts that an interpreter is given on its command line" },
+	{ "exec.libraries", CONF_WORD, AT(exec.libraries), "environment", WORDS(libraries_words),
+	  .help = "LD_PRELOAD and the like, and libraries nobody vouches for: of who sets those, or of all programs" },
 	{ "exec.ungated", CONF_WORD, AT(exec.ungated), "late", WORDS(ungated_words),
 	  .help = "what no permission event comes for: judged when it runs, or killed before its first instruction" },
 

@@ -18,6 +18,7 @@ struct daemon_options {
 	bool colour;
 	bool quiet;	     /* nothing on stdout */
 	bool force;	     /* exec.mode enforce also when nobody vouches for what is needed to log in */
+	int32_t session;     /* what the gate cannot hold up is judged in this session alone; 0: everywhere */
 	const char *rules;   /* file, folder or glob in place of the configuration's; NULL: none */
 	const char *control; /* socket path; NULL: conf->control */
 };

@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/exec_environment.h"
 #include "daemon/exec_keep.h"
 #include "daemon/exec_marks.h"
 #include "daemon/exec_trust.h"
@@ -23,7 +24,7 @@
 #include "lib/clock.h"
 
 #define EXEC_BEAT_NS (250 * NSEC_PER_MSEC)
-#define EXEC_LOSSES  5
+#define EXEC_LOSSES  6
 #define EXEC_TICK_NS (2 * NSEC_PER_SEC)
 
 struct exec {
@@ -33,6 +34,7 @@ struct exec {
 	struct mime *mime; /* the verdict thread's */
 	struct exec_marks *marks;
 	struct exec_keep *keep;
+	struct exec_environment *environment; /* NULL: exec.libraries is off */
 	struct loop_source *beat, *tick;
 	bool host;
 	uint64_t told[EXEC_LOSSES]; /* of exec_losses: what has a gap row */
@@ -206,16 +208,33 @@ static void exec_verdict(const struct gate_verdict *v, void *data)
 	if (!e->process)
 		e->process_why = x->ending ? "the monitor was ending" : "gone before it could be asked";
 	exec_describe(x, v, e);
+	if (v->role == GATE_MAIN && x->environment)
+		e->text = exec_environment_of(x->environment, v, &e->arena);
 	pipeline_emit(e, x->m);
 }
 
 /* --- part */
 
+/* It may be gone, and then is nobody's to end. */
+static bool exec_concerns(const struct exec *x, int32_t pid)
+{
+	pid_t session = x->m->o->session ? getsid(pid) : 0;
+
+	return session == x->m->o->session || (session < 0 && errno == ESRCH);
+}
+
 static void exec_hook_exec(int32_t pid, uint64_t mono_ns, void *data)
 {
 	struct exec *x = data;
 
+	bool named;
+
+	if (!exec_concerns(x, pid))
+		return;
+	named = x->environment && exec_environment_note(x->environment, pid);
 	gate_exec_seen(x->gate, pid, mono_ns);
+	if (named || x->m->conf->exec.libraries == CONF_LIBRARIES_ALL)
+		gate_look_at_libraries(x->gate, pid, named);
 }
 
 static void exec_hook_exit(int32_t pid, void *data)
@@ -255,6 +274,8 @@ static const struct exec_loss {
 	  "refused by the kernel" },
 	{ offsetof(struct gate_stats, early), "leases given back before the start was seen, for want of room",
 	  "judged, not held still" },
+	{ offsetof(struct gate_stats, unlooked), "more processes at once than libraries could be looked for in",
+	  "their libraries are not known" },
 };
 
 static void exec_tell_losses(struct exec *x)
@@ -343,6 +364,7 @@ static int exec_open(struct exec *x, struct trust *t)
 				  .deadline = c->exec.deadline,
 				  .max_size = c->exec.max_size,
 				  .scripts = (enum gate_scripts)c->exec.scripts,
+				  .libraries = c->exec.libraries != CONF_LIBRARIES_OFF,
 				  .containers = x->m->containers,
 				  .procs = x->m->procs,
 				  .conf = c,
@@ -392,6 +414,8 @@ static int exec_begin(struct exec *x)
 		status = exec_open(x, t);
 	if (status || !x->gate)
 		return status;
+	if (m->conf->exec.libraries != CONF_LIBRARIES_OFF && exec_environment_new(&x->environment) < 0)
+		return EX_OSERR;
 	if (m->connector)
 		connector_set_hooks(m->connector,
 				    &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, exec_hook_refused, x });
@@ -452,6 +476,7 @@ void exec_part_stop(struct monitor *m)
 	if (x->tick)
 		loop_remove(x->tick);
 	mime_free(x->mime);
+	exec_environment_free(x->environment);
 	free(x);
 	m->exec = NULL;
 }
@@ -495,6 +520,7 @@ json_t *exec_status(struct monitor *m)
 	json_object_set_new(o, "class", json_string(gate_class(x->gate, &deny_errno)));
 	json_object_set_new(o, "deny_errno", json_boolean(deny_errno));
 	json_object_set_new(o, "watchdog", json_boolean(m->watchdog && watchdog_alive(m->watchdog)));
+	json_object_set_new(o, "watchdog_apart", json_boolean(m->watchdog && watchdog_apart(m->watchdog)));
 	exec_number(o, "file_systems", x->marks ? exec_marks_count(x->marks) : 0);
 	exec_status_trust(o, x);
 	const struct {
@@ -507,11 +533,11 @@ json_t *exec_status(struct monitor *m)
 		{ "deadlines", s.deadlines }, { "full", s.full },	  { "refused_by_kernel", s.kernel },
 		{ "swapped", s.swapped },     { "late", s.late },	  { "scripts", s.scripts },
 		{ "unleased", s.unleased },   { "early", s.early },	  { "lost", s.lost },
-		{ "in_flight", s.in_flight }, { "worst_ns", s.worst_ns },
+		{ "libraries", s.libraries }, { "unlooked", s.unlooked }, { "in_flight", s.in_flight },
+		{ "worst_ns", s.worst_ns },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		exec_number(o, numbers[i].key, numbers[i].value);
 	return o;
 }
-	json_object_set_new(o, "watchdog_apart", json_boolean(m->watchdog && watchdog_apart(m->watchdog)));

@@ -59,7 +59,7 @@ void exec_ungated_start(struct monitor *m, struct trust *t)
 	if (m->conf->exec.ungated != CONF_UNGATED_KILL)
 		return;
 	exec_ungated_callers(m, t);
-	r = m->connector ? connector_refuse(m->connector, true, 0) : -ENOTSUP;
+	r = m->connector ? connector_refuse(m->connector, true, m->o->session) : -ENOTSUP;
 	if (r < 0)
 		gapbook_note(m->gaps, GAP_WEAK_SENSOR, "program starts",
 			     "exec.ungated: kill needs BPF on Linux 6.10 or later: judged late");

@@ -446,14 +446,14 @@ static const char *const version_6[] = {
 	"CASE " c " WHEN 0 THEN 'done' WHEN 1 THEN 'dry-run' WHEN 2 THEN 'refused' WHEN 3 THEN 'limited' WHEN 4 THEN " \
 	"'gone' WHEN 5 THEN 'failed' END"
 
-#define SQL_VIEW_HISTORY(status) \
+#define SQL_DETAIL "coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason)"
+#define SQL_VIEW_HISTORY(status, detail) \
 	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, " \
 	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN " \
 	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") " END AS what, " \
 	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2 \
 	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, " \
-	"e.count AS count, " SQL_WHERE ", coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason) AS " \
-	"detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(status) \
+	"e.count AS count, " SQL_WHERE ", " detail " AS detail, e.user AS by_user, CASE WHEN e.kind = 0 AND e.change < 6 THEN " SQL_STATUS_NAME(status) \
 	" END AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM
 
 static const char *const version_7[] = {
@@ -466,7 +466,7 @@ static const char *const version_7[] = {
 	"e.until AS response, e.ref AS event, e.user AS by_user, " SQL_WHERE ", " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM
 	SQL_PLACE_FROM " WHERE e.kind = 4",
 
-	SQL_VIEW_HISTORY(SQL_STATUS),
+	SQL_VIEW_HISTORY(SQL_STATUS, SQL_DETAIL),
 	NULL,
 };
 
@@ -508,7 +508,42 @@ static const char *const version_10[] = {
 	"DROP VIEW deviations",
 	"DROP VIEW history",
 	SQL_VIEW_DEVIATIONS(SQL_STATUS_PLACE),
-	SQL_VIEW_HISTORY(SQL_STATUS_PLACE),
+	SQL_VIEW_HISTORY(SQL_STATUS_PLACE, SQL_DETAIL),
+	NULL,
+};
+
+/*
+ * Libraries that nobody vouches for are program starts of a type of their own; text holds what the environment of a
+ * start makes the loader do.
+ */
+#define SQL_EXEC_TYPE_5(c)                                                                                             \
+	"CASE " c " WHEN 0 THEN 'unknown' WHEN 1 THEN 'static' WHEN 2 THEN 'dynamic' WHEN 3 THEN 'script' WHEN 4 "     \
+	"THEN 'other' WHEN 5 THEN 'library' END"
+#define SQL_DETAIL_EXEC                                                                                                \
+	"CASE e.kind WHEN 2 THEN coalesce(e.cause, e.reason, '') || coalesce(', ' || nullif(e.text, 'unknown'), '') "  \
+	"ELSE " SQL_DETAIL " END"
+
+static const char *const version_11[] = {
+	"DROP VIEW execs",
+	"DROP VIEW unexpected_binaries",
+	"DROP VIEW history",
+
+	"CREATE VIEW execs AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, " SQL_WHERE
+	", json_extract(e.after, '$.digest') AS digest, " SQL_EXEC_TYPE_5("e.status") " AS type, ct.image AS image, "
+	SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, e.cause AS trusted_by, e.until/1000 AS duration_us, "
+	"e.text AS environment, " SQL_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 2 AND e.status IS NOT 5",
+
+	"CREATE VIEW unexpected_binaries AS SELECT " SQL_PATH " AS path, g.digest AS digest, CASE e.status WHEN 5 THEN "
+	"'library' ELSE coalesce(json_extract(e.after, '$.mime'), " SQL_EXEC_TYPE_5("e.status") ") END AS type, "
+	"json_extract(e.after, '$.size') "
+	"AS size, " SQL_TIME_MS("g.first") " AS first_seen, " SQL_TIME_MS("e.time") " AS last_seen, g.count AS count, "
+	SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, " SQL_WHERE ", (SELECT " SQL_SHOW("y.show", "y.data")
+	" FROM process q LEFT JOIN str y ON y.id = q.exe WHERE q.id = p.parent) AS parent, " SQL_IMAGE_POD " FROM (SELECT "
+	"json_extract(after, '$.digest') AS digest, max(id) AS newest, min(time) AS first, count(*) AS count FROM event "
+	"WHERE kind = 2 AND change > 1 AND json_extract(after, '$.digest') IS NOT NULL GROUP BY 1) g JOIN event e ON "
+	"e.id = g.newest" SQL_WHO_FROM SQL_PLACE_FROM,
+
+	SQL_VIEW_HISTORY(SQL_STATUS_PLACE, SQL_DETAIL_EXEC),
 	NULL,
 };
 /* clang-format on */
@@ -524,6 +559,7 @@ const struct migration db_migrations[] = {
 	{ 8, version_8 },
 	{ 9, version_9 },
 	{ 10, version_10 },
+	{ 11, version_11 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

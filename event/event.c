@@ -30,7 +30,7 @@ const char *const exec_verdict_names[EXEC_VERDICT_COUNT] = {
 
 const char *const exec_type_names[EXEC_TYPE_COUNT] = {
 	[EXEC_TYPE_UNKNOWN] = "unknown", [EXEC_TYPE_STATIC] = "static", [EXEC_TYPE_DYNAMIC] = "dynamic",
-	[EXEC_TYPE_SCRIPT] = "script",	 [EXEC_TYPE_OTHER] = "other",
+	[EXEC_TYPE_SCRIPT] = "script",	 [EXEC_TYPE_OTHER] = "other",	[EXEC_TYPE_LIBRARY] = "library",
 };
 
 const char *const change_names[CHANGE_COUNT] = {

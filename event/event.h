@@ -83,6 +83,7 @@ enum exec_type {
 	EXEC_TYPE_DYNAMIC, /* ELF that names its loader */
 	EXEC_TYPE_SCRIPT,  /* "#!", or named on the command line of an interpreter */
 	EXEC_TYPE_OTHER,
+	EXEC_TYPE_LIBRARY, /* no program: what one has mapped to run beside itself */
 	EXEC_TYPE_COUNT
 };
 
@@ -149,7 +150,7 @@ struct event {
 	/*
 	 * EVENT_EXEC: path is the file that was judged, `after` what is known of it (digest, size, mime...), process
 	 * the one that ran it, cause the source that vouches for it ("baseline host"), reason why the verdict is what
-	 * it is.
+	 * it is, text what its environment makes the loader do ("LD_PRELOAD=..."; EVENT_ENVIRONMENT_UNKNOWN).
 	 */
 	enum exec_verdict verdict;
 	enum exec_type exec_type;
@@ -165,8 +166,8 @@ struct event {
 	struct event *about; /* what it was raised for; counted; history sets ref from its id. NULL when read back */
 
 	/*
-	 * EVENT_ACTION: what was done to path or process; reason is the rule, cause the ladder, text more about it, user
-	 * who asked for it, ref and about the row of what it answers.
+	 * EVENT_ACTION: what was done to path or process; reason is the rule, cause the ladder, text more about it,
+	 * user who asked for it, ref and about the row of what it answers.
 	 */
 	enum action_kind action;
 	enum action_result result;
@@ -185,6 +186,9 @@ struct event {
 
 /* EVENT_EXEC: the reason of a program that is not in the image of its container. */
 #define EVENT_REASON_DRIFT "not in the image of its container"
+
+/* EVENT_EXEC: its environment was not read. */
+#define EVENT_ENVIRONMENT_UNKNOWN "unknown"
 
 struct event *event_new(enum event_kind kind);
 struct event *event_ref(struct event *e);

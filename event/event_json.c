@@ -53,6 +53,7 @@ static void json_exec(json_t *o, const struct event *e)
 	json_put_string(o, "cause", e->cause);
 	if (e->exec_type != EXEC_TYPE_UNKNOWN)
 		json_object_set_new(o, "type", json_string(exec_type_names[e->exec_type]));
+	json_put_string(o, "environment", e->text);
 	if (e->exec_ns)
 		json_object_set_new(o, "duration_ns", json_u64(e->exec_ns));
 	if (e->has_after)

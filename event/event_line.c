@@ -290,6 +290,8 @@ static void line_exec(struct buf *b, const struct event *e, bool colour)
 	line_path(b, e);
 	if (e->reason && e->verdict != EXEC_ALLOWED)
 		line_text(b, e->reason);
+	if (e->text && !streq(e->text, EVENT_ENVIRONMENT_UNKNOWN))
+		line_text(b, e->text);
 }
 
 static void line_gap(struct buf *b, const struct event *e, bool colour)

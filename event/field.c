@@ -218,7 +218,8 @@ unsigned event_faces(const struct event *e, enum face ret[FACES_MAX])
 		faces_change(e, &f);
 	else if (e->kind == EVENT_OPEN)
 		face_add(&f, FACE_OPEN_READ);
-	else if (e->kind == EVENT_EXEC && e->verdict != EXEC_DENIED) /* a denied one failed */
+	else if (e->kind == EVENT_EXEC && e->verdict != EXEC_DENIED && /* a denied one failed */
+		 e->exec_type != EXEC_TYPE_LIBRARY)
 		face_add(&f, FACE_EXEC);
 	if (!f.n)
 		face_add(&f, FACE_NONE);

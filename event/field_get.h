@@ -143,6 +143,8 @@ FIELD_GETTER(get_hf_owner);
 FIELD_GETTER(get_hf_mime);
 FIELD_GETTER(get_hf_trusted);
 FIELD_GETTER(get_hf_verdict);
+FIELD_GETTER(get_hf_environment);
+FIELD_GETTER(get_hf_program);
 FIELD_GETTER(get_hf_reason);
 FIELD_GETTER(get_hf_package);
 FIELD_GETTER(get_hf_drift);

@@ -185,6 +185,18 @@ FIELD_GETTER(get_hf_verdict)
 		field_set_string(ret, exec_verdict_names[v->event->verdict]);
 }
 
+FIELD_GETTER(get_hf_environment)
+{
+	if (v->event->kind == EVENT_EXEC && v->event->text && !streq(v->event->text, EVENT_ENVIRONMENT_UNKNOWN))
+		field_set_string(ret, v->event->text);
+}
+
+FIELD_GETTER(get_hf_program)
+{
+	if (v->event->kind == EVENT_EXEC && v->event->exec_type != EXEC_TYPE_UNKNOWN)
+		field_set_string(ret, exec_type_names[v->event->exec_type]);
+}
+
 FIELD_GETTER(get_hf_package)
 {
 	if (field_need(v, GROUP_PACKAGE))

@@ -38,9 +38,10 @@ struct judgement {
 };
 
 enum slot_origin {
-	SLOT_EVENT, /* a permission event; fd is its descriptor and names it in the answer */
-	SLOT_LATE,  /* a process that runs something not judged before: /proc/PID/exe */
-	SLOT_ARGV,  /* a script of its command line: fd */
+	SLOT_EVENT,   /* a permission event; fd is its descriptor and names it in the answer */
+	SLOT_LATE,    /* a process that runs something not judged before: /proc/PID/exe */
+	SLOT_ARGV,    /* a script of its command line: fd */
+	SLOT_LIBRARY, /* a file that it has mapped to run: fd */
 };
 
 /* One start in flight. Under the gate's lock, but for the members that its present owner works on. */
@@ -96,10 +97,13 @@ enum counter {
 	COUNT_UNLEASED,
 	COUNT_EARLY,
 	COUNT_LOST,
+	COUNT_LIBRARIES,
+	COUNT_UNLOOKED,
 	COUNT_MAX
 };
 
 struct cache;
+struct libraries;
 
 struct gate {
 	struct gate_options o;
@@ -119,7 +123,8 @@ struct gate {
 	TAILQ_HEAD(, slot) waiting;
 	LIST_HEAD(, slot) pids[GATE_BUCKETS];
 	struct cache *cache;
-	struct sighting *sightings; /* by pid; observe mode */
+	struct sighting *sightings;  /* by pid; observe mode */
+	struct libraries *libraries; /* NULL: nobody looks */
 	struct trust *trust;
 	uint64_t generation; /* of trust */
 	bool workers_end, after_end;
@@ -181,6 +186,10 @@ void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgem
 /* The kernel's name of an open file, in ret; NULL when it has none that fits. */
 const char *gate_path(int fd, char ret[PATH_MAX]);
 void *gate_worker(void *data);
+
+/* --- gate_libraries.c: the thread that looks at what is mapped to run */
+int libraries_start(struct gate *g);
+void libraries_stop(struct gate *g);
 
 /* --- gate_drift.c: programs in containers; on the workers */
 /* In which container the process of the slot is. It waits for the answer, or did a moment ago: /proc has it. */

@@ -48,6 +48,7 @@ const char *const gate_reason_texts[GATE_REASON_COUNT] = {
 	[GATE_GONE] = "it ended too soon",
 	[GATE_DRIFT] = EVENT_REASON_DRIFT,
 	[GATE_LISTED] = "on the list of denied programs",
+	[GATE_LIBRARY_UNKNOWN] = "mapped to run, no trust source vouches for it",
 };
 
 /* --- the group */
@@ -245,6 +246,7 @@ static void gate_free(struct gate *g)
 		/* Unused slots are zero, and ours were closed but for those nobody came to. */
 		if (g->slots[i].list != &g->todo)
 			continue;
+		container_unref(g->slots[i].container);
 		cleanup_close(&g->slots[i].fd);
 		cleanup_close(&g->slots[i].pidfd);
 	}
@@ -305,6 +307,8 @@ static int start_threads(struct gate *g)
 		r = -pthread_create(&g->reader, NULL, gate_reader, g);
 		g->have_reader = r == 0;
 	}
+	if (r == 0 && g->o.libraries)
+		r = libraries_start(g);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
@@ -373,6 +377,7 @@ void gate_stop(struct gate *g)
 		else
 			gate_drain(g);
 	}
+	libraries_stop(g);
 	end_workers(g);
 	/* Before results are handed over: that may take its time. */
 	cleanup_close(&g->fanotify);
@@ -499,6 +504,8 @@ void gate_get_stats(struct gate *g, struct gate_stats *ret)
 		.unleased = c[COUNT_UNLEASED],
 		.early = c[COUNT_EARLY],
 		.lost = c[COUNT_LOST],
+		.libraries = c[COUNT_LIBRARIES],
+		.unlooked = c[COUNT_UNLOOKED],
 		.slots = g->n_slots,
 		.worst_ns = g->worst,
 	};

@@ -40,6 +40,7 @@ enum gate_reason {
 	GATE_GONE,	 /* it ended before it could be judged late */
 	GATE_DRIFT,	 /* it runs in a container in whose image it is not */
 	GATE_LISTED,	 /* it is on the list of denied programs: refused, and killed where starts are only observed */
+	GATE_LIBRARY_UNKNOWN, /* a library that is mapped to run, and nobody vouches for */
 	GATE_REASON_COUNT
 };
 extern const char *const gate_reason_texts[GATE_REASON_COUNT];
@@ -49,6 +50,7 @@ enum gate_role {
 	GATE_INTERPRETER, /* the program a "#!" line names */
 	GATE_LOADER,	  /* ld.so, or what else the kernel opened for the main file */
 	GATE_SCRIPT,	  /* a file on the command line */
+	GATE_LIBRARY,	  /* a file that it has mapped to run, besides its program; never denied or killed */
 	GATE_ROLE_COUNT
 };
 
@@ -68,8 +70,9 @@ struct gate_verdict {
 	enum gate_reason reason;
 	enum trust_source source;
 	const char *why; /* who vouches for it; "" when nobody */
-	struct container *container; /* in which it runs, as told while it waited; NULL: the host, or too late to tell */
-	bool leased;	 /* the file could not change from before it was read until the start was seen */
+	struct container
+		*container; /* in which it runs, as told while it waited; NULL: the host, or too late to tell */
+	bool leased;	    /* the file could not change from before it was read until the start was seen */
 	bool cached;
 	bool seen; /* the exec happened: its process is known to run the file */
 	uint64_t real_ns, boot_ns;
@@ -89,19 +92,20 @@ struct gate_options {
 	uint64_t deadline; /* ns; 0: 500 ms */
 	uint64_t max_size; /* larger files are not read; 0: 256 MiB */
 	enum gate_scripts scripts;
-	unsigned workers;	   /* 0: by the number of processors */
-	size_t slots;		   /* starts in flight; 0: 4096, or what the limit of descriptors allows */
-	const struct conf *conf; /* policies of containers; outlives the gate. NULL: none */
+	bool libraries;		   /* gate_look_at_libraries may be asked */
+	unsigned workers;	       /* 0: by the number of processors */
+	size_t slots;		       /* starts in flight; 0: 4096, or what the limit of descriptors allows */
+	const struct conf *conf;       /* policies of containers; outlives the gate. NULL: none */
 	struct containers *containers; /* who is in a container; NULL: nobody asks */
 	struct proc_table *procs;      /* for processes that are gone already; NULL: nobody knows */
-	struct watchdog *watchdog; /* gets a beat of the gate thread; may be NULL */
+	struct watchdog *watchdog;     /* gets a beat of the gate thread; may be NULL */
 	/*
 	 * A group that an earlier run opened, which becomes the gate's unless the call fails; 0: none. One that is not
-	 * as it would be opened now is refused (-EMEDIUMTYPE). Starts that the earlier run had read but not answered are
-	 * answered by fail_closed.
+	 * as it would be opened now is refused (-EMEDIUMTYPE). Starts that the earlier run had read but not answered
+	 * are answered by fail_closed.
 	 */
 	int group;
-	struct known *known;	   /* digests shared with others; NULL: none. Outlives the gate */
+	struct known *known; /* digests shared with others; NULL: none. Outlives the gate */
 	/* On the thread "verdict", in no strict order. May block: what then finds no room is lost and counted. */
 	void (*verdict)(const struct gate_verdict *v, void *data);
 	void *data;
@@ -114,6 +118,8 @@ struct gate_stats {
 	uint64_t unleased; /* file systems without leases: judged, but could change before it runs */
 	uint64_t early;	   /* leases given back before the exec was seen, for want of room */
 	uint64_t lost;	   /* results that nobody was told */
+	uint64_t libraries; /* files that were mapped to run, and judged */
+	uint64_t unlooked; /* processes that were not looked at for them, for want of room */
 	size_t in_flight, slots;
 	uint64_t worst_ns; /* longest time to an answer */
 };
@@ -157,6 +163,13 @@ void gate_set_trust(struct gate *g, struct trust *trust);
  */
 void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns);
 void gate_exit_seen(struct gate *g, int32_t pid);
+
+/*
+ * What this process has mapped to run is looked at in a moment, and once more a little later; what nobody vouches for
+ * is told with the role GATE_LIBRARY. named: it is also told (GATE_GONE, no path) when the process ended before that.
+ * Any thread, no I/O.
+ */
+void gate_look_at_libraries(struct gate *g, int32_t pid, bool named);
 
 void gate_get_stats(struct gate *g, struct gate_stats *ret);
 /* "pre-content", "content": what the kernel gave, and whether a start can be refused with ETXTBSY. */

@@ -155,7 +155,7 @@ static void hand_over(struct gate *g, struct slot *s)
 		.mode = s->mode,
 		.has_digest = s->j.has_digest,
 		.digest = { 0 },
-		.type = s->j.type,
+		.type = s->origin == SLOT_LIBRARY ? EXEC_TYPE_LIBRARY : s->j.type,
 		.verdict = s->j.verdict,
 		.reason = s->j.reason,
 		.source = s->j.source,

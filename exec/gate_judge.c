@@ -235,8 +235,14 @@ static void judge_again(struct work *w, struct judgement *j)
 static void judge_late(struct work *w, struct judgement *j)
 {
 	struct slot *s = w->s;
-	int r = s->origin == SLOT_ARGV ? late_open_script(w->g, s) : late_open_exe(w->g, s);
-	bool enforced = s->origin != SLOT_ARGV || w->g->o.scripts == GATE_SCRIPTS_ENFORCE;
+	bool enforced =
+		s->origin == SLOT_LATE || (s->origin == SLOT_ARGV && w->g->o.scripts == GATE_SCRIPTS_ENFORCE);
+	int r = 0;
+
+	if (s->origin == SLOT_LIBRARY)
+		gate_count(w->g, COUNT_LIBRARIES, 1);
+	else
+		r = s->origin == SLOT_ARGV ? late_open_script(w->g, s) : late_open_exe(w->g, s);
 
 	if (r == -ESRCH)
 		*j = (struct judgement){ .reason = GATE_GONE, .verdict = EXEC_UNJUDGED };

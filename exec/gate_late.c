@@ -1,7 +1,7 @@
 /*
  * Processes that run already: their program, their script, their end. On the workers (late_identify: on the connector's
- * thread). Must not wait for a server of a user's: a file is opened only when it lies on a gated file system, in
- * memory, or on one that the mount table calls a disk.
+ * thread; late_open_file: on "libraries" too). Must not wait for a server of a user's: a file is opened only when it
+ * lies on a gated file system, in memory, or on one that the mount table calls a disk.
  */
 #include "exec/gate_late.h"
 
@@ -85,7 +85,7 @@ static bool is_local(int32_t pid, uint64_t dev)
 }
 
 /* Opens what the O_PATH descriptor stands for, when that cannot wait for anybody. */
-static int open_for_reading(struct gate *g, struct slot *s, int at, bool in_memory)
+int late_open_file(struct gate *g, struct slot *s, int at, bool in_memory)
 {
 	char path[40];
 	struct statx stx;
@@ -139,7 +139,7 @@ int late_open_exe(struct gate *g, struct slot *s)
 	at = open(path, O_PATH | O_CLOEXEC);
 	if (at < 0 || readlink(path, link, sizeof(link) - 1) < 0)
 		return gone(-errno);
-	r = open_for_reading(g, s, at, streq(link, memory));
+	r = late_open_file(g, s, at, streq(link, memory));
 	if (r == 0)
 		r = still_there(s);
 	return gone(r);
@@ -213,7 +213,7 @@ int late_open_script(struct gate *g, struct slot *s)
 	if (!script)
 		return -ESRCH;
 	at = open_script_path(g, s->pid, script);
-	r = at < 0 ? at : open_for_reading(g, s, at, false);
+	r = at < 0 ? at : late_open_file(g, s, at, false);
 	if (r == 0)
 		r = still_there(s);
 	if (r == 0)

@@ -11,6 +11,11 @@
  */
 int late_open_exe(struct gate *g, struct slot *s);
 int late_open_script(struct gate *g, struct slot *s);
+/*
+ * For s, the file that the O_PATH descriptor stands for: fd, lease, identity, owner and mode are set. in_memory: it has
+ * no file system that could wait. As above.
+ */
+int late_open_file(struct gate *g, struct slot *s, int at, bool in_memory);
 int late_kill(int pidfd);
 
 /* Identity of /proc/PID/exe without waiting for any server. */
