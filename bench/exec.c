@@ -1,19 +1,36 @@
 /*
  * What a program start costs: posix_spawn and wait of a small program on a file system of its own, with nothing
- * listening, with a bare permission listener that answers at once, and under the gate enforcing with a warm cache; in
- * interleaved rounds. Prints medians and minima in microseconds, and the gate's ratio to the bare listener.
+ * listening, with a bare permission listener that answers at once, under the gate enforcing with a warm cache, and
+ * under fapolicyd (where it is installed, integrity by sha256, the same programs trusted); in interleaved rounds.
+ * Prints medians and minima in microseconds, the gate's ratio to the bare listener, and what each adds.
  *
  * usage: bench/exec [ROUNDS [STARTS [PROGRAMS]]]     (as root; PROGRAMS: how many different copies are started in turn)
+ *        bench/exec spawn PROGRAM RATE SECONDS       starts it so often a second, and says how often it was late
+ *
+ * The file system is an ext3, and fapolicyd is told to watch that type alone, in a mount namespace that has no other:
+ * without that it is left out.
  */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/digest.h"
+#include "lib/util.h"
 #include "tests/exec/rig.h"
+#include "watch/mounts.h"
 
 #define PROGRAMS_MAX 4000
+#define PEER_PID     "/run/fapolicyd.pid"
+
+enum config { NOTHING, BARE, GATE, PEER, CONFIGS };
 
 static const char *names[PROGRAMS_MAX + 1];
 
@@ -29,36 +46,218 @@ static double measure(struct rig *r, unsigned starts, unsigned programs)
 {
 	uint64_t begin = clock_mono_ns();
 
-	for (unsigned i = 0; i < starts; i++)
-		if (rig_run(r, names[i % programs], NULL) != 0)
+	for (unsigned i = 0; i < starts; i++) {
+		int status = rig_run(r, names[i % programs], NULL);
+
+		if (status != 0) {
+			fprintf(stderr, "bench/exec: %s: %d\n", names[i % programs], status);
 			exit(1);
+		}
+	}
 	return (double)(clock_mono_ns() - begin) / starts / 1000;
 }
 
-static double round_of(struct rig *r, int config, unsigned starts, unsigned programs)
+/* --- fapolicyd: its folders are replaced in this mount namespace */
+
+static bool write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	return f && fputs(text, f) >= 0 && fclose(f) == 0;
+}
+
+static bool write_trust(struct rig *r, const char *path, unsigned programs)
+{
+	FILE *f = fopen(path, "we");
+	struct digest *d = NULL;
+
+	if (!f || digest_new(DIGEST_SHA256, &d) < 0)
+		return false;
+	for (unsigned i = 0; i < programs; i++) {
+		FILE *p = fopen(rig_path(r, names[i]), "re");
+		uint8_t digest[DIGEST_MAX];
+		uint64_t n;
+
+		if (!p || digest_fd(d, fileno(p), UINT64_MAX, digest, &n, NULL, NULL) < 0)
+			return false;
+		fclose(p);
+		fprintf(f, "%s %llu ", rig_path(r, names[i]), (unsigned long long)n);
+		for (int k = 0; k < 32; k++)
+			fprintf(f, "%02x", digest[k]);
+		fputc('\n', f);
+	}
+	digest_free(d);
+	return fclose(f) == 0;
+}
+
+/* What it watches it finds by type: there must be no other file system of ours. */
+static bool is_alone(const struct rig *r)
+{
+	struct mount_table t;
+	bool alone = true;
+
+	if (mounts_read("/proc/self/mountinfo", &t, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < t.n; i++)
+		alone &= !streq(t.mounts[i].fstype, "ext3") || streq(t.mounts[i].point, r->mnt);
+	mounts_free(&t);
+	return alone;
+}
+
+/* NULL, or why it is left out. */
+static const char *peer_prepare(struct rig *r, unsigned programs)
+{
+	char path[128], text[1024];
+
+	if (access("/usr/sbin/fapolicyd", X_OK) < 0)
+		return "not installed";
+	if (access(PEER_PID, F_OK) == 0)
+		return "one runs already";
+	if (!is_alone(r))
+		return "there are other file systems of its type";
+	snprintf(text, sizeof(text),
+		 "mkdir -p %s/etc/trust.d %s/etc/rules.d %s/var /var/lib/fapolicyd && mount --bind %s/etc "
+		 "/etc/fapolicyd && "
+		 "mount -t tmpfs none /var/lib/fapolicyd && chown -R fapolicyd:fapolicyd /var/lib/fapolicyd && "
+		 "mount -t tmpfs -o mode=755 none /run && mkdir /run/fapolicyd && chown fapolicyd /run/fapolicyd",
+		 r->dir, r->dir, r->dir, r->dir);
+	if (system(text) != 0)
+		return "its folders cannot be replaced";
+	snprintf(path, sizeof(path), "%s/etc/fapolicyd.conf", r->dir);
+	if (!write_text(path, "permissive = 0\nnice_val = 14\nq_size = 2048\nuid = fapolicyd\ngid = fapolicyd\n"
+			      "do_stat_report = 0\ndetailed_report = 0\ndb_max_size = 50\nsubj_cache_size = 1549\n"
+			      "obj_cache_size = 8191\nwatch_fs = ext3\ntrust = file\nintegrity = sha256\n"
+			      "syslog_format = rule,dec,perm,auid,pid,exe,:,path,ftype,trust\nrpm_sha256_only = 0\n"
+			      "allow_filesystem_mark = 0\n"))
+		return "its configuration cannot be written";
+	snprintf(path, sizeof(path), "%s/etc/compiled.rules", r->dir);
+	write_text(path, "allow perm=any all : trust=1\ndeny perm=execute all : all\nallow perm=open all : all\n");
+	snprintf(path, sizeof(path), "%s/etc/fapolicyd.trust", r->dir);
+	if (!write_trust(r, path, programs))
+		return "its list cannot be written";
+	rig_program(r, "untrusted", 0, 99);
+	return NULL;
+}
+
+static pid_t peer_pid(void)
+{
+	FILE *f = fopen(PEER_PID, "re");
+	int pid = 0;
+
+	if (f && fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+static void peer_stop(void)
+{
+	pid_t pid = peer_pid();
+
+	if (pid <= 0 || kill(pid, SIGTERM) < 0)
+		return;
+	for (int i = 0; i < 300 && kill(pid, 0) == 0; i++)
+		usleep(10000);
+	kill(pid, SIGKILL);
+	unlink(PEER_PID);
+}
+
+/* Runs when it refuses what is not on its list. */
+static bool peer_start(struct rig *r)
+{
+	if (system("/usr/sbin/fapolicyd >/dev/null 2>&1") != 0)
+		return false;
+	for (int i = 0; i < 1000; i++) {
+		if (rig_run(r, "untrusted", NULL) == -EPERM)
+			return true;
+		usleep(10000);
+	}
+	peer_stop();
+	return false;
+}
+
+/* --- rounds */
+
+static double round_of(struct rig *r, enum config config, unsigned starts, unsigned programs)
 {
 	const struct rig_options gate = { .enforce = true, .good = names }, bare = { .bare = true };
 	double us;
 
-	if (config > 0 && rig_start(r, config == 1 ? &bare : &gate) < 0)
+	if ((config == BARE && rig_start(r, &bare) < 0) || (config == GATE && rig_start(r, &gate) < 0) ||
+	    (config == PEER && !peer_start(r))) {
+		fprintf(stderr, "bench/exec: a listener does not start\n");
 		exit(1);
+	}
 	measure(r, programs, programs); /* warm */
 	us = measure(r, starts, programs);
-	if (config == 2)
+	if (config == GATE)
 		rig_stop(r);
 	rig_kill(r);
+	if (config == PEER)
+		peer_stop();
 	return us;
+}
+
+static void compare(struct rig *r, unsigned rounds, unsigned starts, unsigned programs, unsigned configs)
+{
+	static const char *const what[] = { "nothing", "bare listener", "gate", "fapolicyd" };
+	double *us[CONFIGS] = { NULL }, median[CONFIGS] = { 0 };
+
+	for (unsigned c = 0; c < configs; c++)
+		us[c] = calloc(rounds, sizeof(double));
+	for (unsigned i = 0; i < rounds; i++)
+		for (unsigned c = 0; c < configs; c++)
+			us[c][i] = round_of(r, c, starts, programs);
+	for (unsigned c = 0; c < configs; c++) {
+		qsort(us[c], rounds, sizeof(double), by_value);
+		median[c] = us[c][rounds / 2];
+		printf("%-14s median %7.1f us  min %7.1f us\n", what[c], median[c], us[c][0]);
+	}
+	printf("programs %u  gate/bare median %.2f  min %.2f  added: bare %.1f us  gate %.1f us", programs,
+	       median[GATE] / median[BARE], us[GATE][0] / us[BARE][0], median[BARE] - median[NOTHING],
+	       median[GATE] - median[NOTHING]);
+	if (configs > PEER)
+		printf("  fapolicyd %.1f us  gate/fapolicyd %.2f", median[PEER] - median[NOTHING],
+		       (median[GATE] - median[NOTHING]) / (median[PEER] - median[NOTHING]));
+	putchar('\n');
+}
+
+/* --- a steady rate */
+
+static int spawn(char *program, unsigned rate, unsigned seconds)
+{
+	uint64_t begin = clock_mono_ns(), late = 0, failed = 0, n = (uint64_t)rate * seconds;
+	char *argv[] = { program, NULL };
+
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t due = begin + i * NSEC_PER_SEC / rate, now = clock_mono_ns();
+		int status = 0;
+		pid_t pid;
+
+		if (now < due)
+			usleep((useconds_t)((due - now) / 1000));
+		else
+			late += now - due > 100 * NSEC_PER_MSEC;
+		if (posix_spawn(&pid, program, NULL, NULL, argv, NULL) != 0 || waitpid(pid, &status, 0) < 0 || status)
+			failed++;
+	}
+	printf("%llu starts in %.1f s, %llu late, %llu failed\n", (unsigned long long)n,
+	       (double)(clock_mono_ns() - begin) / (double)NSEC_PER_SEC, (unsigned long long)late,
+	       (unsigned long long)failed);
+	return failed ? 1 : 0;
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const what[] = { "nothing", "bare listener", "gate" };
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 7, starts = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
 	unsigned programs = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
-	double *us[3];
+	const char *unable, *without;
 	struct rig r;
-	const char *unable = rig_setup(&r, "ext4");
 
+	if (argc == 5 && streq(argv[1], "spawn"))
+		return spawn(argv[2], MAX((unsigned)atoi(argv[3]), 1u), (unsigned)atoi(argv[4]));
+	unable = rig_setup(&r, "ext3");
 	if (unable || rounds == 0 || programs == 0 || programs > PROGRAMS_MAX) {
 		fprintf(stderr, "bench/exec: %s\n", unable ? unable : "see the usage in bench/exec.c");
 		return 77;
@@ -71,18 +270,11 @@ int main(int argc, char **argv)
 		rig_program(&r, names[i], 0, i + 100);
 	}
 	usleep(50000);
-	for (int c = 0; c < 3; c++)
-		us[c] = calloc(rounds, sizeof(double));
-	for (unsigned i = 0; i < rounds; i++)
-		for (int c = 0; c < 3; c++)
-			us[c][i] = round_of(&r, c, starts, programs);
-	for (int c = 0; c < 3; c++) {
-		qsort(us[c], rounds, sizeof(double), by_value);
-		printf("%-14s median %7.1f us  min %7.1f us\n", what[c], us[c][rounds / 2], us[c][0]);
-	}
-	printf("programs %u  gate/bare median %.2f  min %.2f  added %.1f us (bare %.1f)\n", programs,
-	       us[2][rounds / 2] / us[1][rounds / 2], us[2][0] / us[1][0], us[2][rounds / 2] - us[0][rounds / 2],
-	       us[1][rounds / 2] - us[0][rounds / 2]);
+	without = peer_prepare(&r, programs);
+	if (without)
+		printf("fapolicyd left out: %s\n", without);
+	compare(&r, rounds, starts, programs, without ? PEER : CONFIGS);
+	umount2("/etc/fapolicyd", 0);
 	for (unsigned i = 0; i < programs; i++)
 		unlink(rig_path(&r, names[i]));
 	rig_teardown(&r);

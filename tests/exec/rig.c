@@ -40,14 +40,14 @@ static int command(const char *text)
 
 /* --- file system */
 
-static const char *mount_image(struct rig *r)
+static const char *mount_image(struct rig *r, const char *type)
 {
 	char text[512];
 
 	snprintf(r->image, sizeof(r->image), "%s/image", r->dir);
 	snprintf(text, sizeof(text),
-		 "truncate -s 96M %s && mkfs.ext4 -q -F %s >/dev/null 2>&1 && mount -o loop %s %s 2>/dev/null",
-		 r->image, r->image, r->image, r->mnt);
+		 "truncate -s 96M %s && mkfs.%s -q -F %s >/dev/null 2>&1 && mount -t %s -o loop %s %s 2>/dev/null",
+		 r->image, type, r->image, type, r->image, r->mnt);
 	return command(text) == 0 ? NULL : "no loop image can be made and mounted";
 }
 
@@ -76,8 +76,8 @@ const char *rig_setup(struct rig *r, const char *type)
 	r->shared = mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->shared == MAP_FAILED)
 		return "no memory";
-	if (streq(type, "ext4"))
-		return mount_image(r);
+	if (strncmp(type, "ext", 3) == 0)
+		return mount_image(r, type);
 	return mount("rig", r->mnt, type, 0, NULL) < 0 ? "cannot mount" : NULL;
 }
 

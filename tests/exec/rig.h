@@ -54,7 +54,7 @@ struct rig_options {
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };
 
-/* 0, or a reason to skip. type: "ext4", "tmpfs". Once for each process: enters the mount namespace. */
+/* 0, or a reason to skip. type: "ext4", "ext3", "tmpfs". Once for each process: enters the mount namespace. */
 const char *rig_setup(struct rig *r, const char *type);
 void rig_teardown(struct rig *r);
 int rig_start(struct rig *r, const struct rig_options *o);
