@@ -419,6 +419,8 @@ static const struct list_case {
 	{ "ba78\n/b\n", 1, "l:1:1: too short for a SHA-256 digest, which has 64 hex digits\n" },
 	{ "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad ", 0,
 	  "l:1:65: want two blanks, or a blank and '*', and a name\n" },
+	{ "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad00\n", 0,
+	  "l:1:1: too long for a SHA-256 digest, which has 64 hex digits\n" },
 	{ "xyz\n q\n", 0,
 	  "l:1:1: not a digest: only hex digits may stand in it\nl:2:1: too short for a SHA-256 digest, which has 64 "
 	  "hex digits\n" },
@@ -499,12 +501,12 @@ static int clean(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash),	cmocka_unit_test(test_names),
-		cmocka_unit_test(test_digests), cmocka_unit_test(test_no_digests),
-		cmocka_unit_test(test_paths),	cmocka_unit_test(test_packages),
-		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
-		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_images),	cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_hash),	    cmocka_unit_test(test_names),
+		cmocka_unit_test(test_digests),	    cmocka_unit_test(test_no_digests),
+		cmocka_unit_test(test_paths),	    cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_globs),	    cmocka_unit_test(test_just_installed),
+		cmocka_unit_test(test_renew),	    cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_images),	    cmocka_unit_test(test_denied),
 		cmocka_unit_test(test_image_scope),
 	};
 

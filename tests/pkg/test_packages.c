@@ -164,6 +164,9 @@ static void test_malformed(void **state _unused_)
 		{ "info/tool.md5sums", "X123456789abcdef0123456789abcdef  a\n", 0, 1 },
 		{ "info/tool.md5sums", A "  no newline at the end", 1, 0 },
 		{ "info/tool.md5sums", A "  \n\n\n", 0, 3 },
+		{ "info/tool.md5sums", "0123456789abcdef0123456789abcdef0  usr/bin/long\n", 0, 1 },
+		{ "info/tool.md5sums", "0123456789abcdef0123456789abcde", 0, 1 }, /* cut off */
+		{ "info/tool.md5sums", A "  \xff\xfe\x01\x1b[2J\n" A "  with  blanks\n", 2, 0 },
 		{ "diversions", "/one\n/two\n", 0, 1 },
 		{ "diversions", "relative\nx\ny\n", 0, 1 },
 	};
