@@ -5,8 +5,10 @@
  *   act as UID PROGRAM ARG...  exec as that user            act linger MS ARG...    stays for so long
  *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
  *   act halt TID               stops that one thread until its standard input ends
+ *   act lease FILE             holds a write lease on it until its standard input ends; says so first
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +63,19 @@ static int memory(char **argv)
 		return 1;
 	fexecve(to, args, environ);
 	return 127;
+}
+
+static int lease(char **argv)
+{
+	int fd = open(argv[0], O_WRONLY | O_CLOEXEC);
+	char byte;
+
+	signal(SIGIO, SIG_IGN);
+	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		return 1;
+	puts("held");
+	fflush(stdout);
+	return read(STDIN_FILENO, &byte, 1) != 0;
 }
 
 static int as(char **argv)
@@ -135,8 +150,9 @@ static const struct {
 	int min;
 	int (*run)(char **argv);
 } verbs[] = {
-	{ "spawn", 1, spawn },	 { "late", 2, late },	{ "bare", 1, bare },   { "memory", 1, memory }, { "as", 2, as },
-	{ "linger", 1, linger }, { "forks", 1, forks }, { "under", 2, under }, { "halt", 1, halt },
+	{ "spawn", 1, spawn }, { "late", 2, late },	{ "bare", 1, bare },   { "memory", 1, memory },
+	{ "as", 2, as },       { "linger", 1, linger }, { "forks", 1, forks }, { "under", 2, under },
+	{ "halt", 1, halt },   { "lease", 1, lease },
 };
 
 int main(int argc, char **argv)
