@@ -152,6 +152,9 @@ static inline void gate_count(struct gate *g, enum counter c, uint64_t n)
 	atomic_fetch_add_explicit(&g->counts[c], n, memory_order_relaxed);
 }
 
+/* --- gate_group.c: g->fanotify as o.group and o.enforce say; text in err */
+int gate_open_group(struct gate *g, struct buf *err);
+
 /* --- gate_slot.c: with the lock held, all of them */
 /* An empty slot, in flight; NULL when there is none left. */
 struct slot *slot_take(struct gate *g, int32_t pid);
