@@ -165,7 +165,7 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns);
 void gate_exit_seen(struct gate *g, int32_t pid);
 
 /*
- * What this process has mapped to run is looked at in a moment, and once more a little later; what nobody vouches for
+ * What this process has mapped to run is looked at in a moment, and twice more in the seconds after; what nobody vouches for
  * is told with the role GATE_LIBRARY. named: it is also told (GATE_GONE, no path) when the process ended before that.
  * Any thread, no I/O.
  */

@@ -1,6 +1,6 @@
 /*
  * The thread "libraries": what processes have mapped to run besides their own program, looked at a moment after the
- * exec, when the loader has done its work, and once more for what came later. What it finds goes to the workers as
+ * exec, when the loader has done its work, and twice more for what came later. What it finds goes to the workers as
  * something that runs already; nothing is killed for it. Its room is bounded, what finds none is counted as lost.
  */
 #include <errno.h>
@@ -19,15 +19,15 @@
 #include "lib/text.h"
 #include "lib/util.h"
 
-#define LOOKS_MAX  1024 /* processes to look at */
+#define LOOKS_MAX  4096 /* processes to look at */
 #define SEEN_MAX   64	/* files of one, looked at before */
 #define MAPS_MAX   (8 * MIB)
 #define MAPS_LINE  512 /* what is needed of a line stands at its beginning */
-#define STAGES	   2
+#define STAGES	   3
 #define STAGE_WORK 128 /* files handed over for one process at a time */
 
-/* The second look finds what a program loads by itself as it begins. */
-static const uint64_t delays[STAGES] = { 10 * NSEC_PER_MSEC, 300 * NSEC_PER_MSEC };
+/* The later looks find what a program loads by itself as it begins, and what a loader did that had to wait. */
+static const uint64_t delays[STAGES] = { 10 * NSEC_PER_MSEC, 300 * NSEC_PER_MSEC, 3 * NSEC_PER_SEC };
 
 struct look {
 	TAILQ_ENTRY(look) link;
@@ -48,6 +48,7 @@ struct libraries {
 	pthread_cond_t wake;
 	bool end;
 	struct look_list free, waiting[STAGES]; /* in the order in which they are due */
+	size_t n_looks;				/* that were ever used: the rest of the room is not touched */
 	struct look looks[LOOKS_MAX];
 };
 
@@ -276,8 +277,6 @@ int libraries_start(struct gate *g)
 	TAILQ_INIT(&l->free);
 	for (unsigned i = 0; i < STAGES; i++)
 		TAILQ_INIT(&l->waiting[i]);
-	for (size_t i = 0; i < LOOKS_MAX; i++)
-		TAILQ_INSERT_TAIL(&l->free, &l->looks[i], link);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -316,8 +315,11 @@ void gate_look_at_libraries(struct gate *g, int32_t pid, bool named)
 		return;
 	pthread_mutex_lock(&l->lock);
 	k = TAILQ_FIRST(&l->free);
-	if (k) {
+	if (k)
 		TAILQ_REMOVE(&l->free, k, link);
+	else if (l->n_looks < LOOKS_MAX)
+		k = &l->looks[l->n_looks++];
+	if (k) {
 		k->pid = pid;
 		k->named = named;
 		k->stage = 0;
