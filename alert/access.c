@@ -132,6 +132,8 @@ static void fill(struct access *a, const struct fs_batch *b, const struct fs_eve
 	bool read_only = !(e->ops & ~(uint32_t)FS_OPEN);
 
 	arena_reset(&a->arena);
+	container_unref(TAKE_PTR(v->container));
+	v->host_path = NULL;
 	v->kind = read_only ? EVENT_OPEN : EVENT_ACCESS;
 	v->boot_time = e->boot_ns;
 	v->time = b->real_ns - (b->boot_ns > e->boot_ns ? b->boot_ns - e->boot_ns : 0);
@@ -174,13 +176,15 @@ struct event *access_keep(const struct access *a)
 	e->boot_time = from->boot_time;
 	e->path = arena_strdup(&e->arena, from->path);
 	e->path2 = from->path2 ? arena_strdup(&e->arena, from->path2) : NULL;
+	e->host_path = from->host_path ? arena_strdup(&e->arena, from->host_path) : NULL;
+	e->container = from->container ? container_ref(from->container) : NULL;
 	e->process = from->process ? process_ref(from->process) : NULL;
 	e->process_why = from->process_why;
 	e->change = from->change;
 	e->has_after = from->has_after;
 	/* An open is told to history by others, merged: this is not that event. */
 	e->kind = EVENT_ACCESS;
-	if (!e->path || (from->path2 && !e->path2) ||
+	if (!e->path || (from->path2 && !e->path2) || (from->host_path && !e->host_path) ||
 	    (from->has_after && !record_dup(&e->arena, &from->after, &e->after)))
 		return NULL;
 	return TAKE_PTR(e);
@@ -188,5 +192,6 @@ struct event *access_keep(const struct access *a)
 
 void access_free(struct access *a)
 {
+	container_unref(TAKE_PTR(a->event.container));
 	arena_free(&a->arena);
 }

@@ -191,6 +191,8 @@ static void take_access(struct engine *g, const struct fs_batch *b, const struct
 
 	if (!n)
 		return;
+	if (g->o.place)
+		g->o.place(&g->access.event, g->o.data);
 	field_view_begin(g->view, &g->access.event);
 	memcpy(g->view->faces, faces, n * sizeof(*faces));
 	g->view->n_faces = n;

@@ -32,6 +32,8 @@ struct engine_options {
 	void (*raised)(struct alert *a, void *data); /* each, at once, repeated ones too: for actions */
 	void (*send)(struct alert *a, void *data);   /* for outputs: first ones and sums */
 	void (*store)(struct event *e, void *data);  /* for history: each one, like ones merged; takes over e */
+	/* Fills in whose container an access was in; may read files. NULL: nobody knows. */
+	void (*place)(struct event *e, void *data);
 	void (*lost)(bool losing, uint64_t lost, void *data); /* begin and end of an episode of loss */
 	void *data;
 };

@@ -41,6 +41,7 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	e->process = proc_table_at(c->m->procs, b->tgid, b->start_ns, e->boot_time);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
+	containers_place(c->m, e);
 	if (e->call)
 		engine_event(c->m->engine, e);
 	c->told++;

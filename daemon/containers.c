@@ -78,6 +78,15 @@ static void find_host_path(struct event *e)
 		e->host_path = arena_strdup(&e->arena, path);
 }
 
+/* The other end of a rename, when it is in the same layer. */
+static void place_second(struct event *e)
+{
+	bool upper;
+	const char *inner = e->path2 ? container_inner_path(e->container, e->path2, &upper) : NULL;
+
+	e->path2 = inner ?: e->path2;
+}
+
 void containers_place(struct monitor *m, struct event *e)
 {
 	const char *inner;
@@ -98,6 +107,7 @@ void containers_place(struct monitor *m, struct event *e)
 		if (e->container && !e->baseline_id) {
 			e->host_path = e->path;
 			e->path = inner;
+			place_second(e);
 			return;
 		}
 	}
