@@ -223,6 +223,8 @@ struct conf {
 
 	struct conf_respond respond;
 
+	struct conf_list marked; /* no key: folders whose file systems are watched though nothing there is guarded */
+
 	const char *control; /* control: socket path, /run/holdfast.sock */
 };
 

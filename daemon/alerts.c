@@ -186,6 +186,11 @@ void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules)
 
 /* --- part */
 
+static void alerts_place(struct event *e, void *data)
+{
+	containers_place(data, e);
+}
+
 static int alerts_engine(struct monitor *m, struct rules *rules)
 {
 	const struct engine_options o = {
@@ -195,6 +200,7 @@ static int alerts_engine(struct monitor *m, struct rules *rules)
 		.raised = respond_raised,
 		.send = alerts_send,
 		.store = alerts_store,
+		.place = alerts_place,
 		.lost = alerts_lost,
 		.data = m,
 	};
@@ -239,11 +245,34 @@ void alerts_part_stop(struct monitor *m)
 	engine_stop(g);
 }
 
+/* Rules ask about files that were written, not about each write. */
+static void drop_writes(struct fs_batch *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct fs_event e = b->events[i];
+
+		e.ops &= ~(uint32_t)FS_MODIFY;
+		if (e.ops)
+			b->events[n++] = e;
+		else if (e.process)
+			process_unref(e.process);
+	}
+	b->n = n;
+}
+
 /* The sensor runs only while the engine does. */
 void alerts_accesses(struct fs_batch *b, void *data)
 {
 	struct monitor *m = data;
 
+	drift_part_accesses(m, b);
+	drop_writes(b);
+	if (!b->n) {
+		fs_batch_free(b);
+		return;
+	}
 	engine_accesses(m->engine, b);
 }
 

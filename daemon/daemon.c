@@ -140,7 +140,7 @@ static void free_canary(struct monitor *m)
 
 static int start_inbox(struct monitor *m)
 {
-	int r = guard_conf(m->conf, &m->scope, &m->guard);
+	int r = guard_conf(m->conf, &m->scope, drift_part_marked(m, m->conf), &m->guard);
 
 	if (r == 0)
 		r = queue_new(m->conf->limits.queue, &m->inbox);
@@ -274,6 +274,7 @@ static const struct part parts[] = {
 	{ "outputs", outputs_part_start, outputs_part_stop },
 	{ "alerts", alerts_part_start, alerts_part_stop },
 	{ "digests", known_part_start, known_part_stop },
+	{ "files of containers", drift_part_start, drift_part_stop },
 	{ "inbox", start_inbox, stop_inbox },
 	{ "watch", start_watch, stop_watch },
 	{ "live", start_live, stop_live },
@@ -288,7 +289,7 @@ static const struct part parts[] = {
 static int reload_apply(struct monitor *m, struct conf *conf, struct buf *err)
 {
 	_cleanup_conf_ struct conf *guard = NULL;
-	int r = guard_conf(conf, &m->scope, &guard);
+	int r = guard_conf(conf, &m->scope, drift_part_marked(m, conf), &guard);
 
 	/* Marks first, so that nothing falls between the old scope and the new one. */
 	if (r == 0)
@@ -304,17 +305,19 @@ static int reload_apply(struct monitor *m, struct conf *conf, struct buf *err)
 	if (m->latest)
 		conf_unref(m->latest);
 	m->latest = conf_ref(conf);
+	drift_part_reload(m, conf);
 	return 0;
 }
 
 void monitor_rescope(struct monitor *m)
 {
+	struct conf *conf = m->latest ? m->latest : m->conf;
 	_cleanup_conf_ struct conf *guard = NULL;
 	struct arena arena = ARENA_INIT;
 	struct scope scope = { 0 };
 
 	if (store_read_scope(m, &arena, &scope) != 0 ||
-	    guard_conf(m->latest ? m->latest : m->conf, &scope, &guard) < 0 || watch_reload(m->watch, guard) < 0) {
+	    guard_conf(conf, &scope, drift_part_marked(m, conf), &guard) < 0 || watch_reload(m->watch, guard) < 0) {
 		log_error("what the new baseline guards could not be put in force; restart the monitor");
 		arena_free(&arena);
 		return;
@@ -347,6 +350,7 @@ int monitor_reload(struct monitor *m, struct buf *err)
 	alerts_reload(m, conf, rules);
 	respond_reload(m->respond, conf);
 	canary_reload(m->canary, m->watch, conf->limits.canary, conf->limits.canary_deadline);
+	exec_part_policies(m, conf);
 	exec_part_reload(m);
 	live_rescan(m->live, "/", false, "found after the configuration was read again", NULL, NULL);
 	log_info("configuration read again from %s", m->o->conf_file);
@@ -377,6 +381,23 @@ static int on_hangup(struct loop_source *source, uint32_t events, void *data)
 	return 0;
 }
 
+/* A container on a file system that is not watched yet. */
+static void remark(struct monitor *m)
+{
+	struct conf *conf = m->latest ? m->latest : m->conf;
+	_cleanup_conf_ struct conf *guard = NULL;
+	int r = guard_conf(conf, &m->scope, drift_part_marked(m, conf), &guard);
+
+	if (r == 0)
+		r = watch_reload(m->watch, guard);
+	if (r < 0) {
+		log_error("a file system with layers of containers cannot be watched: %s", strerror(-r));
+		return;
+	}
+	conf_unref(m->guard);
+	m->guard = TAKE_PTR(guard);
+}
+
 static int on_wake(struct loop_source *source, uint32_t events, void *data)
 {
 	struct monitor *m = data;
@@ -387,6 +408,8 @@ static int on_wake(struct loop_source *source, uint32_t events, void *data)
 		m->procs_lost = false;
 		pipeline_scan_procs(m);
 	}
+	if (drift_part_wants_marks(m))
+		remark(m);
 	if (m->reconciled)
 		malloc_trim(0);
 	return 0;

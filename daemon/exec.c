@@ -254,6 +254,20 @@ uint64_t exec_part_reload(struct monitor *m)
 	return m->exec && m->exec->gate ? exec_trust_want(m->exec->trust) : 0;
 }
 
+void exec_part_policies(struct monitor *m, const struct conf *conf)
+{
+	if (m->exec && m->exec->gate)
+		gate_set_conf(m->exec->gate, conf);
+}
+
+void exec_part_baselines(struct monitor *m)
+{
+	pthread_mutex_lock(&m->vouch_lock);
+	if (m->vouch)
+		exec_trust_want(m->vouch);
+	pthread_mutex_unlock(&m->vouch_lock);
+}
+
 /* By digest alone: what stands at a path is what may have to go. -ENOSYS: there is nobody to ask. */
 static int exec_ask(struct monitor *m, const uint8_t digest[32], struct trust_answer *ret)
 {

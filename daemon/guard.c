@@ -41,6 +41,18 @@ static int guard_copy_sensitive(struct conf *c, const struct conf *from)
 	return guard_copy_scope(&c->arena, &from->sensitive_scope, &c->sensitive_scope);
 }
 
+static int guard_copy_list(struct arena *a, const struct conf_list *from, struct conf_list *to)
+{
+	to->items = arena_alloc(a, (from->n + 1) * sizeof(*to->items));
+	to->n = 0;
+	while (to->items && to->n < from->n) {
+		to->items[to->n] = arena_strdup(a, from->items[to->n]);
+		if (!to->items[to->n++])
+			return -ENOMEM;
+	}
+	return to->items ? 0 : -ENOMEM;
+}
+
 static int guard_widen(struct conf *c, const struct scope *baseline)
 {
 	int r = 0;
@@ -55,10 +67,10 @@ static int guard_widen(struct conf *c, const struct scope *baseline)
 	return r;
 }
 
-int guard_conf(struct conf *conf, const struct scope *baseline, struct conf **ret)
+int guard_conf(struct conf *conf, const struct scope *baseline, const struct conf_list *marked, struct conf **ret)
 {
 	_cleanup_conf_ struct conf *c = NULL;
-	bool covered = true;
+	bool covered = !marked->n;
 	int r;
 
 	for (size_t i = 0; i < baseline->n_paths; i++)
@@ -78,6 +90,8 @@ int guard_conf(struct conf *conf, const struct scope *baseline, struct conf **re
 		r = guard_widen(c, baseline);
 	if (r == 0)
 		r = guard_copy_sensitive(c, conf);
+	if (r == 0)
+		r = guard_copy_list(&c->arena, marked, &c->marked);
 	if (r == 0)
 		*ret = TAKE_PTR(c);
 	return r;

@@ -53,6 +53,7 @@ struct monitor {
 	struct writer *writer;
 	struct proc_table *procs;
 	struct containers *containers;
+	struct drift *drift;
 	struct connector *connector;
 	char *no_connector; /* why there is none */
 	struct queue *inbox;
@@ -98,10 +99,12 @@ int store_check(struct monitor *m);
 /* Scope of the baseline as it is now, in a; sysexits. */
 int store_read_scope(struct monitor *m, struct arena *a, struct scope *ret);
 void store_release(struct monitor *m);
+int store_public_key(struct monitor *m, struct sign_key **ret);
 
 /* --- guard.c */
 /* Configuration for the sensor: conf, or a copy whose scope holds all of the baseline's paths too. */
-int guard_conf(struct conf *conf, const struct scope *baseline, struct conf **ret);
+/* marked: folders whose file systems are marked all the same. */
+int guard_conf(struct conf *conf, const struct scope *baseline, const struct conf_list *marked, struct conf **ret);
 /* Configured paths that the baseline does not hold become gaps: nothing is known of what they were. */
 void guard_uncovered(const struct conf *conf, const struct scope *baseline, struct gapbook *gaps);
 
@@ -138,6 +141,10 @@ void exec_part_stop(struct monitor *m);
 /* Baselines, packages or entries of trust may be others now. The number of the load that will hold them (0: nothing is
  * judged). */
 uint64_t exec_part_reload(struct monitor *m);
+/* The same from other threads, also while the gate ends. */
+void exec_part_baselines(struct monitor *m);
+/* Policies of containers as they are now. Main thread. */
+void exec_part_policies(struct monitor *m, const struct conf *conf);
 json_t *exec_status(struct monitor *m);
 /*
  * The program of that SHA-256 is on the list of those denied: 1; 0: not; -ENOSYS: nothing judges starts. And: the list
@@ -178,6 +185,29 @@ void containers_part_stop(struct monitor *m);
 /* Fills in e->container, and turns a path on the host into that in the container. Before e is told; may read files. */
 void containers_place(struct monitor *m, struct event *e);
 json_t *containers_status(struct monitor *m);
+
+/* --- drift.c: files of containers */
+int drift_part_start(struct monitor *m);
+void drift_part_stop(struct monitor *m);
+/* Folders whose file systems are watched for it under this configuration; borrowed until the next call. Main thread. */
+const struct conf_list *drift_part_marked(struct monitor *m, const struct conf *conf);
+/* There are more than when that was asked last. */
+bool drift_part_wants_marks(struct monitor *m);
+int drift_part_known(struct container *c, void *monitor);
+/* On the sensor's thread; borrows b. */
+void drift_part_accesses(struct monitor *m, const struct fs_batch *b);
+void drift_part_reload(struct monitor *m, const struct conf *conf);
+/* Baselines came, went or were replaced. Any thread. */
+void drift_part_baselines(struct monitor *m);
+json_t *drift_status(struct monitor *m);
+
+/* --- drift_baseline.c: baselines of images that have none */
+struct drift_baseline;
+int drift_baseline_new(struct monitor *m, struct drift_baseline **ret);
+void drift_baseline_free(struct drift_baseline *k);
+/* True: one will be taken of the image of c. */
+bool drift_baseline_make(struct drift_baseline *k, struct container *c);
+
 /* --- calls.c: system calls that rules ask about; main thread */
 void calls_rules(struct monitor *m, const struct rules *rules);
 void calls_stop(struct monitor *m);

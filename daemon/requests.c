@@ -39,6 +39,7 @@ static json_t *request_forget(struct monitor *m, json_t *body)
 	if (!path)
 		monitor_rescope(m);
 	exec_part_reload(m);
+	drift_part_baselines(m);
 	return json_pack("{s:b}", "ok", 1);
 }
 

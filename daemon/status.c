@@ -283,6 +283,7 @@ json_t *status_answer(struct monitor *m)
 	json_object_set_new(o, "store", status_store(m, &writer));
 	json_object_set_new(o, "processes", status_processes(m));
 	json_object_set_new(o, "containers", containers_status(m));
+	json_object_set_new(o, "container_files", drift_status(m));
 	json_object_set_new(o, "exec", exec_status(m));
 	json_object_set_new(o, "alerts", alerts_status(m));
 	json_object_set_new(o, "actions", respond_status(m));

@@ -86,7 +86,7 @@ static int store_lock(struct monitor *m)
 	return 0;
 }
 
-static int store_public_key(struct monitor *m, struct sign_key **ret)
+int store_public_key(struct monitor *m, struct sign_key **ret)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_free_ char *path = NULL;

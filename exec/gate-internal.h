@@ -126,7 +126,8 @@ struct gate {
 	struct sighting *sightings;  /* by pid; observe mode */
 	struct libraries *libraries; /* NULL: nobody looks */
 	struct trust *trust;
-	uint64_t generation; /* of trust */
+	struct conf *conf;   /* policies of containers; NULL: none */
+	uint64_t generation; /* of trust and policies */
 	bool workers_end, after_end;
 	uint64_t devs[GATE_DEVS_MAX]; /* st_dev of what is marked */
 	size_t n_devs;

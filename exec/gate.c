@@ -111,6 +111,7 @@ static int prepare(struct gate *g, const struct gate_options *o, struct trust *t
 	g->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	g->self = getpid();
 	g->trust = trust_ref(trust);
+	g->conf = g->o.conf ? conf_ref((struct conf *)(uintptr_t)g->o.conf) : NULL;
 	g->generation = 1;
 	init_locks(g);
 	size_tables(g);
@@ -144,6 +145,8 @@ static void gate_free(struct gate *g)
 	free(g->slots);
 	free(g->sightings);
 	trust_unref(g->trust);
+	if (g->conf)
+		conf_unref(g->conf);
 	pthread_cond_destroy(&g->work);
 	pthread_cond_destroy(&g->after);
 	pthread_mutex_destroy(&g->lock);
@@ -363,6 +366,19 @@ void gate_set_trust(struct gate *g, struct trust *trust)
 	g->generation++;
 	pthread_mutex_unlock(&g->lock);
 	trust_unref(old);
+}
+
+void gate_set_conf(struct gate *g, const struct conf *conf)
+{
+	struct conf *old;
+
+	pthread_mutex_lock(&g->lock);
+	old = g->conf;
+	g->conf = conf_ref((struct conf *)(uintptr_t)conf);
+	g->generation++;
+	pthread_mutex_unlock(&g->lock);
+	if (old)
+		conf_unref(old);
 }
 
 /* --- what it tells */

@@ -92,10 +92,10 @@ struct gate_options {
 	uint64_t deadline; /* ns; 0: 500 ms */
 	uint64_t max_size; /* larger files are not read; 0: 256 MiB */
 	enum gate_scripts scripts;
-	bool libraries;		   /* gate_look_at_libraries may be asked */
+	bool libraries;		       /* gate_look_at_libraries may be asked */
 	unsigned workers;	       /* 0: by the number of processors */
 	size_t slots;		       /* starts in flight; 0: 4096, or what the limit of descriptors allows */
-	const struct conf *conf;       /* policies of containers; outlives the gate. NULL: none */
+	const struct conf *conf;       /* policies of containers; reference taken. NULL: none */
 	struct containers *containers; /* who is in a container; NULL: nobody asks */
 	struct proc_table *procs;      /* for processes that are gone already; NULL: nobody knows */
 	struct watchdog *watchdog;     /* gets a beat of the gate thread; may be NULL */
@@ -115,11 +115,11 @@ struct gate_stats {
 	uint64_t events, allowed, unexpected, denied, killed, unjudged;
 	uint64_t cached, hashed, bytes; /* answers from memory; files and bytes read */
 	uint64_t writers, deadlines, full, kernel, swapped, late, scripts;
-	uint64_t unleased; /* file systems without leases: judged, but could change before it runs */
-	uint64_t early;	   /* leases given back before the exec was seen, for want of room */
-	uint64_t lost;	   /* results that nobody was told */
+	uint64_t unleased;  /* file systems without leases: judged, but could change before it runs */
+	uint64_t early;	    /* leases given back before the exec was seen, for want of room */
+	uint64_t lost;	    /* results that nobody was told */
 	uint64_t libraries; /* files that were mapped to run, and judged */
-	uint64_t unlooked; /* processes that were not looked at for them, for want of room */
+	uint64_t unlooked;  /* processes that were not looked at for them, for want of room */
 	size_t in_flight, slots;
 	uint64_t worst_ns; /* longest time to an answer */
 };
@@ -156,6 +156,8 @@ void gate_unmark(struct gate *g, const char *path, uint64_t dev);
 
 /* Answers from memory are given up; starts already waiting may still be judged by the old snapshot. Any thread. */
 void gate_set_trust(struct gate *g, struct trust *trust);
+/* The same for the policies of containers; takes a reference. */
+void gate_set_conf(struct gate *g, const struct conf *conf);
 
 /*
  * The process connector's messages, on its thread and in its order, mono_ns the time of the exec (CLOCK_MONOTONIC;
@@ -165,9 +167,9 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns);
 void gate_exit_seen(struct gate *g, int32_t pid);
 
 /*
- * What this process has mapped to run is looked at in a moment, and twice more in the seconds after; what nobody vouches for
- * is told with the role GATE_LIBRARY. named: it is also told (GATE_GONE, no path) when the process ended before that.
- * Any thread, no I/O.
+ * What this process has mapped to run is looked at in a moment, and twice more in the seconds after; what nobody
+ * vouches for is told with the role GATE_LIBRARY. named: it is also told (GATE_GONE, no path) when the process ended
+ * before that. Any thread, no I/O.
  */
 void gate_look_at_libraries(struct gate *g, int32_t pid, bool named);
 

@@ -87,9 +87,22 @@ void drift_place(struct gate *g, struct slot *s, const char *path)
 
 /* --- policies */
 
+/* A reference to what is in force, or NULL. */
+static struct conf *conf_of(const struct gate *gate)
+{
+	struct gate *g = (struct gate *)(uintptr_t)gate;
+	struct conf *conf;
+
+	pthread_mutex_lock(&g->lock);
+	conf = g->conf ? conf_ref(g->conf) : NULL;
+	pthread_mutex_unlock(&g->lock);
+	return conf;
+}
+
 enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path)
 {
-	const struct conf_policy *p = g->o.conf && s->inside ? conf_policy_of(g->o.conf, s->container) : NULL;
+	_cleanup_conf_ struct conf *conf = s->inside ? conf_of(g) : NULL;
+	const struct conf_policy *p = conf ? conf_policy_of(conf, s->container) : NULL;
 
 	return !p || conf_policy_matches(&p->exceptions, path) ? CONF_DRIFT_OFF : p->exec;
 }
@@ -120,10 +133,15 @@ uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift 
 
 bool drift_is_none(const struct gate *g, const struct trust *t, const struct judgement *j)
 {
+	_cleanup_conf_ struct conf *conf = NULL;
+
 	/* Who trusts or denies a program by hand does so anywhere. */
 	if (!trust_has_images(t) || j->source == TRUST_EXPLICIT || j->reason == GATE_LISTED)
 		return true;
-	return !j->image && !(g->o.conf && g->o.conf->containers.n_policies);
+	if (j->image)
+		return false;
+	conf = conf_of(g);
+	return !conf || !conf->containers.n_policies;
 }
 
 /* --- judging */

@@ -9,22 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fim/pathmap.h"
+#include "fim/lately.h"
 #include "lib/clock.h"
 #include "lib/util.h"
 
-#define STATES_CACHE_MAX   16384
 #define STATES_INODES_MAX  8192 /* a newer one may push out another: the periodic recheck finds what is missed then */
-#define STATES_CACHE_BYTES (12 * MIB)
-
-struct cached {
-	struct path_node node;
-	struct cached *older, *newer;
-	size_t size;
-	bool exists;
-	uint32_t len;
-	uint8_t data[]; /* record_encode; behind it the path */
-};
 
 /* Open addressing over 64-bit hashes; 0 is never stored. A hash that is there by accident costs one question to the
  * store. */
@@ -50,10 +39,7 @@ struct states {
 	struct known known;
 	struct known inodes; /* of the baseline's regular files */
 	struct newer_inode newer[STATES_INODES_MAX];
-	struct pathmap cache;
-	struct cached *oldest, *newest;
-	size_t cache_bytes;
-	struct buf scratch;
+	struct lately cache;
 	const _Atomic int *stop;
 	void (*linked)(const char *path, void *data);
 	void *linked_data;
@@ -154,70 +140,14 @@ int states_each_inode(struct states *s, const uint64_t *inos, size_t n,
 	return baseline_each_inode(s->reader, inos, n, fn, data);
 }
 
-/* --- cache */
-
-static void cache_unlink(struct states *s, struct cached *c)
-{
-	*(c->older ? &c->older->newer : &s->oldest) = c->newer;
-	*(c->newer ? &c->newer->older : &s->newest) = c->older;
-	s->cache_bytes -= c->size;
-	pathmap_remove(&s->cache, &c->node);
-	free(c);
-}
-
-static void cache_clear(struct states *s)
-{
-	while (s->oldest)
-		cache_unlink(s, s->oldest);
-}
+/* --- what was told a moment ago */
 
 void states_set(struct states *s, const char *path, const struct side *now)
 {
-	struct cached *c = (struct cached *)pathmap_find(&s->cache, path);
-	size_t path_size = strlen(path) + 1, size;
-
-	if (c)
-		cache_unlink(s, c);
-	known_add(&s->known, pathmap_hash(&s->cache, path));
-	buf_reset(&s->scratch);
+	known_add(&s->known, pathmap_hash(&s->cache.map, path));
 	if (now->exists && now->rec.type == 'f')
 		states_set_inode(s, path, now->rec.dev, now->rec.ino);
-	if (now->exists)
-		record_encode(&s->scratch, &now->rec);
-	size = sizeof(*c) + s->scratch.len + path_size;
-	while (s->oldest && (s->cache.n >= STATES_CACHE_MAX || s->cache_bytes + size > STATES_CACHE_BYTES))
-		cache_unlink(s, s->oldest);
-	c = s->scratch.failed ? NULL : malloc(size);
-	if (!c)
-		return;
-	*c = (struct cached){
-		.exists = now->exists, .len = (uint32_t)s->scratch.len, .size = size, .older = s->newest
-	};
-	if (s->scratch.len)
-		memcpy(c->data, s->scratch.data, s->scratch.len);
-	memcpy(c->data + c->len, path, path_size);
-	c->node.path = (const char *)c->data + c->len;
-	pathmap_add(&s->cache, &c->node);
-	*(s->newest ? &s->newest->newer : &s->oldest) = c;
-	s->newest = c;
-	s->cache_bytes += size;
-}
-
-static int cache_get(struct states *s, struct arena *a, const char *path, struct side *ret)
-{
-	const struct cached *c = (const struct cached *)pathmap_find(&s->cache, path);
-	struct record rec;
-	int r;
-
-	if (!c)
-		return -ENOENT;
-	*ret = (struct side){ .exists = c->exists };
-	if (!c->exists)
-		return 0;
-	r = record_decode(c->data, c->len, &rec);
-	if (r < 0)
-		return r;
-	return record_dup(a, &rec, &ret->rec) ? 0 : -ENOMEM;
+	lately_set(&s->cache, path, now);
 }
 
 /* --- store */
@@ -227,7 +157,7 @@ int states_base(struct states *s, struct arena *a, const char *path, struct side
 	struct side side = { .exists = true };
 	int r;
 
-	if (!known_has(&s->known, pathmap_hash(&s->cache, path))) {
+	if (!known_has(&s->known, pathmap_hash(&s->cache.map, path))) {
 		ret->exists = false;
 		return 0;
 	}
@@ -244,11 +174,11 @@ int states_last(struct states *s, struct arena *a, const char *path, struct side
 	struct side side = { 0 };
 	int r;
 
-	if (!known_has(&s->known, pathmap_hash(&s->cache, path))) {
+	if (!known_has(&s->known, pathmap_hash(&s->cache.map, path))) {
 		ret->exists = false;
 		return 0;
 	}
-	r = cache_get(s, a, path, ret);
+	r = lately_get(&s->cache, a, path, ret);
 	if (r != -ENOENT)
 		return r;
 	r = history_last_state(s->db, s->info.id, path, a, &side.exists, &side.rec);
@@ -261,11 +191,8 @@ int states_last(struct states *s, struct arena *a, const char *path, struct side
 
 void states_forget(struct states *s, const char *path)
 {
-	struct cached *c = (struct cached *)pathmap_find(&s->cache, path);
-
-	if (c)
-		cache_unlink(s, c);
-	known_add(&s->known, pathmap_hash(&s->cache, path));
+	lately_forget(&s->cache, path);
+	known_add(&s->known, pathmap_hash(&s->cache.map, path));
 }
 
 /* --- loading */
@@ -297,7 +224,7 @@ static int load_entry(struct loading *l, const char *dir, const struct entry *e)
 		s->linked(l->path.data, s->linked_data);
 	if (e->rec.type == 'f' && known_add(&l->inodes, inode_hash(e->rec.dev, e->rec.ino)) < 0)
 		return -ENOMEM;
-	return known_add(&l->known, pathmap_hash(&s->cache, l->path.data));
+	return known_add(&l->known, pathmap_hash(&s->cache.map, l->path.data));
 }
 
 static int load_dir(int64_t id, const char *path, void *data)
@@ -321,11 +248,11 @@ static int load_event(struct event *e, void *data)
 	struct loading *l = data;
 
 	if (e->path)
-		known_add(&l->known, pathmap_hash(&l->s->cache, e->path));
+		known_add(&l->known, pathmap_hash(&l->s->cache.map, e->path));
 	if (e->path && e->has_after && e->after.type == 'f')
 		states_set_inode(l->s, e->path, e->after.dev, e->after.ino);
 	if (e->path2)
-		known_add(&l->known, pathmap_hash(&l->s->cache, e->path2));
+		known_add(&l->known, pathmap_hash(&l->s->cache.map, e->path2));
 	return l->s->stop && *l->s->stop ? -ECANCELED : 0;
 }
 
@@ -370,7 +297,7 @@ int states_reload(struct states *s, struct buf *err)
 		arena_free(&arena);
 		return r;
 	}
-	cache_clear(s);
+	lately_clear(&s->cache);
 	if (s->reader)
 		baseline_reader_free(s->reader);
 	free(s->known.slots);
@@ -399,7 +326,7 @@ int states_open(const struct db_options *db, const char *baseline, void (*linked
 	s->linked_data = data;
 	s->stop = stop;
 	s->name = strdup(baseline);
-	r = s->name ? pathmap_init(&s->cache) : -ENOMEM;
+	r = s->name ? lately_init(&s->cache) : -ENOMEM;
 	if (r == 0)
 		r = db_open(db, DB_READ, &s->db, err);
 	if (r == 0)
@@ -414,9 +341,7 @@ int states_open(const struct db_options *db, const char *baseline, void (*linked
 
 void states_close(struct states *s)
 {
-	if (s->cache.slots)
-		cache_clear(s);
-	pathmap_free(&s->cache);
+	lately_free(&s->cache);
 	if (s->reader)
 		baseline_reader_free(s->reader);
 	if (s->db)
@@ -427,7 +352,6 @@ void states_close(struct states *s)
 		free(s->newer[i].path);
 	free(s->name);
 	arena_free(&s->arena);
-	buf_free(&s->scratch);
 	free(s);
 }
 

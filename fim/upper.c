@@ -275,6 +275,8 @@ attr_mask upper_compare(const struct record *base, const struct upper_file *now,
 
 	if (differing && *ret == CHANGE_CHANGED && now->own && !now->copied)
 		*ret = CHANGE_REPLACED;
+	if (differing && base && base->have & ATTR_BIT(ATTR_LAYER))
+		differing |= ATTR_BIT(ATTR_LAYER);
 	return differing;
 }
 

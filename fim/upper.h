@@ -49,7 +49,8 @@ int upper_each(struct upper *u, const char *below, const struct upper_walk *w);
 
 /*
  * What lies between the image's record (NULL: not in it) and what the container shows: as compare_records, but that a
- * file with other content that is no copy of the image's is REPLACED.
+ * file with other content that is no copy of the image's is REPLACED, and the layer of the image that had it counts as
+ * an attribute that differs.
  */
 attr_mask upper_compare(const struct record *base, const struct upper_file *now, attr_mask mask, enum change *ret);
 

@@ -13,6 +13,7 @@
 
 #define CONTAINERS_DEFAULT 4096
 #define HINTS_MAX	   256
+#define LENGTHS		   512
 #define FOLDERS_MAX	   256 /* of containers that appeared and are not whole yet */
 
 struct known {
@@ -34,10 +35,15 @@ struct hint {
 struct containers {
 	pthread_mutex_t lock;
 	struct known *ids, *uppers, *list;
+	uint64_t lengths[LENGTHS / 64]; /* of uppers, as bits; longer ones share the last */
 	size_t n, max;
 	struct containers_stats stats;
 	struct hint hints[HINTS_MAX];
 	unsigned hint_first, hint_end; /* count up without end */
+
+	pthread_mutex_t follower_lock; /* held while it is called; never under lock */
+	void (*follower)(struct container *c, void *data);
+	void *follower_data;
 
 	/* const */
 	struct runtime_stores stores;

@@ -52,6 +52,19 @@ static void known_free(struct containers *c, struct known *k)
 	c->n--;
 }
 
+/* All layers of a store have paths of one length: most prefixes of a path need not be looked up. */
+static void length_set(struct containers *c, size_t len)
+{
+	len = MIN(len, LENGTHS - 1);
+	c->lengths[len / 64] |= UINT64_C(1) << len % 64;
+}
+
+static bool length_has(const struct containers *c, size_t len)
+{
+	len = MIN(len, LENGTHS - 1);
+	return c->lengths[len / 64] >> len % 64 & 1;
+}
+
 static void known_link_upper(struct containers *c, struct known *k)
 {
 	struct known *other;
@@ -67,6 +80,7 @@ static void known_link_upper(struct containers *c, struct known *k)
 	k->upper = strdup(k->c->upper);
 	if (!k->upper)
 		return;
+	length_set(c, len);
 	HASH_ADD_KEYPTR(by_upper, c->uppers, k->upper, len, k);
 	if (!k->by_upper.tbl)
 		free(TAKE_PTR(k->upper));
@@ -116,7 +130,8 @@ static unsigned worth(const struct container *c)
 	       !!c->lowers + c->have_mounts + c->have_privileged + (c->started != 0);
 }
 
-static struct container *known_put(struct containers *c, struct container *read, const char *id)
+/* *ret_fresh: its layer was not known before. */
+static struct container *known_put(struct containers *c, struct container *read, const char *id, bool *ret_fresh)
 {
 	struct known *k = known_find(c, id) ?: known_add(c, id);
 
@@ -124,6 +139,7 @@ static struct container *known_put(struct containers *c, struct container *read,
 		return NULL;
 	k->read_ns = clock_mono_ns();
 	k->reads++;
+	*ret_fresh = read->upper && (!k->c || !k->c->upper || !streq(k->c->upper, read->upper));
 	if (!k->c || worth(read) >= worth(k->c) || strlen(id) != CONTAINER_ID_LEN) {
 		container_unref(k->c);
 		k->c = container_ref(read);
@@ -151,10 +167,27 @@ static struct container *read_one(struct containers *c, const struct cgroup_cont
 	return read;
 }
 
+static void tell_follower(struct containers *c, struct container *known)
+{
+	pthread_mutex_lock(&c->follower_lock);
+	if (c->follower)
+		c->follower(known, c->follower_data);
+	pthread_mutex_unlock(&c->follower_lock);
+}
+
+void containers_on_known(struct containers *c, void (*fn)(struct container *c, void *data), void *data)
+{
+	pthread_mutex_lock(&c->follower_lock);
+	c->follower = fn;
+	c->follower_data = data;
+	pthread_mutex_unlock(&c->follower_lock);
+}
+
 struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid)
 {
 	_cleanup_container_ struct container *read = NULL;
 	struct container *ret;
+	bool fresh = false;
 	struct known *k;
 
 	pthread_mutex_lock(&c->lock);
@@ -169,8 +202,10 @@ struct container *containers_read(struct containers *c, const struct cgroup_cont
 	pthread_mutex_lock(&c->lock);
 	c->stats.reads++;
 	if (read)
-		ret = known_put(c, read, who->id);
+		ret = known_put(c, read, who->id, &fresh);
 	pthread_mutex_unlock(&c->lock);
+	if (fresh && ret)
+		tell_follower(c, ret);
 	return ret;
 }
 
@@ -242,9 +277,10 @@ struct container *containers_by_path(struct containers *c, const char *path, con
 
 	pthread_mutex_lock(&c->lock);
 	for (const char *end = path + strlen(path); c->uppers && !found && end > path;) {
-		struct known *k;
+		struct known *k = NULL;
 
-		HASH_FIND(by_upper, c->uppers, path, (size_t)(end - path), k);
+		if (length_has(c, (size_t)(end - path)))
+			HASH_FIND(by_upper, c->uppers, path, (size_t)(end - path), k);
 		if (k) {
 			found = container_ref(k->c);
 			*ret_inner = *end ? end : "/";
@@ -358,6 +394,7 @@ int containers_new(const struct containers_options *o, struct containers **ret)
 	if (!c)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->follower_lock, NULL);
 	c->max = o->max ?: CONTAINERS_DEFAULT;
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->procfd = open(o->procfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -400,5 +437,6 @@ void containers_free(struct containers *c)
 	cleanup_close(&c->wake);
 	cleanup_close(&c->procfd);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->follower_lock);
 	free(c);
 }

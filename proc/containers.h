@@ -58,6 +58,12 @@ struct container *containers_by_path(struct containers *c, const char *path, con
  */
 const char *container_inner_path(const struct container *c, const char *path, bool *ret_upper);
 
+/*
+ * fn is called for each container whose writable layer has just become known, on the thread that read of it; it must not
+ * ask anything here. NULL: no more, and no call is running when this returns.
+ */
+void containers_on_known(struct containers *c, void (*fn)(struct container *c, void *data), void *data);
+
 /* All that are known, those whose folders are there now read first; fn non-zero ends. */
 int containers_each(struct containers *c, int (*fn)(struct container *c, void *data), void *data);
 void containers_get_stats(struct containers *c, struct containers_stats *ret);

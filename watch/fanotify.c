@@ -143,11 +143,17 @@ static uint32_t wanted_ops(struct fan *f, const struct fan_name *n, enum scope_a
 	return ops;
 }
 
+/* Writes alone (truncate, a file that stays open) matter where layers of containers are looked after. */
+static uint32_t access_ops(const struct fan *f)
+{
+	return FAN_ACCESS_OPS | (f->w->conf->marked.n ? FS_MODIFY : 0U);
+}
+
 /* For rules, which ask about places that nothing guards as well. */
 static void access_event(struct fan *f, const struct fan_name *n, enum scope_answer answer)
 {
 	struct emit_event ev = {
-		.ops = n->ops & FAN_ACCESS_OPS,
+		.ops = n->ops & access_ops(f),
 		.is_dir = n->is_dir,
 		.pid = n->pid,
 		.path = n->path,
@@ -195,7 +201,7 @@ static void name_event(struct fan *f, const struct fan_name *n)
 
 static bool tells_access(const struct fan *f, uint32_t ops)
 {
-	return f->w->accesses.take && (ops & FAN_ACCESS_OPS);
+	return f->w->accesses.take && (ops & access_ops(f));
 }
 
 /* Ops that are about the name go to it; the path is left in f->path. */

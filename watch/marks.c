@@ -60,18 +60,27 @@ static bool need_add(struct need *need, const struct mount_table *t, const char 
 	return need->prefix;
 }
 
+static bool need_add_literal(struct need *need, const struct mount_table *t, const char *path)
+{
+	need->prefix = strdup(path);
+	need->holder = need->prefix ? mounts_find(t, need->prefix) : NULL;
+	return need->prefix;
+}
+
 /* Looked up once for each round: hosts have thousands of mounts. */
 static int find_needs(const struct watch *w, struct need **ret, size_t *ret_n)
 {
 	const struct conf *conf = w->conf;
 	size_t n_sensitive = conf->opens == CONF_OPENS_SENSITIVE ? conf->n_sensitive : 0, n = 0;
-	struct need *needs = calloc(conf->scope.n_paths + n_sensitive + 1, sizeof(*needs));
+	struct need *needs = calloc(conf->scope.n_paths + n_sensitive + conf->marked.n + 1, sizeof(*needs));
 	bool good = needs;
 
 	for (size_t i = 0; good && i < conf->scope.n_paths; i++)
 		good = need_add(&needs[n++], &w->mounts, conf->scope.paths[i].path);
 	for (size_t i = 0; good && i < n_sensitive; i++)
 		good = need_add(&needs[n++], &w->mounts, conf->sensitive[i]);
+	for (size_t i = 0; good && i < conf->marked.n; i++)
+		good = need_add_literal(&needs[n++], &w->mounts, conf->marked.items[i]);
 	if (!good) {
 		need_free(needs, n);
 		return -ENOMEM;

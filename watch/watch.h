@@ -93,7 +93,8 @@ struct watch_options {
 	void (*gap)(const struct watch_gap *g, void *data);
 	/*
 	 * Every access (create, close of a written file, rename, removal, attributes; opens as configured) on the
-	 * marked file systems, guarded or not, canaries and the daemon's own left out: takes over b. On the sensor's
+	 * marked file systems (with conf.marked also writes), guarded or not, canaries and the daemon's own left out:
+	 * takes over b. On the sensor's
 	 * thread; must not wait. A rename is one event: path from, path2 to. NULL: they are not asked for. fanotify
 	 * alone tells them.
 	 */

@@ -1,0 +1,126 @@
+#!/bin/sh
+# Files of containers as they change, under podman: what happens in a writable layer is a deviation from the image, told with
+# the container, the process and the path in the container; nobody names the file system that holds the layers.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/containers.sh"
+
+own_fs
+cgroups v2
+podman_setup
+run_container probe --rm "$image" true || {
+	cat "$tmp/podman.err"
+	skip "podman cannot start a container here"
+}
+# What is guarded on the host lies elsewhere.
+g=$tmp/g
+echo x >"$g/file"
+config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*"}]' 'limits: {settle: 20ms}' 'exec: {mode: off}'
+hf init >/dev/null 2>"$err" || die "init"
+hf init --image "containers-storage:[$fs/graph]$image" tiny >/dev/null 2>"$err" || die "init --image"
+
+changes() {
+	hf history --json --kind change --container "$1" >"$tmp/history" 2>"$err"
+}
+# has CONTAINER CHANGE PATH [WORD]
+has() {
+	changes "$1" && grep -F "\"path\":\"$3\"" "$tmp/history" | grep -F "\"change\":\"$2\"" | grep -qF "${4:-}"
+}
+want() {
+	within 20 has "$@" || fail "no $2 $3 ${4:-} in $1: $(grep -F "\"path\":\"$3\"" "$tmp/history" | head -3)"
+}
+in_web() {
+	podman exec web sh -c "$1" || fail "podman exec: $1"
+}
+none() {
+	changes web
+	if grep -qF "\"path\":\"$1\"" "$tmp/history"; then fail "$1: $(grep -F "\"path\":\"$1\"" "$tmp/history")"; fi
+}
+
+watch
+run_container web -d -v "$fs/vol:/data" --tmpfs /scratch "$image" sleep 1000 || die "podman run"
+in_web 'echo more >>/etc/motd'
+want web changed /etc/motd '"digest"'
+grep -F '"path":"/etc/motd"' "$tmp/history" | grep -qF '"process":{' || fail "nobody is named: $(cat "$tmp/history")"
+for word in '"name":"web"' "\"image\":\"$image\"" '"baseline":"tiny"' "\"host_path\":\"$fs/graph/overlay/" '"layer":1' '"status":"open"'; do
+	grep -F '"path":"/etc/motd"' "$tmp/history" | grep -qF "$word" || fail "motd: no $word: $(cat "$tmp/history")"
+done
+in_web 'chmod 700 /usr/bin/busybox-tool'
+want web attributes /usr/bin/busybox-tool '"mode"'
+in_web 'rm /etc/passwd'
+want web removed /etc/passwd
+in_web 'echo new >/opt-new'
+want web added /opt-new
+in_web 'mv /opt-new /opt-newer'
+want web renamed /opt-new '"path2":"/opt-newer"'
+in_web 'cp /bin/sh /bin/other; mkdir -p /srv/a/b; echo deep >/srv/a/b/c'
+want web added /srv/a/b/c
+want web added /bin/other
+in_web 'rm -r /usr && mkdir /usr && echo in >/usr/in'
+want web removed /usr/bin
+want web removed /usr/bin/busybox-tool
+want web added /usr/in
+in_web 'mv /bin/ls /bin/list'
+want web renamed /bin/ls '"path2":"/bin/list"'
+in_web 'rm /bin/kill && echo other >/bin/kill'
+want web replaced /bin/kill
+# A second time, and back again.
+in_web 'echo hello >/etc/motd.new && cat /etc/motd.new >/etc/motd && touch -r /bin/busybox /etc/motd'
+in_web 'rm /opt-newer /etc/motd.new'
+want web reverted /opt-newer
+# What a policy lets change, and what is not the layer's.
+in_web 'echo t >/tmp/t; echo d >/data/d; echo s >/scratch/s; echo end >/etc/end'
+want web added /etc/end
+for path in /tmp/t /tmp /data /data/d /scratch /scratch/s /etc /bin /etc/hosts /etc/mtab; do none "$path"; done
+
+# From the host, past the container.
+upper=$(podman inspect -f '{{.GraphDriver.Data.UpperDir}}' web)
+echo planted >"$upper/etc/planted"
+want web added /etc/planted
+grep -F '"path":"/etc/planted"' "$tmp/history" | head -1 | grep -qF '"process":{' || fail "planted: nobody: $(grep planted "$tmp/history")"
+# From another mount namespace, through a mount of the folder.
+mkdir "$tmp/mnt"
+unshare -m sh -c "mount --bind '$upper' '$tmp/mnt' && echo second >'$tmp/mnt/etc/second'" || fail "bind mount"
+want web added /etc/second
+
+# Another container of the image has nothing to do with it; while the monitor is down it is found afterwards.
+run_container second -d "$image" sleep 1000 || die "podman run"
+stop
+podman exec second sh -c 'echo down >>/etc/motd' || fail "podman exec second"
+watch
+want second changed /etc/motd '"process_unknown"'
+[ "$(grep -c '"path":"/etc/motd"' "$tmp/history")" = 1 ] || fail "motd of second: $(cat "$tmp/history")"
+changes web
+before=$(wc -l <"$tmp/history")
+settled
+changes web
+[ "$(wc -l <"$tmp/history")" = "$before" ] || fail "told again after a restart: $(cat "$tmp/history")"
+hf status --json >"$tmp/status" || true
+grep -q '"container_files":{"events":' "$tmp/status" || fail "status: $(cat "$tmp/status")"
+grep -o '"container_files":{[^}]*}' "$tmp/status" | grep -q '"errors":0' || fail "errors: $(grep -o '"container_files":{[^}]*}' "$tmp/status")"
+stop
+hf baseline verify >"$tmp/verify" 2>&1 || fail "verify: $(cat "$tmp/verify")"
+
+# Policies are read again: other paths may change now.
+config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*", exclude: [/srv]}]' 'limits: {settle: 20ms}' 'exec: {mode: off}'
+watch
+config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*", exclude: ["/etc/q*"]}]' 'limits: {settle: 20ms}' \
+	'exec: {mode: off}'
+kill -HUP "$pid"
+within 10 grep -q 'configuration read again' "$err" || fail "no reload"
+in_web 'echo q >/etc/quiet; echo l >/srv/loud; echo t >/tmp/loud'
+want web added /srv/loud
+want web added /tmp/loud
+none /etc/quiet
+stop
+
+# An image without a baseline: from its layers, when a container starts.
+make_image localhost/fresh:1
+config "containers:" "  stores: [$fs/graph]" '  baseline_on_start: yes' '  policies: [{image: "localhost/fresh*"}]' 'limits: {settle: 20ms}' \
+	'exec: {mode: off}'
+watch
+run_container fresh -d localhost/fresh:1 sh -c 'echo more >>/etc/motd; exec sleep 1000' || die "podman run fresh"
+want fresh changed /etc/motd
+hf baseline list >"$tmp/list" 2>&1
+grep -q 'fresh:1@' "$tmp/list" || fail "no baseline: $(cat "$tmp/list")"
+stop
+end
