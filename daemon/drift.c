@@ -50,12 +50,27 @@ static void mark_folder(struct drift *d, const char *path)
 		d->marked.items[d->marked.n++] = copy;
 }
 
+/* State folders of runtimes are stores too, but hold no layers. */
+static bool holds_layers(const char *store)
+{
+	static const char *const drivers[] = { "overlay", "overlay2" };
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(drivers) && !found; i++) {
+		_cleanup_buf_ struct buf path = BUF_INIT;
+		struct stat st;
+
+		buf_printf(&path, "%s/%s", store, drivers[i]);
+		found = !path.failed && stat(path.data, &st) == 0 && S_ISDIR(st.st_mode);
+	}
+	return found;
+}
+
 /* Stores that are there, and a layer of each file system where containers were seen. */
 static void find_folders(struct drift *d, const struct conf *conf)
 {
 	const struct conf_list *more = &conf->containers.stores;
 	struct runtime_stores stores = { .n = 0 };
-	struct stat st;
 
 	arena_reset(&d->arena);
 	d->marked = (struct conf_list){ 0 };
@@ -63,7 +78,7 @@ static void find_folders(struct drift *d, const struct conf *conf)
 		return;
 	d->marked.items = arena_zalloc(&d->arena, (stores.n + DEVICES_MAX) * sizeof(*d->marked.items));
 	for (size_t i = 0; d->marked.items && i < stores.n; i++)
-		if (stores.list[i].kind != STORE_MACHINES && stat(stores.list[i].path, &st) == 0)
+		if (holds_layers(stores.list[i].path))
 			mark_folder(d, stores.list[i].path);
 	runtime_stores_free(&stores);
 	pthread_mutex_lock(&d->lock);
