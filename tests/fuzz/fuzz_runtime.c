@@ -22,7 +22,8 @@ static const struct {
 } files[] = {
 	{ STORAGE "/overlay-containers/containers.json",
 	  "[{\"id\":\"" ID "\",\"names\":[\"web\"],\"image\":\"" ID "\",\"layer\":\"top\",\"metadata\":\"{}\"}]" },
-	{ STORAGE "/overlay-images/images.json", "[{\"id\":\"" ID "\",\"digest\":\"sha256:" ID "\",\"names\":[\"x:1\"]}]" },
+	{ STORAGE "/overlay-images/images.json",
+	  "[{\"id\":\"" ID "\",\"digest\":\"sha256:" ID "\",\"names\":[\"x:1\"]}]" },
 	{ STORAGE "/overlay-containers/" ID "/userdata/config.json", "{\"mounts\":[],\"annotations\":{}}" },
 	{ STORAGE "/overlay/top/lower", "l/LOWER" },
 	{ "/var/lib/docker/containers/" ID "/config.v2.json", "{\"ID\":\"" ID "\"}" },
