@@ -203,16 +203,6 @@ static int no_baseline(struct checker *k)
 	return cannot(k, b.data ? b.data : "no baseline of its image");
 }
 
-static int find_baseline(struct checker *k, struct arena *a)
-{
-	const struct container *c = k->container;
-	int r = c->image_digest ? baseline_find_image(k->d, c->image_digest, a, &k->info) : -ENOENT;
-
-	if (r == -ENOENT && c->image_id)
-		r = baseline_find_image(k->d, c->image_id, a, &k->info);
-	return r;
-}
-
 /* Rows are asked for one by one later: all of them are verified before. */
 static int verify(struct checker *k)
 {
@@ -262,7 +252,7 @@ static int compare(struct checker *k)
 static int check_one(struct checker *k)
 {
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
-	int r = find_baseline(k, &arena), status;
+	int r = drift_find_baseline(k->d, k->container, &arena, &k->info), status;
 
 	if (r == -ENOENT)
 		return no_baseline(k);

@@ -78,7 +78,7 @@ static int canary_take_mark(const struct watch_mark *m, void *data)
 	struct canary_marks *marks = data;
 	struct canary_place *p = &marks->places[marks->n];
 
-	if (!m->marked || marks->n == CANARY_PLACES_MAX)
+	if (!m->marked || m->layers || marks->n == CANARY_PLACES_MAX)
 		return 0;
 	*p = (struct canary_place){ .mountpoint = strdup(m->mountpoint) };
 	p->dir = strdup(m->dev == marks->state_dev ? marks->state_dir : m->mountpoint);

@@ -12,7 +12,6 @@
 #include "conf/policy.h"
 #include "daemon/monitor.h"
 #include "fim/drift_live.h"
-#include "proc/runtime.h"
 
 #define DEVICES_MAX 64
 #define SAID_MAX    256
@@ -66,21 +65,18 @@ static bool holds_layers(const char *store)
 	return found;
 }
 
-/* Stores that are there, and a layer of each file system where containers were seen. */
+/* Stores that are configured, and a layer of each file system where containers were seen. */
 static void find_folders(struct drift *d, const struct conf *conf)
 {
 	const struct conf_list *more = &conf->containers.stores;
-	struct runtime_stores stores = { .n = 0 };
-
 	arena_reset(&d->arena);
 	d->marked = (struct conf_list){ 0 };
-	if (!is_asked_for(conf) || runtime_stores_init(&stores, "/", more->items, more->n) < 0)
+	if (!is_asked_for(conf))
 		return;
-	d->marked.items = arena_zalloc(&d->arena, (stores.n + DEVICES_MAX) * sizeof(*d->marked.items));
-	for (size_t i = 0; d->marked.items && i < stores.n; i++)
-		if (holds_layers(stores.list[i].path))
-			mark_folder(d, stores.list[i].path);
-	runtime_stores_free(&stores);
+	d->marked.items = arena_zalloc(&d->arena, (more->n + DEVICES_MAX) * sizeof(*d->marked.items));
+	for (size_t i = 0; d->marked.items && i < more->n; i++)
+		if (holds_layers(more->items[i]))
+			mark_folder(d, more->items[i]);
 	pthread_mutex_lock(&d->lock);
 	for (size_t i = 0; d->marked.items && i < d->n_devices; i++)
 		mark_folder(d, d->uppers[i]);
@@ -138,7 +134,8 @@ static void known(struct container *c, void *data)
 {
 	struct monitor *m = data;
 
-	note_device(m, c);
+	if (drift_live_minds(m->drift->live, c))
+		note_device(m, c);
 	drift_live_container(m->drift->live, c);
 }
 

@@ -68,7 +68,8 @@ static void want(struct exec_marks *x, uint64_t dev, const char *point)
 
 static int want_mark(const struct watch_mark *mark, void *data)
 {
-	if (mark->marked)
+	/* What is watched for layers alone is the host's file system as well, and nobody asked to gate that. */
+	if (mark->marked && !mark->layers)
 		want(data, mark->dev, mark->mountpoint);
 	return 0;
 }
@@ -151,7 +152,7 @@ static int match_dev(const struct watch_mark *mark, void *data)
 {
 	struct covers *c = data;
 
-	c->found |= mark->marked && mark->dev == c->dev;
+	c->found |= mark->marked && !mark->layers && mark->dev == c->dev;
 	return 0;
 }
 

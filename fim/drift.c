@@ -58,6 +58,41 @@ attr_mask drift_mask(void)
 	return all;
 }
 
+/* --- the baseline */
+
+struct by_reference {
+	const char *image;
+	int64_t id;
+	uint64_t created;
+};
+
+static int is_newest(const struct baseline_info *info, void *data)
+{
+	struct by_reference *b = data;
+
+	if (info->kind != BASELINE_IMAGE || !streq(info->state, "signed") || !info->image_ref ||
+	    !streq(info->image_ref, b->image) || info->created < b->created)
+		return 0;
+	b->id = info->id;
+	b->created = info->created;
+	return 0;
+}
+
+int drift_find_baseline(struct db *d, const struct container *c, struct arena *a, struct baseline_info *ret)
+{
+	struct by_reference b = { .image = c->image };
+	int r = c->image_digest ? baseline_find_image(d, c->image_digest, a, ret) : -ENOENT;
+
+	if (r == -ENOENT && c->image_id)
+		r = baseline_find_image(d, c->image_id, a, ret);
+	if (r != -ENOENT || c->image_digest || c->image_id || !c->image)
+		return r;
+	r = baseline_each(d, is_newest, &b);
+	if (r < 0)
+		return r;
+	return b.id ? baseline_find_id(d, b.id, a, ret) : -ENOENT;
+}
+
 /* --- at rest */
 
 struct drift {

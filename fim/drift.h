@@ -22,6 +22,12 @@ enum drift_left drift_left_out(const struct conf_policy *p, const struct contain
 /* A folder on the way to a mount point: the runtime makes it when the image does not have it. */
 bool drift_is_way(const struct container *c, const char *path);
 
+/*
+ * The signed baseline of the container's image: by its digest, its id, or, where neither is known, the newest of an
+ * image of that reference. -ENOENT. Strings in a.
+ */
+int drift_find_baseline(struct db *d, const struct container *c, struct arena *a, struct baseline_info *ret);
+
 struct drift_options {
 	const struct conf_policy *policy;  /* NULL: what is usual */
 	const struct container *container; /* its upper is known */

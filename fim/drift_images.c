@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fim/drift.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/util.h"
@@ -13,7 +14,7 @@
 #define NONE_MAX 256
 #define KEY_SIZE 256
 
-/* Of an image as containers name it: its digest, else its id. */
+/* Of an image as containers name it: its digest, else its id, else its reference. */
 struct slot {
 	char key[KEY_SIZE];
 	uint64_t used; /* counts up; 0: empty */
@@ -77,10 +78,8 @@ void drift_images_free(struct drift_images *s)
 static int slot_open(struct drift_images *s, struct slot *to, const struct container *c)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = c->image_digest ? baseline_find_image(s->db, c->image_digest, &to->arena, &to->image.info) : -ENOENT;
+	int r = drift_find_baseline(s->db, c, &to->arena, &to->image.info);
 
-	if (r == -ENOENT && c->image_id)
-		r = baseline_find_image(s->db, c->image_id, &to->arena, &to->image.info);
 	if (r == 0)
 		r = baseline_verify(s->db, to->image.info.id, s->pub, &err);
 	if (r < 0 && r != -ENOENT)
@@ -113,7 +112,7 @@ static int note_none(struct drift_images *s, const char *key, int error)
 
 int drift_images_get(struct drift_images *s, const struct container *c, struct drift_image **ret)
 {
-	const char *key = c->image_digest ?: c->image_id;
+	const char *key = c->image_digest ?: c->image_id ?: c->image;
 	struct slot *oldest = &s->slots[0];
 	const struct none *none;
 	int r;

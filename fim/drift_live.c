@@ -91,6 +91,14 @@ static struct conf *conf_now(struct drift_live *l)
 	return conf;
 }
 
+bool drift_live_minds(struct drift_live *l, const struct container *c)
+{
+	_cleanup_conf_ struct conf *conf = conf_now(l);
+	const struct conf_policy *p = conf_policy_of(conf, c);
+
+	return p && p->files == CONF_FILES_OBSERVE;
+}
+
 /* A rename is two notes: a name that went, a name that came. What overlayfs does in its work folder is no name. */
 static void take_event(struct drift_live *l, struct conf *conf, const struct fs_event *e)
 {

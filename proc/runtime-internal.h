@@ -11,6 +11,7 @@ struct reading {
 	struct container *c;
 	struct buf why; /* "containers.json: no such file; ..." */
 	bool nomem;
+	int32_t init; /* its first process, as its runtime noted it: perhaps another's number by now; 0: not told */
 };
 
 /* NULL when it cannot be had; a reason other than its absence is noted. The caller drops the reference. */
@@ -41,6 +42,9 @@ bool bundle_read(struct reading *r, const char *bundle);
 void layers_of_driver(struct reading *r, const char *folder);
 /* From the mount table of a process: what is mounted at point. True when that is an overlay. */
 bool layers_of_mounts(struct reading *r, int procfd, int32_t pid, const char *point);
+
+/* The process is in a cgroup that is named after the container. */
+bool layers_is_in(const struct reading *r, int procfd, int32_t pid);
 
 /* --- the stores: true when the container is one of theirs */
 bool storage_read(struct reading *r, const struct runtime_store *s);

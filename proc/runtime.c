@@ -261,6 +261,8 @@ int runtime_read(const struct runtime_stores *s, enum cgroup_runtime hint, int p
 		c->runtime = cgroup_runtime_names[hint];
 	if (pid > 0 && !c->upper)
 		layers_of_mounts(&r, procfd, pid, "/");
+	if (!c->upper && r.init > 0 && layers_is_in(&r, procfd, r.init))
+		layers_of_mounts(&r, procfd, r.init, "/");
 	explain(&r, found);
 	buf_free(&r.why);
 	return r.nomem ? -ENOMEM : found;

@@ -72,14 +72,15 @@ void layers_of_driver(struct reading *r, const char *folder)
 
 /* --- mount tables */
 
-static char *read_mountinfo(int procfd, int32_t pid)
+/* A file of a process, at most MOUNTINFO_MAX bytes; NULL when there is nothing. */
+static char *read_process(int procfd, int32_t pid, const char *file)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	_cleanup_close_ int fd = -1;
 	char name[40];
 	ssize_t n = 1;
 
-	snprintf(name, sizeof(name), "%d/mountinfo", pid);
+	snprintf(name, sizeof(name), "%d/%s", pid, file);
 	fd = openat(procfd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	while (fd >= 0 && n > 0 && text.len < MOUNTINFO_MAX && buf_reserve(&text, 16 * KIB)) {
 		n = read(fd, text.data + text.len, 16 * KIB);
@@ -188,7 +189,7 @@ static char *overlay_options(char *line, const char *point)
 
 bool layers_of_mounts(struct reading *r, int procfd, int32_t pid, const char *point)
 {
-	_cleanup_free_ char *text = read_mountinfo(procfd, pid);
+	_cleanup_free_ char *text = read_process(procfd, pid, "mountinfo");
 	char *save = NULL, *found = NULL;
 
 	/* The last one lies on top. */
@@ -202,4 +203,11 @@ bool layers_of_mounts(struct reading *r, int procfd, int32_t pid, const char *po
 	unescape(found);
 	take_options(r, found);
 	return r->c->upper != NULL;
+}
+
+bool layers_is_in(const struct reading *r, int procfd, int32_t pid)
+{
+	_cleanup_free_ char *text = read_process(procfd, pid, "cgroup");
+
+	return text && strstr(text, r->c->id);
 }

@@ -4,6 +4,7 @@
  */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -12,13 +13,18 @@
 
 #define NAMESPACES_MAX 256
 
-/* When the first process was there: the bundle's own age, where nothing better is kept. */
-static void read_age(struct reading *r, const char *bundle)
+/* The first process, and when it was there: the bundle's own age, where nothing better is kept. */
+static void read_init(struct reading *r, const char *bundle)
 {
 	_cleanup_buf_ struct buf path = BUF_INIT;
+	const char *text = NULL;
 	struct stat st;
 
 	buf_printf(&path, "%s/init.pid", bundle);
+	if (!path.failed)
+		text = reading_line(r, path.data);
+	if (text)
+		r->init = (int32_t)MAX(0L, MIN(strtol(text, NULL, 10), (long)INT32_MAX));
 	if (!path.failed && !r->c->started && lstat(path.data, &st) == 0)
 		r->c->started = (uint64_t)st.st_mtim.tv_sec * NSEC_PER_SEC + (uint64_t)st.st_mtim.tv_nsec;
 }
@@ -35,7 +41,7 @@ static bool read_task(struct reading *r, const char *store, const char *namespac
 		r->c->runtime = cgroup_runtime_names[runtime];
 	if (runtime == CGROUP_CONTAINERD && !streq(namespace, "k8s.io"))
 		reading_set(r, &r->c->namespace, namespace);
-	read_age(r, bundle.data);
+	read_init(r, bundle.data);
 	return true;
 }
 

@@ -333,6 +333,7 @@ int ino_publish(const struct ino *i, struct arena *a, struct watch_mark **ret, s
 						arena_strdup(a, m->source),
 						m->dev,
 						true,
+						false,
 						NULL };
 		if (!marks[n].mountpoint || !marks[n].fstype || !marks[n].source)
 			return -ENOMEM;

@@ -41,6 +41,7 @@ struct need {
 	char *prefix;
 	const struct mount *holder;
 	bool is_glob;
+	bool layers; /* conf.marked */
 };
 
 static void need_free(struct need *needs, size_t n)
@@ -62,6 +63,7 @@ static bool need_add(struct need *need, const struct mount_table *t, const char 
 
 static bool need_add_literal(struct need *need, const struct mount_table *t, const char *path)
 {
+	need->layers = true;
 	need->prefix = strdup(path);
 	need->holder = need->prefix ? mounts_find(t, need->prefix) : NULL;
 	return need->prefix;
@@ -90,19 +92,27 @@ static int find_needs(const struct watch *w, struct need **ret, size_t *ret_n)
 	return 0;
 }
 
-/* The mount holds a configured or sensitive path, is guarded as a whole, or a glob may find something in it. */
-static bool is_wanted(const struct watch *w, const struct mount *m, const struct need *needs, size_t n)
+/*
+ * The mount holds a configured or sensitive path, is guarded as a whole, or a glob may find something in it. *ret_layers:
+ * it just holds layers of containers.
+ */
+static bool is_wanted(const struct watch *w, const struct mount *m, const struct need *needs, size_t n,
+		      bool *ret_layers)
 {
 	attr_mask mask;
 
+	*ret_layers = false;
 	if (streq(m->fstype, "devtmpfs") && streq(m->point, "/dev"))
 		return true;
 	if (scope_match(&w->conf->scope, m->point, &mask) == SCOPE_IN)
 		return true;
 	for (size_t i = 0; i < n; i++)
-		if (needs[i].holder == m || (needs[i].is_glob && place_is_below(needs[i].prefix, m->point)))
+		if (!needs[i].layers &&
+		    (needs[i].holder == m || (needs[i].is_glob && place_is_below(needs[i].prefix, m->point))))
 			return true;
-	return false;
+	for (size_t i = 0; i < n; i++)
+		*ret_layers |= needs[i].layers && needs[i].holder == m;
+	return *ret_layers;
 }
 
 static int set_strings(struct fan_fs *fs, const struct mount *m)
@@ -182,6 +192,7 @@ static struct fan_fs *want(struct fan *f, const struct mount *wanted)
 			return NULL;
 		fs->dev = m->dev;
 		fs->fd = -1;
+		fs->layers = true;
 		fs->next = f->filesystems;
 		f->filesystems = fs;
 	}
@@ -341,14 +352,17 @@ static void want_mounts(struct fan *f)
 	for (size_t i = 0; i < t->n; i++) {
 		const struct mount *m = &t->mounts[i];
 		const char *why;
+		struct fan_fs *fs;
+		bool layers;
 
-		if (!is_wanted(f->w, m, needs, n) || mounts_find(t, m->point) != m)
+		if (!is_wanted(f->w, m, needs, n, &layers) || mounts_find(t, m->point) != m)
 			continue;
 		why = mounts_why_skip(m);
+		fs = why ? NULL : want(f, m);
 		if (why)
 			skip(f, m, why);
-		else
-			want(f, m);
+		else if (fs)
+			fs->layers &= layers;
 	}
 	need_free(needs, n);
 }
@@ -356,8 +370,10 @@ static void want_mounts(struct fan *f)
 void fan_update(struct fan *f)
 {
 	f->opens = f->w->conf->opens == CONF_OPENS_ALL ? OPEN_BITS : 0;
-	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next)
+	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next) {
 		fs->seen = false;
+		fs->layers = true;
+	}
 	want_mounts(f);
 	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next)
 		if (fs->seen)
@@ -394,6 +410,7 @@ int fan_publish(const struct fan *f, struct arena *a, struct watch_mark **ret, s
 		m->why = fs->marked ? NULL : arena_strdup(a, fs->why);
 		m->dev = fs->dev;
 		m->marked = fs->marked;
+		m->layers = fs->layers;
 		if (!m->mountpoint || !m->fstype || !m->source || (!fs->marked && !m->why))
 			return -ENOMEM;
 	}

@@ -72,6 +72,7 @@ struct watch_mark {
 	const char *source;
 	uint64_t dev;
 	bool marked;
+	bool layers;	 /* it is watched for layers of containers alone: nothing there is guarded */
 	const char *why; /* when it is not */
 };
 
