@@ -273,8 +273,10 @@ static int make_table(struct compiler *c, struct predicate *p)
 	for (uint32_t i = 0; i < p->n; i++) {
 		uint32_t at = p->constants[i].hash & (size - 1);
 
-		if (p->constants[i].glob)
-			continue; /* looked at one by one */
+		if (p->constants[i].glob) {
+			p->globs = true; /* looked at one by one */
+			continue;
+		}
 		while (table[at] && !same_constant(&p->constants[table[at] - 1], &p->constants[i]))
 			at = (at + 1) & (size - 1);
 		table[at] = i + 1;

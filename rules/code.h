@@ -43,6 +43,7 @@ struct predicate {
 	/* Constants by hash, open addressing, numbers from 1; NULL when there are few. */
 	const uint32_t *table;
 	uint32_t mask;
+	bool globs;   /* some constant of pmatch has wildcards */
 	bool never;   /* cannot be true */
 	bool dynamic; /* a constant is another field */
 	unsigned cost;
@@ -105,9 +106,20 @@ int rules_index(struct rules *set);
 
 /* --- evaluation of one predicate (rules/eval.c, rules/match.c) */
 
+/* A path and the folders above it, for pmatch: worked out once for all rules that ask. */
+#define BOUNDS_MAX 16
+struct bounds {
+	uint32_t n; /* beyond BOUNDS_MAX: not all of them are here */
+	struct {
+		uint32_t len, hash;
+	} at[BOUNDS_MAX];
+};
+
 struct rules_slot {
 	uint64_t generation; /* of the state, when the value was worked out */
 	struct field_value value;
+	uint64_t bounds_generation;
+	struct bounds bounds;
 };
 struct rules_state {
 	struct rules *set;
@@ -122,8 +134,9 @@ const struct field_value *rules_value(struct rules_state *s, struct field_view *
 bool match_item(const struct predicate *p, const struct constant *c, const struct field_item *item);
 /* True when it is one of the predicate's constants (in). */
 bool match_set(const struct predicate *p, const struct field_item *item);
+void match_bounds(const struct field_item *item, struct bounds *ret);
 /* True when a constant is the path, or a folder above it. */
-bool match_prefix(const struct predicate *p, const struct field_item *item);
+bool match_prefix(const struct predicate *p, const struct field_item *item, const struct bounds *bounds);
 bool match_glob(const char *pattern, size_t pattern_len, const char *s, size_t len, bool fold);
 
 #endif

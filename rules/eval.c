@@ -182,11 +182,28 @@ static bool test_constants(struct rules_state *s, struct field_view *v, const st
 	return p->modifier == MODIFIER_ALLOF ? p->n > 0 : p->modifier == MODIFIER_ONEOF ? hits == 1 : false;
 }
 
+/* Of a single value they are kept for the next rule. */
+static bool in_folders(struct rules_state *s, const struct predicate *p, const struct field_item *item)
+{
+	struct rules_slot *slot = &s->slots[p->ref];
+	struct bounds bounds;
+
+	if (slot->value.n != 1) {
+		match_bounds(item, &bounds);
+		return match_prefix(p, item, &bounds);
+	}
+	if (slot->bounds_generation != s->generation) {
+		match_bounds(item, &slot->bounds);
+		slot->bounds_generation = s->generation;
+	}
+	return match_prefix(p, item, &slot->bounds);
+}
+
 static bool in_set(struct rules_state *s, struct field_view *v, const struct predicate *p,
 		   const struct field_item *item)
 {
 	if (p->op == OP_PMATCH)
-		return match_prefix(p, item);
+		return in_folders(s, p, item);
 	if (!p->dynamic)
 		return match_set(p, item);
 	for (uint32_t i = 0; i < p->n; i++) {

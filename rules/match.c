@@ -224,31 +224,50 @@ static bool prefix_plain(const struct constant *c, const struct field_item *item
 	       (item->len == c->len || item->s[c->len] == '/' || c->len == 0);
 }
 
-/* Constants have no slash at their end ("/" is empty: all absolute paths). */
-bool match_prefix(const struct predicate *p, const struct field_item *item)
+void match_bounds(const struct field_item *item, struct bounds *ret)
 {
-	if (p->table) {
-		uint32_t h = 2166136261u; /* as field_hash, of each folder above */
+	uint32_t h = 2166136261u; /* as field_hash, of each folder above */
 
-		for (size_t i = 0; i <= item->len; i++) {
-			if (i == item->len || item->s[i] == '/') {
-				uint32_t hash = h ? h : 1;
-
-				for (uint32_t at = hash & p->mask; p->table[at]; at = (at + 1) & p->mask) {
-					const struct constant *c = &p->constants[p->table[at] - 1];
-
-					if (c->hash == hash && c->len == i && memcmp(c->s, item->s, i) == 0)
-						return true;
-				}
+	ret->n = 0;
+	for (uint32_t i = 0; i <= item->len; i++) {
+		if (i == item->len || item->s[i] == '/') {
+			if (ret->n < BOUNDS_MAX) {
+				ret->at[ret->n].len = i;
+				ret->at[ret->n].hash = h ? h : 1;
 			}
-			if (i < item->len)
-				h = (h ^ (uint8_t)item->s[i]) * 16777619u;
+			ret->n++;
 		}
+		if (i < item->len)
+			h = (h ^ (uint8_t)item->s[i]) * 16777619u;
 	}
+}
+
+static bool in_table(const struct predicate *p, const char *s, uint32_t len, uint32_t hash)
+{
+	for (uint32_t at = hash & p->mask; p->table[at]; at = (at + 1) & p->mask) {
+		const struct constant *c = &p->constants[p->table[at] - 1];
+
+		if (c->hash == hash && c->len == len && memcmp(c->s, s, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Constants have no slash at their end ("/" is empty: all absolute paths). */
+bool match_prefix(const struct predicate *p, const struct field_item *item, const struct bounds *bounds)
+{
+	bool by_table = p->table && bounds->n <= BOUNDS_MAX;
+
+	for (uint32_t i = 0; by_table && i < bounds->n; i++) {
+		if (in_table(p, item->s, bounds->at[i].len, bounds->at[i].hash))
+			return true;
+	}
+	if (by_table && !p->globs)
+		return false;
 	for (uint32_t i = 0; i < p->n; i++) {
 		const struct constant *c = &p->constants[i];
 
-		if (c->glob ? prefix_glob(c, item) : !p->table && prefix_plain(c, item))
+		if (c->glob ? prefix_glob(c, item) : !by_table && prefix_plain(c, item))
 			return true;
 	}
 	return false;
