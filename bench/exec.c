@@ -124,7 +124,7 @@ static const char *peer_prepare(struct rig *r, unsigned programs)
 	if (system(text) != 0)
 		return "its folders cannot be replaced";
 	snprintf(path, sizeof(path), "%s/etc/fapolicyd.conf", r->dir);
-	if (!write_text(path, "permissive = 0\nnice_val = 14\nq_size = 2048\nuid = fapolicyd\ngid = fapolicyd\n"
+	if (!write_text(path, "permissive = 0\nnice_val = 14\nq_size = 2048\nuid = root\ngid = root\n"
 			      "do_stat_report = 0\ndetailed_report = 0\ndb_max_size = 50\nsubj_cache_size = 1549\n"
 			      "obj_cache_size = 8191\nwatch_fs = ext3\ntrust = file\nintegrity = sha256\n"
 			      "syslog_format = rule,dec,perm,auid,pid,exe,:,path,ftype,trust\nrpm_sha256_only = 0\n"
@@ -253,6 +253,7 @@ int main(int argc, char **argv)
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 7, starts = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
 	unsigned programs = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
 	const char *unable, *without;
+	char text[200];
 	struct rig r;
 
 	if (argc == 5 && streq(argv[1], "spawn"))
@@ -271,10 +272,16 @@ int main(int argc, char **argv)
 	}
 	usleep(50000);
 	without = peer_prepare(&r, programs);
+	if (!without && !peer_start(&r))
+		without = "it does not start here";
+	peer_stop();
 	if (without)
 		printf("fapolicyd left out: %s\n", without);
 	compare(&r, rounds, starts, programs, without ? PEER : CONFIGS);
 	umount2("/etc/fapolicyd", 0);
+	snprintf(text, sizeof(text), "rm -rf %s/etc %s/var", r.dir, r.dir);
+	if (system(text) != 0)
+		fprintf(stderr, "bench/exec: something is left in %s\n", r.dir);
 	for (unsigned i = 0; i < programs; i++)
 		unlink(rig_path(&r, names[i]));
 	rig_teardown(&r);
