@@ -28,6 +28,8 @@ enum drift_left drift_left_out(const struct conf_policy *p, const struct contain
 	/* In every container, also where its mounts are not known. */
 	static const char *const mounted[] = { "/dev", "/proc", "/sys" };
 	static const char *const made[] = { "/.dockerenv", "/run/.containerenv", "/etc/mtab" };
+	/* Mounted in most: where nobody tells, they are not the container's. */
+	static const char *const usual[] = { "/etc/hosts", "/etc/hostname", "/etc/resolv.conf" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(mounted); i++)
 		if (is_below(mounted[i], path))
@@ -38,6 +40,9 @@ enum drift_left drift_left_out(const struct conf_policy *p, const struct contain
 	for (size_t i = 0; i < ARRAY_SIZE(made); i++)
 		if (streq(made[i], path))
 			return DRIFT_RUNTIME;
+	for (size_t i = 0; i < ARRAY_SIZE(usual) && !c->have_mounts; i++)
+		if (streq(usual[i], path))
+			return DRIFT_MOUNT;
 	return conf_policy_excludes(p, path) ? DRIFT_EXCLUDED : DRIFT_COMPARED;
 }
 

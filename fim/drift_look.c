@@ -14,10 +14,12 @@
 #include "lib/clock.h"
 #include "lib/util.h"
 
-#define BIRTHS	    (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO)
-#define WAITS_MAX   20
-#define OWN_INODE   (ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO))
-#define IDENTITY(r) (((r)->have & OWN_INODE) == OWN_INODE)
+#define BIRTHS	     (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO)
+#define MOUNTS_WAITS 8
+#define MOUNTS_NS    (250 * NSEC_PER_MSEC)
+#define WAITS_MAX    20
+#define OWN_INODE    (ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO))
+#define IDENTITY(r)  (((r)->have & OWN_INODE) == OWN_INODE)
 
 /* What a look is about. */
 struct sight {
@@ -256,6 +258,16 @@ static bool gives_way(struct drift_live *l, struct pending *p)
 	return true;
 }
 
+/* The runtime still writes down what is mounted in it: until then its mount points look like files of the container. */
+static bool is_young(struct drift_live *l, struct pending *p, const struct container *c)
+{
+	if (!c || c->have_mounts || p->waited >= MOUNTS_WAITS || l->stop)
+		return false;
+	p->waited++;
+	settle_put_back(&l->settle, p, clock_boot_ns() + MOUNTS_NS);
+	return true;
+}
+
 bool drift_look(struct drift_live *l, struct pending *p)
 {
 	const char *inner, *from = NULL;
@@ -268,7 +280,7 @@ bool drift_look(struct drift_live *l, struct pending *p)
 	};
 	int r = 0;
 
-	if (gives_way(l, p))
+	if (is_young(l, p, c) || gives_way(l, p))
 		return false;
 	arena_reset(&l->arena);
 	if (c) {
