@@ -416,6 +416,12 @@ static int accept_run(struct accept *k, struct db *d, const struct sign_key *key
 	struct proc_table *procs = NULL;
 	int status = cmd_find(d, k->o->baseline ? k->o->baseline : "host", key, &k->arena, &k->info), r;
 
+	/* Its digest says what it is, and every container of the image is compared with it. */
+	if (!status && k->info.kind == BASELINE_IMAGE && !k->o->until)
+		return cmd_usage(k->c,
+				 "baseline %s is what the image is: what may change in its containers, "
+				 "containers.policies[].exclude says, or --until for a while",
+				 k->info.name);
 	if (!status) {
 		k->d = d;
 		cmd_tell(accept_socket(k), "flush", NULL); /* what was just printed can be accepted */

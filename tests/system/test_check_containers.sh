@@ -98,6 +98,9 @@ grep '"summary"' "$tmp/report" | grep -q '"recorded":1' || fail "taken for the f
 hf history --json --kind change >"$tmp/report" 2>"$err"
 [ "$(grep -c '"path":"/etc/motd"' "$tmp/report")" = 2 ] || fail "history: $(grep -c '"path":"/etc/motd"' "$tmp/report")"
 
+hf accept --baseline two --all --reason fine >"$tmp/report" 2>"$err"
+[ $? = 64 ] || fail "the baseline of an image can be changed: $(cat "$tmp/report" "$err")"
+
 # Written from the host, while it is stopped.
 upper=$(podman inspect -f '{{.GraphDriver.Data.UpperDir}}' web)
 echo planted >"$upper/etc/planted"
