@@ -13,6 +13,7 @@
 #include "cmd/record.h"
 #include "cmd/report.h"
 #include "fim/baseline.h"
+#include "fim/differ.h"
 #include "lib/clock.h"
 #include "lib/text.h"
 
@@ -41,6 +42,8 @@ struct check {
 	struct report report;
 	struct gap_list gaps;
 	struct recorder *recorder; /* NULL: history is left alone */
+	struct differ *differ;
+	int rootfd; /* borrowed */
 	char **only;
 	size_t n_only;
 };
@@ -50,6 +53,7 @@ static void check_free(struct check *k)
 	report_free(&k->report);
 	gap_list_free(&k->gaps);
 	recorder_free(k->recorder);
+	differ_free(k->differ);
 	for (size_t i = 0; i < k->n_only; i++)
 		free(k->only[i]);
 	free(k->only);
@@ -97,6 +101,8 @@ static int check_difference(void *data, const struct scan_difference *d)
 
 	if (!e)
 		return -ENOMEM;
+	if (k->differ)
+		differ_event(k->differ, k->c->conf, k->rootfd, e);
 	if (k->c->json || k->c->quiet)
 		k->report.counts[e->change]++;
 	else if (report_add(&k->report, &k->c->out, e))
@@ -328,7 +334,9 @@ static int check(struct cmd *c)
 		if (status)
 			return status;
 	}
-	return check_report(&k, d, rootfd);
+	k.rootfd = rootfd;
+	status = differ_new(&c->db, k.info.algo, &k.differ);
+	return status < 0 ? cmd_fail(status, NULL, "check") : check_report(&k, d, rootfd);
 }
 
 const struct command command_check = {

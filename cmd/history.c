@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/command.h"
+#include "cmd/report.h"
 #include "db/history.h"
 #include "event/event.h"
 #include "lib/text.h"
@@ -94,6 +95,8 @@ static int history_print(struct event *e, void *data)
 		buf_char(&line, '\n');
 		if (!line.failed)
 			out_str(o, line.data);
+		if (h->c->verbose && e->kind == EVENT_CHANGE)
+			event_diff(o, e);
 	}
 	return o->error ? -o->error : 0;
 }

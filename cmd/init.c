@@ -13,6 +13,7 @@
 #include "cmd/report.h"
 #include "db/history.h"
 #include "event/json.h"
+#include "fim/differ.h"
 #include "fim/image.h"
 #include "lib/clock.h"
 #include "lib/text.h"
@@ -48,6 +49,7 @@ struct init {
 	struct gap_list gaps;
 	struct baseline_info info; /* of what was taken */
 	uint64_t folders, took;
+	size_t kept; /* files whose content is kept */
 	/* Files without a digest: why, and the first of them. */
 	struct unread {
 		unsigned reason;
@@ -454,6 +456,10 @@ static int init_take(struct init *k, struct db *d, const struct sign_key *key)
 	if (status)
 		return status;
 	k->took = clock_mono_ns() - started;
+	/* What is not kept is only not shown later. */
+	r = k->kind == BASELINE_IMAGE ? 0 : differ_keep_baseline(d, k->c->conf, rootfd, id, k->algo, &k->kept);
+	if (r)
+		log_warn("content of configuration files is not kept (diffs): %s", db_error(d));
 	r = init_look(k, d, id, false);
 	if (!r && k->info.unread) {
 		k->folders = 0;

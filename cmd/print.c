@@ -87,6 +87,12 @@ void out_text(struct out *o, const char *s)
 	out_check(o);
 }
 
+void out_sanitized(struct out *o, const char *s)
+{
+	text_sanitize(&o->buf, s, strlen(s));
+	out_check(o);
+}
+
 void out_colour(struct out *o, enum colour c)
 {
 	if (o->colour)

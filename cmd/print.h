@@ -29,6 +29,8 @@ void out_init(struct out *o, int fd);
 void out_printf(struct out *o, const char *fmt, ...) _printf_(2, 3);
 void out_str(struct out *o, const char *s);
 void out_text(struct out *o, const char *s);
+/* What is escaped already. */
+void out_sanitized(struct out *o, const char *s);
 void out_colour(struct out *o, enum colour c);
 /* One object a line. Takes over the reference; NULL (out of memory) is an error. */
 void out_json(struct out *o, json_t *j);

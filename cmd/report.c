@@ -199,6 +199,36 @@ static size_t report_group(const struct report *r, struct out *o, size_t i)
 	return i;
 }
 
+void event_diff(struct out *o, const struct event *e)
+{
+	for (const char *p = e->text; p && *p; p += strcspn(p, "\n"), p += *p == '\n') {
+		char sign = *p;
+		_cleanup_free_ char *line = strndup(p, strcspn(p, "\n"));
+
+		out_str(o, "    ");
+		out_colour(o, sign == '-' ? COLOUR_RED : sign == '+' ? COLOUR_GREEN : COLOUR_NONE);
+		out_sanitized(o, line ? line : "");
+		out_colour(o, COLOUR_NONE);
+		out_str(o, "\n");
+	}
+}
+
+/* Without -v just the first ones. */
+static void report_diffs(const struct report *r, struct out *o)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n && (r->whole || n < DIFFS_SHOWN); i++) {
+		if (!r->events[i]->text)
+			continue;
+		n++;
+		out_text(o, r->events[i]->path);
+		out_str(o, "\n");
+		event_diff(o, r->events[i]);
+		out_str(o, "\n");
+	}
+}
+
 void report_print(struct report *r, struct out *o)
 {
 	uint64_t counts[CHANGE_COUNT] = { 0 };
@@ -218,6 +248,7 @@ void report_print(struct report *r, struct out *o)
 			i = report_group(r, o, i);
 		out_str(o, "\n");
 	}
+	report_diffs(r, o);
 	report_free(r);
 }
 

@@ -8,7 +8,8 @@
 #include "cmd/print.h"
 #include "event/event.h"
 
-#define REPORT_MAX 10000
+#define REPORT_MAX  10000
+#define DIFFS_SHOWN 20
 
 struct report {
 	bool whole; /* -v: digests and long values uncut, all attributes of added and removed files */
@@ -24,6 +25,9 @@ int report_add(struct report *r, struct out *o, struct event *e);
 void report_print(struct report *r, struct out *o);
 void report_free(struct report *r);
 #define _cleanup_report_ __attribute__((cleanup(report_free)))
+
+/* The text of a change, indented. */
+void event_diff(struct out *o, const struct event *e);
 
 /* "3 added, 1 removed", nothing for none. */
 void report_counts(struct buf *b, const uint64_t counts[CHANGE_COUNT]);

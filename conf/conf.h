@@ -149,6 +149,7 @@ struct conf {
 	struct scope scope;	/* paths:, exclude: */
 	const char **sensitive; /* sensitive: absolute paths or globs; a folder stands for what is in it */
 	size_t n_sensitive;
+	struct conf_list diffs; /* diffs: /etc; files there are kept, to show what of them changes */
 	struct scope sensitive_scope; /* the same entries as a scope: paths[i].is_glob tells the globs */
 	enum conf_opens opens;
 

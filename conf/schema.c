@@ -94,6 +94,8 @@ const struct conf_key conf_schema[] = {
 	{ "sensitive", CONF_SENSITIVE, AT(sensitive), .help = "files and folders whose every open is recorded" },
 	{ "sensitive[].path", CONF_PATTERN, ITEM(path), .help = "file or folder with all in it; may be a pattern" },
 	{ "sensitive[].path_hex", CONF_HEX, ITEM(path_hex), .help = "the same as hex digits of its bytes" },
+	{ "diffs", CONF_FILES, AT(diffs), "/etc",
+	  .help = "files and folders whose small text files are kept, so that changes show line by line; []: none" },
 	{ "opens", CONF_WORD, AT(opens), "sensitive", WORDS(opens_words), .help = "which opens are recorded" },
 	{ "control", CONF_FILE, AT(control), "/run/holdfast.sock", .max = SUN_MAX, .help = "control socket" },
 

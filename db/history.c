@@ -10,7 +10,9 @@
 
 #include "db/baseline_store.h"
 #include "event/json.h"
+#include "db/texts.h"
 #include "lib/clock.h"
+#include "lib/text.h"
 
 void history_set_key(struct db *d, const struct sign_key *key)
 {
@@ -129,6 +131,27 @@ static void fill_gap(struct row *row, const struct event *e)
 	row_int(row, e->ref != 0, e->ref);
 }
 
+/* What became of a file: lines that are escaped each for itself already, as far as anybody can rely on that. */
+static void row_lines(struct row *row, const char *s)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	if (!s || !*s) {
+		row_text(row, NULL);
+		return;
+	}
+	for (; *s; s += *s == '\n') {
+		size_t len = strcspn(s, "\n");
+
+		text_sanitize(&b, s, len);
+		s += len;
+		if (*s)
+			buf_char(&b, '\n');
+	}
+	row->failed |= b.failed;
+	row_ascii(row, b.failed ? "" : b.data);
+}
+
 static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t process)
 {
 	row_int(row, true, id);
@@ -151,7 +174,7 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 		row_int(row, e->until != 0, (int64_t)e->until);
 	row_text(row, e->reason);
 	row_text(row, e->user);
-	row_text(row, e->text);
+	(e->kind == EVENT_CHANGE ? row_lines : row_text)(row, e->text);
 }
 
 /* In which container; rows without one are hashed without this. */
@@ -195,6 +218,14 @@ static int refer_to_opening(struct db *d, struct event *e)
 	return r < 0 ? r : 0;
 }
 
+/* For the difference that the next change makes. */
+static int keep_content(struct db *d, const struct event *e)
+{
+	int r = texts_put(d, e->after.digest, e->after.digest_len, e->content, e->content_len, e->time);
+
+	return r < 0 ? r : texts_trim(d);
+}
+
 int history_add(struct db *d, struct event *e)
 {
 	uint8_t process_digest[DB_HASH_SIZE], container_digest[DB_HASH_SIZE], leaf[DB_HASH_SIZE];
@@ -232,6 +263,8 @@ int history_add(struct db *d, struct event *e)
 	r = db_run(d, row.st);
 	if (r == 0)
 		r = chain_append(d, leaf);
+	if (r == 0 && e->content)
+		r = keep_content(d, e);
 	if (r == 0)
 		e->id = id;
 	return r;

@@ -367,7 +367,7 @@ static const char *const version_5[] = {
 	"CREATE VIEW deviations AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.baseline_name AS baseline, " \
 	SQL_PATH " AS path, " SQL_PATH2 " AS path2, " SQL_CHANGE("e.change") " AS change, e.attributes_show AS attributes, " \
 	"e.before AS before, e.after AS after, " SQL_WHERE ", e.process_why AS who_unknown, e.cause AS cause, " \
-	SQL_STATUS_NAME(status) " AS status, " SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM \
+	SQL_STATUS_NAME(status) " AS status, " SQL_IMAGE_POD ", e.text AS diff FROM event e" SQL_WHO_FROM SQL_PLACE_FROM \
 	" WHERE e.kind = 0 AND e.change < 6"
 
 static const char *const version_6[] = {
@@ -446,7 +446,7 @@ static const char *const version_6[] = {
 	"CASE " c " WHEN 0 THEN 'done' WHEN 1 THEN 'dry-run' WHEN 2 THEN 'refused' WHEN 3 THEN 'limited' WHEN 4 THEN " \
 	"'gone' WHEN 5 THEN 'failed' END"
 
-#define SQL_DETAIL "coalesce(e.text, e.cause, e.gap_healed, e.gap_detail, e.reason)"
+#define SQL_DETAIL "coalesce(CASE WHEN e.kind <> 0 THEN e.text END, e.cause, e.gap_healed, e.gap_detail, e.reason)"
 #define SQL_VIEW_HISTORY(status, detail) \
 	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_5("e.kind") " AS kind, " \
 	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN " \
@@ -546,6 +546,16 @@ static const char *const version_11[] = {
 	SQL_VIEW_HISTORY(SQL_STATUS_PLACE, SQL_DETAIL_EXEC),
 	NULL,
 };
+
+/* Content of configuration files (texts.c); a change's text is what became of it. */
+static const char *const version_12[] = {
+	"CREATE TABLE text (digest BLOB PRIMARY KEY, seen INTEGER NOT NULL, size INTEGER NOT NULL, data BLOB NOT NULL)",
+	"DROP VIEW deviations",
+	"DROP VIEW history",
+	SQL_VIEW_DEVIATIONS(SQL_STATUS_PLACE),
+	SQL_VIEW_HISTORY(SQL_STATUS_PLACE, SQL_DETAIL_EXEC),
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -560,6 +570,7 @@ const struct migration db_migrations[] = {
 	{ 9, version_9 },
 	{ 10, version_10 },
 	{ 11, version_11 },
+	{ 12, version_12 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);
 

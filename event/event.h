@@ -135,6 +135,9 @@ struct event {
 	attr_mask attributes; /* which differ */
 	bool has_before, has_after;
 	struct record before, after; /* whole records, as far as known */
+	/* What is there now, of a file whose content is kept (fim/differ.h); text is what became of it. NULL: not kept. */
+	const char *content;
+	size_t content_len;
 	const char *cause;	     /* why it may be fine, or how it was found: "rescan after queue overflow" */
 	uint64_t count;		     /* CHANGE_TRANSIENT and merged opens: how many; else 1 */
 

@@ -123,6 +123,6 @@ json_t *event_json(const struct event *e)
 	json_put_string(o, "baseline", e->baseline);
 	json_put_string(o, "user", e->user);
 	if (e->kind != EVENT_ALERT)
-		json_put_string(o, "text", e->text);
+		json_put_string(o, e->kind == EVENT_CHANGE ? "diff" : "text", e->text);
 	return o;
 }

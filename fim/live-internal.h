@@ -8,6 +8,7 @@
 
 #include "fim/hold.h"
 #include "fim/judge.h"
+#include "fim/differ.h"
 #include "fim/live.h"
 #include "fim/read.h"
 #include "fim/scan.h"
@@ -148,6 +149,8 @@ struct live {
 
 	struct hold *hold;
 	struct approved *approved;
+	struct differ *differ; /* NULL: no memory for it */
+	int rootfd;	       /* -1: none */
 
 	struct pathmap merged;
 	struct merge *merge_first, **merge_tail;

@@ -407,6 +407,8 @@ static void live_free(struct live *l)
 	fresh_free(l);
 	hold_free(l);
 	approved_free(l->approved);
+	differ_free(l->differ);
+	cleanup_close(&l->rootfd);
 	settle_free(&l->settle);
 	if (l->states)
 		states_close(l->states);
@@ -460,6 +462,7 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 	l->o = *o;
 	l->conf = conf_ref((struct conf *)o->conf);
 	l->self = getpid();
+	l->rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	l->mail.tail = &l->mail.head;
 	l->candidates.tail = &l->candidates.head;
 	l->merge_tail = &l->merge_first;
@@ -483,6 +486,8 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);
 	if (r == 0)
 		live_do_approvals(l);
+	if (r == 0 && differ_new(o->db, states_baseline(l->states)->algo, &l->differ) < 0)
+		l->differ = NULL;
 	return r < 0 ? r : hold_init(l);
 }
 

@@ -72,6 +72,8 @@ void tell_parts(struct live *l, const struct change_parts *c)
 			event_unref(e);
 		return;
 	}
+	if (l->differ && l->rootfd >= 0)
+		differ_event(l->differ, l->conf, l->rootfd, e);
 	tell_emit(l, e);
 }
 

@@ -8,7 +8,7 @@ echo one >"$g/one"
 echo two >"$g/two"
 echo key >"$g/secret/key"
 echo three >"$g/sub/three"
-config 'exclude: ["*.skip"]' "sensitive: [$g/secret]" 'limits: {canary: 2s}'
+config 'exclude: ["*.skip"]' "diffs: [$g/two]" "sensitive: [$g/secret]" 'limits: {canary: 2s}'
 hf init -q || die "init"
 
 # A first start tells one summary and nothing else.
@@ -20,7 +20,7 @@ echo more >>"$g/one"
 told '"change":"changed"' "$g/one" '"before"' '"after"' '"exe"' '"ppid"'
 never '"loginuid":4294967295'
 sed -i s/two/TWO/ "$g/two"
-told '"change":"replaced"' "$g/two" '/sed"'
+told '"change":"replaced"' "$g/two" '/sed"' '"diff":"@@ -1,1 +1,1 @@\n-two\n+TWO\n"'
 mkdir -p "$g/a/b/c" && echo x >"$g/a/b/c/f"
 told '"change":"added"' "$g/a/b/c/f"
 echo x >"$g/left.skip"
