@@ -230,7 +230,7 @@ static void test_loss(void **state _unused_)
 	engine_set_accesses(g, true);
 	for (int i = 0; i < 1000; i++)
 		put_change(g, "/t/a", NULL);
-	assert_true(clock_mono_ns() - begin < 2 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - begin < 20 * NSEC_PER_SEC);
 	engine_get_stats(g, &stats);
 	assert_true(stats.lost > 900);
 	assert_true(stats.depth <= 8);

@@ -312,7 +312,7 @@ static void test_hang(void **state _unused_)
 	usleep(50000);
 	begin = clock_mono_ns();
 	outputs_stop(TAKE_PTR(r.os));
-	assert_true(clock_mono_ns() - begin < 2 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - begin < 20 * NSEC_PER_SEC);
 	rig_free(&r);
 	server_stop(&s);
 }

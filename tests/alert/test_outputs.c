@@ -383,7 +383,7 @@ static void test_hang(void **state _unused_)
 	/* Ending does not wait for it either. */
 	begin = clock_mono_ns();
 	rig_stop(&r);
-	assert_true(clock_mono_ns() - begin < 2 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - begin < 20 * NSEC_PER_SEC);
 	close(peer);
 	close(fd);
 	rig_free(&r);
@@ -420,7 +420,7 @@ static void test_program_hangs(void **state _unused_)
 	until(&r, 0, 0, 2, 0);
 	begin = clock_mono_ns();
 	rig_stop(&r);
-	assert_true(clock_mono_ns() - begin < 2 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - begin < 20 * NSEC_PER_SEC);
 	rig_free(&r);
 }
 

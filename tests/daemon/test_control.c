@@ -105,7 +105,7 @@ static void ask(const struct server *s, const char *request, bool ok)
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	json_t *body = json_pack("{s:s}", "request", request), *reply = NULL;
 
-	assert_int_equal(control_call(s->path, body, 5 * NSEC_PER_SEC, &reply, &err), 0);
+	assert_int_equal(control_call(s->path, body, 30 * NSEC_PER_SEC, &reply, &err), 0);
 	assert_int_equal(json_is_true(json_object_get(reply, "ok")), ok);
 	json_decref(reply);
 	json_decref(body);
@@ -256,7 +256,7 @@ static void test_not_allowed(void **state)
 
 		if (setgid(65534) < 0 || setuid(65534) < 0)
 			_exit(2);
-		if (control_call(s->path, body, 5 * NSEC_PER_SEC, &reply, &err) < 0)
+		if (control_call(s->path, body, 30 * NSEC_PER_SEC, &reply, &err) < 0)
 			_exit(3);
 		_exit(json_is_true(json_object_get(reply, "ok")) ? 1 : 0);
 	}

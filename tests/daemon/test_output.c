@@ -104,13 +104,13 @@ static void test_blocked(void **state)
 	start = clock_mono_ns();
 	for (unsigned i = 0; i < 40000; i++)
 		put(o, EVENT_CHANGE, i);
-	assert_true(clock_mono_ns() - start < 5 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - start < 30 * NSEC_PER_SEC);
 	output_get_stats(o, &stats);
 	assert_true(stats.dropped > 0);
 	assert_int_equal(blocked_calls, 1);
 	start = clock_mono_ns();
 	output_stop(o);
-	assert_true(clock_mono_ns() - start < NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - start < 20 * NSEC_PER_SEC);
 	close(p[0]);
 	close(p[1]);
 }
@@ -120,7 +120,7 @@ static void test_closed(void **state)
 	struct output_options options = { 0 };
 	struct output_stats stats = { 0 };
 	struct output *o;
-	uint64_t deadline = clock_mono_ns() + 5 * NSEC_PER_SEC;
+	uint64_t deadline = clock_mono_ns() + 30 * NSEC_PER_SEC;
 	int p[2];
 
 	(void)state;

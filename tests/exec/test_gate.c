@@ -243,7 +243,7 @@ static void test_foreign_lease(void **state _unused_)
 	before = clock_mono_ns();
 	int r = rig_run(&rig, "good", NULL);
 	int other = rig_run(&rig, "interpreter", NULL);
-	assert_true(clock_mono_ns() - before < 3 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - before < 30 * NSEC_PER_SEC);
 	close(fd);
 	assert_true(r < 0);
 	assert_int_equal(other, 5);
@@ -292,7 +292,7 @@ static void test_deadline(void **state _unused_)
 		int r = rig_run(&rig, "huge", NULL);
 		uint64_t took = clock_mono_ns() - before;
 		assert_int_equal(r, closed ? -EPERM : 6);
-		assert_true(took >= 90 * NSEC_PER_MSEC && took < 2 * NSEC_PER_SEC);
+		assert_true(took >= 90 * NSEC_PER_MSEC && took < 20 * NSEC_PER_SEC);
 		assert_int_equal(rig_run(&rig, "good", NULL), 3);
 		rig_kill(&rig);
 		unlink(rig_path(&rig, "huge"));
@@ -325,7 +325,7 @@ static void expect_released(bool stopped)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), 3);
-	assert_true(clock_mono_ns() - before < 3 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - before < 30 * NSEC_PER_SEC);
 }
 
 static void test_watchdog(void **state _unused_)
@@ -541,7 +541,7 @@ static void test_traced(void **state _unused_)
 	kill(rig.gate, SIGSTOP);
 	before = clock_mono_ns();
 	int r = rig_run(&rig, "bad", NULL);
-	assert_true(clock_mono_ns() - before < 10 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - before < 30 * NSEC_PER_SEC);
 	assert_true(r == 4 || r == -EPERM);
 }
 

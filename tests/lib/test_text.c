@@ -340,7 +340,7 @@ static void test_glob_bounded(void **state _unused_)
 	memset(s, 'a', 4000);
 	s[4000] = '\0';
 	assert_false(text_glob(pattern, s));
-	assert_true(clock_mono_ns() - from < 2 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - from < 20 * NSEC_PER_SEC);
 }
 
 static void test_nearest(void **state _unused_)

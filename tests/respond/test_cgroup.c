@@ -79,14 +79,14 @@ static void check_freeze(struct rig *g)
 {
 	uint64_t count[ARRAY_SIZE(g->pid)];
 
-	assert_int_equal(cgroup_freeze(&g->g, 5 * NSEC_PER_SEC), 0);
+	assert_int_equal(cgroup_freeze(&g->g, 30 * NSEC_PER_SEC), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(g->pid); i++)
 		count[i] = atomic_load(&counts[i]);
 	nanosleep(&(struct timespec){ 0, 30000000 }, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(g->pid); i++)
 		assert_int_equal(atomic_load(&counts[i]), count[i]);
 	/* A second time: it was frozen before. */
-	assert_int_equal(cgroup_freeze(&g->g, 5 * NSEC_PER_SEC), 1);
+	assert_int_equal(cgroup_freeze(&g->g, 30 * NSEC_PER_SEC), 1);
 	assert_int_equal(cgroup_thaw(&g->g), 0);
 	until(atomic_load(&counts[0]) > count[0] && atomic_load(&counts[1]) > count[1]);
 }
@@ -100,7 +100,7 @@ static void check_kill(struct rig *g)
 {
 	unsigned n = 0;
 
-	assert_int_equal(cgroup_kill(&g->g, procfs(), 5 * NSEC_PER_SEC, &n), 0);
+	assert_int_equal(cgroup_kill(&g->g, procfs(), 30 * NSEC_PER_SEC, &n), 0);
 	assert_int_equal(n, ARRAY_SIZE(g->pid));
 	for (size_t i = 0; i < ARRAY_SIZE(g->pid); i++)
 		until(is_gone(g->pid[i]));
@@ -116,9 +116,9 @@ static void check_kill_frozen(struct rig *g)
 {
 	unsigned n = 0;
 
-	assert_int_equal(cgroup_freeze(&g->g, 5 * NSEC_PER_SEC), 0);
+	assert_int_equal(cgroup_freeze(&g->g, 30 * NSEC_PER_SEC), 0);
 	check_kill(g);
-	assert_int_equal(cgroup_kill(&g->g, procfs(), 5 * NSEC_PER_SEC, &n), 0);
+	assert_int_equal(cgroup_kill(&g->g, procfs(), 30 * NSEC_PER_SEC, &n), 0);
 	assert_int_equal(n, 0);
 }
 

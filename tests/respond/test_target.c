@@ -25,7 +25,7 @@ static void test_identity(void **state _unused_)
 	assert_int_equal(target_open(procfs(), -1, 0, &other), -EINVAL);
 	assert_int_equal(target_wait(&t, 0), -ETIMEDOUT);
 	assert_int_equal(target_signal(&t, SIGKILL), 0);
-	assert_int_equal(target_wait(&t, NSEC_PER_SEC), 0);
+	assert_int_equal(target_wait(&t, 30 * NSEC_PER_SEC), 0);
 	/* Ended, not waited for yet: nobody to act upon. */
 	_cleanup_target_ struct target late = TARGET_INIT;
 	assert_int_equal(target_open(procfs(), pid, t.start_ns, &late), -ESRCH);
@@ -257,7 +257,7 @@ static void test_tree(void **state _unused_)
 		grow(b, 3, 3);
 	until(alive(b) == 40);
 	assert_int_equal(target_open(procfs(), pid, 0, &t), 0);
-	assert_int_equal(tree_kill(&n, &t, 5 * NSEC_PER_SEC, &result), 0);
+	assert_int_equal(tree_kill(&n, &t, 30 * NSEC_PER_SEC, &result), 0);
 	assert_int_equal(result.killed, 40);
 	assert_int_equal(result.spared, 0);
 	assert_false(result.cut);
@@ -284,7 +284,7 @@ static void test_tree_forks(void **state _unused_)
 		/* While it grows, and when there are too many to be held open. */
 		until(atomic_load(&b->n) >= (round % 2 ? FLEE_MAX : 8));
 		assert_int_equal(target_open(procfs(), pid, 0, &t), 0);
-		assert_int_equal(tree_kill(&n, &t, 5 * NSEC_PER_SEC, &result), 0);
+		assert_int_equal(tree_kill(&n, &t, 30 * NSEC_PER_SEC, &result), 0);
 		/* One that noted itself and was stopped before its parent could wait is among them too. */
 		assert_int_equal(alive(b), 0);
 		waitpid(pid, NULL, 0);

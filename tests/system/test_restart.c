@@ -442,6 +442,6 @@ int main(void)
 		cmocka_unit_test_teardown(test_upgrade, after), cmocka_unit_test_teardown(test_strange_program, after),
 	};
 
-	alarm(170);
+	alarm(500);
 	return cmocka_run_group_tests(tests, prepare, clean);
 }

@@ -29,7 +29,7 @@
 #include "watch/bpf.h"
 #include "watch/connector.h"
 
-#define DEADLINE_NS (20 * NSEC_PER_SEC)
+#define DEADLINE_NS (60 * NSEC_PER_SEC)
 
 extern char **environ;
 

@@ -21,7 +21,7 @@
 #include "lib/util.h"
 #include "watch/bpf_calls.h"
 
-#define DEADLINE_NS (20 * NSEC_PER_SEC)
+#define DEADLINE_NS (60 * NSEC_PER_SEC)
 
 struct fixture {
 	struct bpf_calls *b;
