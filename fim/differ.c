@@ -176,21 +176,25 @@ struct keeping {
 	size_t n;
 };
 
+static int keep_file(struct keeping *k, const char *path, const struct record *rec)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	if (!is_wanted(k->conf, path, rec, k->algo) || read_text(k->rootfd, path, rec, k->algo, &text) < 0)
+		return 0;
+	k->n++;
+	return texts_put(k->d, rec->digest, rec->digest_len, text.data, text.len, k->now);
+}
+
 static int keep_entry(struct keeping *k, const char *dir, const struct entry *entry)
 {
-	_cleanup_buf_ struct buf path = BUF_INIT, text = BUF_INIT;
+	_cleanup_buf_ struct buf path = BUF_INIT;
 
 	if (entry->rec.type != 'f' || entry->rec.size > TEXTS_SIZE_MAX)
 		return 0;
 	buf_printf(&path, "%s%s", dir, streq(dir, "/") ? "" : "/");
 	buf_str(&path, entry->name);
-	if (path.failed)
-		return -ENOMEM;
-	if (!is_wanted(k->conf, path.data, &entry->rec, k->algo) ||
-	    read_text(k->rootfd, path.data, &entry->rec, k->algo, &text) < 0)
-		return 0;
-	k->n++;
-	return texts_put(k->d, entry->rec.digest, entry->rec.digest_len, text.data, text.len, k->now);
+	return path.failed ? -ENOMEM : keep_file(k, path.data, &entry->rec);
 }
 
 static int keep_dir(int64_t id, const char *path, void *data)
@@ -208,6 +212,19 @@ static int keep_dir(int64_t id, const char *path, void *data)
 	return r;
 }
 
+/* An entry of the key diffs: a file, or all below. */
+static int keep_below(struct keeping *k, const char *item)
+{
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct record rec;
+
+	if (text_is_glob(item))
+		return baseline_each_dir(k->reader, "/", keep_dir, k);
+	if (baseline_lookup(k->reader, item, &a, &rec) == 0 && rec.type == 'f')
+		return keep_file(k, item, &rec);
+	return baseline_each_dir(k->reader, item, keep_dir, k);
+}
+
 int differ_keep_baseline(struct db *d, const struct conf *conf, int rootfd, int64_t baseline, enum digest_algo algo,
 			 size_t *ret_n)
 {
@@ -219,8 +236,7 @@ int differ_keep_baseline(struct db *d, const struct conf *conf, int rootfd, int6
 	if (r == 0 && k.reader)
 		r = db_begin(d);
 	for (size_t i = 0; k.reader && i < conf->diffs.n && r == 0; i++)
-		r = baseline_each_dir(k.reader, text_is_glob(conf->diffs.items[i]) ? "/" : conf->diffs.items[i],
-				      keep_dir, &k);
+		r = keep_below(&k, conf->diffs.items[i]);
 	if (r == 0 && k.reader)
 		r = texts_trim(d);
 	if (r == 0 && k.reader)
