@@ -9,7 +9,7 @@ other=$(printf other | sha256sum | cut -d' ' -f1)
 hf 66 trust list
 hf 0 init
 hf 0 trust list
-has "nothing is trusted by hand"
+has "nothing is trusted or denied by hand"
 
 # Each way of adding.
 hf 64 trust add "$bin/program"

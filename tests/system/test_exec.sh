@@ -103,7 +103,7 @@ mkdir "$mnt/new"
 # How many file systems are gated, besides the one that was mounted and unmounted here.
 gated_count() {
 	"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" status --json |
-		sed 's/.*"watchdog":[a-z]*,"file_systems":\([0-9]*\).*/\1/'
+		sed 's/.*"watchdog":[^}]*"file_systems":\([0-9]*\).*/\1/'
 }
 before=$(gated_count)
 one_more() {
