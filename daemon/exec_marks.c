@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "daemon/exec_essential.h"
+#include "daemon/exec_trust.h"
 #include "daemon/exec_ungated.h"
 #include "lib/fstype.h"
 #include "watch/mounts.h"
@@ -16,13 +18,15 @@ struct gated {
 	uint64_t dev;
 	char *point;
 	bool wanted, marked;
-	uint64_t gap; /* key while it cannot be marked */
+	uint64_t gap;	/* key while it cannot be marked */
+	uint64_t asked; /* number of the load of trust, plus one, by which it must not be: nobody could log in */
 };
 
 struct exec_marks {
 	struct monitor *m;
 	struct gate *gate;
 	bool host;
+	bool running;	      /* the first round is through: what it marked was checked before */
 	pthread_mutex_t lock; /* rounds and count */
 	struct gated *list;
 	size_t n, room;
@@ -94,10 +98,42 @@ static void want_local(struct exec_marks *x)
 
 /* --- a round */
 
+/*
+ * A file system that comes under a configured path later (the one below, when what was mounted there goes) may hold the
+ * programs without which nobody logs in: where these would be refused, it is not gated, and that is a gap.
+ */
+static bool would_lock_out(struct exec_marks *x, struct gated *g)
+{
+	_cleanup_buf_ struct buf refused = BUF_INIT, detail = BUF_INIT;
+	struct exec_trust_state state;
+	struct trust *t;
+
+	if (!x->running || g->marked || x->m->conf->exec.mode != CONF_EXEC_ENFORCE || x->m->o->force)
+		return false;
+	exec_trust_get_state(x->m->vouch, &state);
+	if (g->asked == state.loaded + 1)
+		return true;
+	t = exec_trust_ref(x->m->vouch);
+	if (exec_essential_refused(x->m, t, g->dev, &refused) < 0)
+		buf_str(&refused, "what could not be looked at");
+	trust_unref(t);
+	g->asked = refused.len ? state.loaded + 1 : 0;
+	if (!refused.len)
+		return false;
+	buf_printf(&detail, "program starts there are not gated: nobody vouches for %s", refused.data);
+	log_error("%s: %s", g->point, detail.data);
+	if (!g->gap)
+		g->gap = gapbook_open(x->m->gaps, GAP_MARK_FAILED, g->point, detail.data, 0, 0);
+	return true;
+}
+
 static void set_mark(struct exec_marks *x, struct gated *g)
 {
-	int r = gate_mark(x->gate, g->point, g->dev);
+	int r;
 
+	if (would_lock_out(x, g))
+		return;
+	r = gate_mark(x->gate, g->point, g->dev);
 	g->marked = r == 0;
 	exec_ungated_judged(x->m, g->dev, g->marked);
 	if (r == 0 && g->gap)
@@ -177,6 +213,9 @@ int exec_marks_start(struct monitor *m, struct gate *g, bool host, struct exec_m
 	/* First the hook: what is mounted from here on is in a round of its own. */
 	watch_on_marks(m->watch, round_marks, x);
 	round_marks(x);
+	pthread_mutex_lock(&x->lock);
+	x->running = true;
+	pthread_mutex_unlock(&x->lock);
 	*ret = x;
 	return 0;
 }

@@ -16,7 +16,9 @@ mnt=$tmp/mnt
 mkdir "$mnt"
 truncate -s 64M "$tmp/image"
 mkfs.ext4 -q -F "$tmp/image" >/dev/null 2>&1 && mount -o loop "$tmp/image" "$mnt" 2>/dev/null || skip "no loop image"
+# The monitor first: what is guarded is what lies under a path.
 unmount() {
+	for p in $pids; do kill -9 "$p" 2>/dev/null; done
 	umount -l "$mnt"
 	finish
 }
@@ -217,6 +219,24 @@ told_gap() {
 until_true 15 told_gap || fail "a deadline that passed is no gap"
 rm "$mnt/bin/huge"
 stop
+
+# What was mounted there goes: the path is the host's file system then, whose programs nobody vouches for here. Nobody is
+# locked out, and that is a gap. (No program but this shell's own is needed to end the monitor, and it ends by itself.)
+configure enforce
+"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" watch --for 20 >"$tmp/watch" 2>"$tmp/watch.err" &
+pids=$!
+until_true 20 gated || fail "no gate"
+cp /bin/false "$tmp/strange"
+umount -l "$mnt"
+not_gated() {
+	grep -q 'are not gated: nobody vouches for' "$tmp/watch.err"
+}
+until_true 15 not_gated || fail "a file system whose programs would be refused is gated, or that is not told"
+ran 1 "$tmp/strange"
+kill -TERM $pids
+wait $pids
+pids=
+mount -o loop "$tmp/image" "$mnt" || fail "mount again"
 
 # Killed: nothing waits.
 start enforce
