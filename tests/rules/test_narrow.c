@@ -16,7 +16,7 @@ static struct process *process(const char *exe, struct process *parent)
 
 static struct event *event(const char *path, const char *exe, uint8_t digest)
 {
-	struct process *parent = process("/bin/parent", NULL);
+	_cleanup_process_ struct process *parent = process("/bin/parent", NULL);
 	struct event *e = event_new(digest ? EVENT_EXEC : EVENT_CHANGE);
 
 	e->change = CHANGE_CHANGED;
