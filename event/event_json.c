@@ -53,7 +53,6 @@ static void json_exec(json_t *o, const struct event *e)
 	json_put_string(o, "cause", e->cause);
 	if (e->exec_type != EXEC_TYPE_UNKNOWN)
 		json_object_set_new(o, "type", json_string(exec_type_names[e->exec_type]));
-	json_put_string(o, "environment", e->text);
 	if (e->exec_ns)
 		json_object_set_new(o, "duration_ns", json_u64(e->exec_ns));
 	if (e->has_after)
@@ -96,9 +95,9 @@ static void json_other(json_t *o, const struct event *e)
 }
 
 static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event *e) = {
-	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,   [EVENT_EXEC] = json_exec,
+	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,    [EVENT_EXEC] = json_exec,
 	[EVENT_ALERT] = json_alert,   [EVENT_ACTION] = json_action, [EVENT_GAP] = json_gap,
-	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,   [EVENT_ACCESS] = json_other,
+	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,    [EVENT_ACCESS] = json_other,
 };
 
 json_t *event_json(const struct event *e)
@@ -123,6 +122,10 @@ json_t *event_json(const struct event *e)
 	json_put_string(o, "baseline", e->baseline);
 	json_put_string(o, "user", e->user);
 	if (e->kind != EVENT_ALERT)
-		json_put_string(o, e->kind == EVENT_CHANGE ? "diff" : "text", e->text);
+		json_put_string(o,
+				e->kind == EVENT_CHANGE ? "diff"
+				: e->kind == EVENT_EXEC ? "environment"
+							: "text",
+				e->text);
 	return o;
 }

@@ -34,7 +34,7 @@ for word in "\"id\":\"$id\"" '"name":"web"' "\"image\":\"$image\"" "\"image_dige
 	'"privileged":true' "\"host_path\":\"$fs/graph/overlay/"; do
 	grep -qF "$word" "$tmp/history" || fail "web: no $word in $(tail -1 "$tmp/history")"
 done
-if grep -q '"unknown"' "$tmp/history"; then fail "unknown: $(grep '"unknown"' "$tmp/history" | tail -1)"; fi
+if grep -q '"unknown":' "$tmp/history"; then fail "unknown: $(grep '"unknown":' "$tmp/history" | tail -1)"; fi
 
 # exec into it
 podman exec web /usr/bin/busybox-tool true || fail "podman exec"
