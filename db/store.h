@@ -106,7 +106,7 @@ int db_set_journal(struct db *d, const char *mode);
 /* BLAKE2b cut to DB_HASH_SIZE. */
 int db_hash(struct db *d, const void *data, size_t len, uint8_t ret[DB_HASH_SIZE]);
 
-/* --- migrations.c */
+/* --- migrations.c: the table; migrate.c: what is done with it */
 struct migration {
 	int version;		/* user_version afterwards */
 	const char *const *sql; /* statements, NULL-terminated */

@@ -267,30 +267,44 @@ static void test_replace_and_delete(void **state _unused_)
 	store_free(&s);
 }
 
-/* An init that is killed leaves nothing that shows, and the next one clears what it left. */
-static void test_killed_builder(void **state _unused_)
+/* In a process that is then killed: the beginning of a baseline, one file in it. */
+static void write_and_die(struct store *s, const char *name, void (*at_the_end)(struct store *s))
 {
-	struct store s;
-	pid_t pid;
+	pid_t pid = fork();
 	int status;
 
-	store_new(&s);
-	store_small(&s, "host", false);
-	store_close(&s);
-	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		struct entry e = { "file", record_file(1) };
-		struct baseline_writer *w;
 
-		store_open(&s, DB_WRITE);
-		w = store_begin(&s, "other", false);
-		store_add(&s, w, "/y", &e, 1);
-		db_commit(s.d);
+		store_open(s, DB_WRITE);
+		store_add(s, store_begin(s, name, false), "/x", &e, 1);
+		at_the_end(s);
 		kill(getpid(), SIGKILL);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
+}
+
+static void commit(struct store *s)
+{
+	db_commit(s->d);
+}
+
+static void flush(struct store *s)
+{
+	sqlite3_db_cacheflush(s->d->h);
+}
+
+/* An init that is killed leaves nothing that shows, and the next one clears what it left. */
+static void test_killed_builder(void **state _unused_)
+{
+	struct store s;
+
+	store_new(&s);
+	store_small(&s, "host", false);
+	store_close(&s);
+	write_and_die(&s, "other", commit);
 	store_open(&s, DB_WRITE);
 	assert_int_equal(number(&s, "SELECT count(*) FROM baseline"), 2);
 	assert_int_equal(number(&s, "SELECT count(*) FROM file"), 136);
@@ -304,25 +318,10 @@ static void test_killed_builder(void **state _unused_)
 static void test_killed_first(void **state _unused_)
 {
 	struct store s;
-	pid_t pid;
-	int status;
 
 	store_new(&s);
 	store_close(&s);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		struct entry e = { "file", record_file(1) };
-		struct baseline_writer *w;
-
-		store_open(&s, DB_WRITE);
-		w = store_begin(&s, "host", false);
-		store_add(&s, w, "/x", &e, 1);
-		sqlite3_db_cacheflush(s.d->h);
-		kill(getpid(), SIGKILL);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
+	write_and_die(&s, "host", flush);
 	store_open(&s, DB_READ);
 	assert_int_equal(number(&s, "SELECT count(*) FROM file"), 0);
 	store_close(&s);
