@@ -278,7 +278,7 @@ static int exec_ask(struct monitor *m, const uint8_t digest[32], struct trust_an
 	memcpy(d.digest[EXEC_DIGEST], digest, EXEC_DIGEST_SIZE);
 	pthread_mutex_lock(&m->vouch_lock);
 	if (m->vouch)
-		t = exec_trust_now(m->vouch);
+		t = exec_trust_ref(m->vouch);
 	pthread_mutex_unlock(&m->vouch_lock);
 	if (!t)
 		return -ENOSYS;

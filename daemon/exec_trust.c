@@ -150,16 +150,6 @@ uint64_t exec_trust_want(struct exec_trust *x)
 	return number;
 }
 
-struct trust *exec_trust_now(struct exec_trust *x)
-{
-	struct trust *t;
-
-	pthread_mutex_lock(&x->lock);
-	t = trust_ref(x->now.trust);
-	pthread_mutex_unlock(&x->lock);
-	return t;
-}
-
 void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret)
 {
 	pthread_mutex_lock(&x->lock);

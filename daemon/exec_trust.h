@@ -25,10 +25,8 @@ int exec_trust_start(struct exec_trust *x, struct gate *g);
 /* Everything is to be read again. Returns the number of the load that will hold what is so now. Any thread. */
 uint64_t exec_trust_want(struct exec_trust *x);
 /* The snapshot that is in force; a reference the caller drops. Any thread. */
-struct trust *exec_trust_now(struct exec_trust *x);
-void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret);
-/* The snapshot in force; a reference. Any thread. */
 struct trust *exec_trust_ref(struct exec_trust *x);
+void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret);
 /* Ends the thread (a load that has begun is waited for) before the gate goes. NULL does nothing. */
 void exec_trust_stop(struct exec_trust *x);
 void exec_trust_free(struct exec_trust *x);
