@@ -314,3 +314,33 @@ int text_parse_hex(const char *s, size_t len, uint8_t *ret, size_t max)
 	}
 	return (int)(len / 2);
 }
+
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+void text_unescape_octal(char *s)
+{
+	char *to = strchr(s, '\\');
+
+	if (!to)
+		return;
+	for (const char *from = to; *from;) {
+		unsigned value;
+
+		if (from[0] != '\\' || !is_octal(from[1]) || !is_octal(from[2]) || !is_octal(from[3])) {
+			*to++ = *from++;
+			continue;
+		}
+		value = (unsigned)(from[1] - '0') << 6 | (unsigned)(from[2] - '0') << 3 | (unsigned)(from[3] - '0');
+		/* A NUL cannot stand in a path: the kernel never writes \000, others might. */
+		if (!value || value > 255) {
+			*to++ = *from++;
+			continue;
+		}
+		*to++ = (char)value;
+		from += 4;
+	}
+	*to = '\0';
+}

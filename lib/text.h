@@ -59,4 +59,10 @@ bool text_is_glob(const char *s);
 /* The nearest of n words (edit distance at most a third of the length, or 1), or NULL. */
 const char *text_nearest(const char *word, const char *const *words, size_t n);
 
+/*
+ * \ooo as the kernel's tables write space, tab, newline, backslash and '#'. In place: the result is never longer. \000
+ * stays as it is.
+ */
+void text_unescape_octal(char *s);
+
 #endif

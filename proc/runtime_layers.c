@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/text.h"
 #include "lib/util.h"
+#include "proc/overlay.h"
 #include "proc/runtime-internal.h"
 
 #define MOUNTINFO_MAX (4 * MIB)
@@ -18,6 +20,11 @@
 struct layers {
 	const char *list[RUNTIME_LAYERS_MAX + 1];
 	size_t n;
+};
+
+struct taking {
+	struct reading *r;
+	struct layers layers;
 };
 
 static void layers_add(struct layers *l, const char *path)
@@ -92,79 +99,23 @@ static char *read_process(int procfd, int32_t pid, const char *file)
 	return TAKE_PTR(text.data);
 }
 
-/* \040 and the like, in place. */
-static void unescape(char *s)
+/* A folder of an overlay, as whoever mounted it called it. */
+static void take_layer(const char *path, bool upper, void *data)
 {
-	char *to = s;
+	struct taking *t = data;
 
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-		    s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
-/* Cuts the option at its end (a comma without a backslash) and takes the backslashes out; returns what follows. */
-static char *cut_option(char *s, char end)
-{
-	char *to = s;
-
-	for (; *s && *s != end; s++) {
-		if (*s == '\\' && s[1])
-			s++;
-		*to++ = *s;
-	}
-	s += *s != '\0';
-	*to = '\0';
-	return s;
-}
-
-static void take_lowers(struct reading *r, struct layers *l, char *value)
-{
-	while (*value) {
-		char *one = value;
-
-		value = cut_option(value, ':');
-		layers_add(l, *one ? keep_real(r, one) : NULL);
-	}
-}
-
-static char *option_value(char *option, const char *name)
-{
-	size_t len = strlen(name);
-
-	return strncmp(option, name, len) == 0 ? option + len : NULL;
+	if (upper)
+		t->r->c->upper = keep_real(t->r, path);
+	else
+		layers_add(&t->layers, keep_real(t->r, path));
 }
 
 static void take_options(struct reading *r, char *options)
 {
-	struct layers l = { .n = 0 };
+	struct taking t = { .r = r };
 
-	while (*options) {
-		char *one = options, *value = option_value(one, "lowerdir=");
-
-		/* Its colons keep their backslashes until it is taken apart. */
-		if (value) {
-			options += strcspn(options, ",");
-			if (*options)
-				*options++ = '\0';
-			take_lowers(r, &l, value);
-			continue;
-		}
-		options = cut_option(options, ',');
-		value = option_value(one, "lowerdir+=");
-		if (value)
-			layers_add(&l, keep_real(r, value));
-		value = option_value(one, "upperdir=");
-		if (value)
-			r->c->upper = keep_real(r, value);
-	}
-	layers_keep(r, &l);
+	overlay_each_layer(options, take_layer, &t);
+	layers_keep(r, &t.layers);
 }
 
 /* "ID PARENT DEV ROOT POINT OPTIONS ... - TYPE SOURCE SUPER": the super options when it is an overlay at point. */
@@ -180,7 +131,7 @@ static char *overlay_options(char *line, const char *point)
 	if (!type || strncmp(type, " - overlay ", strlen(" - overlay ")) != 0)
 		return NULL;
 	field[strcspn(field, " ")] = '\0';
-	unescape(field);
+	text_unescape_octal(field);
 	if (!streq(field, point))
 		return NULL;
 	type = strchr(type + strlen(" - overlay "), ' ');
@@ -200,7 +151,6 @@ bool layers_of_mounts(struct reading *r, int procfd, int32_t pid, const char *po
 	}
 	if (!found)
 		return false;
-	unescape(found);
 	take_options(r, found);
 	return r->c->upper != NULL;
 }

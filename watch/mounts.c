@@ -14,42 +14,12 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "lib/fstype.h"
+#include "lib/text.h"
 #include "lib/util.h"
 
 #define MOUNTS_MAX  100000
 #define MOUNTS_SIZE (64 * MIB)
 #define MOUNTS_READ (64 * KIB)
-
-static bool is_octal(char c)
-{
-	return c >= '0' && c <= '7';
-}
-
-/* \ooo as the kernel writes space, tab, newline, backslash and '#'. In place: the result is never longer. */
-static void unescape(char *s)
-{
-	char *to = strchr(s, '\\');
-
-	if (!to)
-		return;
-	for (const char *from = to; *from;) {
-		unsigned value;
-
-		if (from[0] != '\\' || !is_octal(from[1]) || !is_octal(from[2]) || !is_octal(from[3])) {
-			*to++ = *from++;
-			continue;
-		}
-		value = (unsigned)(from[1] - '0') << 6 | (unsigned)(from[2] - '0') << 3 | (unsigned)(from[3] - '0');
-		/* A NUL cannot stand in a path: the kernel never writes \000, others might. */
-		if (!value || value > 255) {
-			*to++ = *from++;
-			continue;
-		}
-		*to++ = (char)value;
-		from += 4;
-	}
-	*to = '\0';
-}
 
 /* The next word of the line, NULL at its end. */
 static char *next_word(char **line)
@@ -121,10 +91,10 @@ static bool parse_line(char *line, struct mount *ret)
 	if (!tail[1] || !parse_number(words[0], '\0', INT32_MAX, &id, NULL) ||
 	    !parse_number(words[1], '\0', INT32_MAX, &parent, NULL) || !parse_dev(words[2], &m.dev))
 		return false;
-	unescape(words[3]);
-	unescape(words[4]);
-	unescape(tail[0]);
-	unescape(tail[1]);
+	text_unescape_octal(words[3]);
+	text_unescape_octal(words[4]);
+	text_unescape_octal(tail[0]);
+	text_unescape_octal(tail[1]);
 	if (words[4][0] != '/')
 		return false;
 	m.id = (int)id;
