@@ -33,11 +33,15 @@ struct drift {
 
 /* --- which file systems */
 
+/* The gate's file systems follow those that are watched. */
 static bool is_asked_for(const struct conf *conf)
 {
-	for (size_t i = 0; i < conf->containers.n_policies; i++)
-		if (conf->containers.policies[i].files == CONF_FILES_OBSERVE)
+	for (size_t i = 0; i < conf->containers.n_policies; i++) {
+		const struct conf_policy *p = &conf->containers.policies[i];
+
+		if (p->files == CONF_FILES_OBSERVE || (p->exec != CONF_DRIFT_OFF && conf->exec.mode != CONF_EXEC_OFF))
 			return true;
+	}
 	return false;
 }
 

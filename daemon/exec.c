@@ -256,8 +256,10 @@ uint64_t exec_part_reload(struct monitor *m)
 
 void exec_part_policies(struct monitor *m, const struct conf *conf)
 {
-	if (m->exec && m->exec->gate)
-		gate_set_conf(m->exec->gate, conf);
+	if (!m->exec || !m->exec->gate)
+		return;
+	exec_trust_set_policies(m->exec->trust, conf);
+	exec_marks_policies(m->exec->marks, conf);
 }
 
 void exec_part_baselines(struct monitor *m)

@@ -18,6 +18,8 @@ struct gated {
 	uint64_t dev;
 	char *point;
 	bool wanted, marked;
+	bool layers;	/* wanted for layers of containers alone */
+	bool as_layers; /* marked so */
 	uint64_t gap;	/* key while it cannot be marked */
 	uint64_t asked; /* number of the load of trust, plus one, by which it must not be: nobody could log in */
 };
@@ -26,6 +28,7 @@ struct exec_marks {
 	struct monitor *m;
 	struct gate *gate;
 	bool host;
+	bool layers;	      /* a policy of containers asks for it */
 	bool running;	      /* the first round is through: what it marked was checked before */
 	pthread_mutex_t lock; /* rounds and count */
 	struct gated *list;
@@ -42,13 +45,15 @@ static struct gated *find(struct exec_marks *x, uint64_t dev)
 	return NULL;
 }
 
-static void want(struct exec_marks *x, uint64_t dev, const char *point)
+static void want(struct exec_marks *x, uint64_t dev, const char *point, bool layers)
 {
 	struct gated *g = find(x, dev);
 	char *copy;
 
-	if (g && g->wanted)
+	if (g && g->wanted) {
+		g->layers &= layers;
 		return;
+	}
 	if (!g && x->n == x->room) {
 		size_t room = x->room ? x->room * 2 : 16;
 		struct gated *more = reallocarray(x->list, room, sizeof(*more));
@@ -68,39 +73,38 @@ static void want(struct exec_marks *x, uint64_t dev, const char *point)
 	free(g->point);
 	g->point = copy;
 	g->wanted = true;
+	g->layers = layers;
 }
 
 static int want_mark(const struct watch_mark *mark, void *data)
 {
+	struct exec_marks *x = data;
+
 	/* What is watched for layers alone is the host's file system as well, and nobody asked to gate that. */
-	if (mark->marked && !mark->layers)
-		want(data, mark->dev, mark->mountpoint);
+	if (mark->marked && (x->layers || !mark->layers))
+		want(x, mark->dev, mark->mountpoint, mark->layers);
 	return 0;
 }
 
 /* Programs can be put on any file system that is mounted, whether or not its files are guarded. */
-static void want_local(struct exec_marks *x)
+static void want_local(struct exec_marks *x, const struct mount_table *t)
 {
-	struct mount_table t;
-
-	if (mounts_read("/proc/self/mountinfo", &t, NULL) < 0)
-		return;
-	for (size_t i = 0; i < t.n; i++) {
-		const struct mount *m = &t.mounts[i];
+	for (size_t i = 0; i < t->n; i++) {
+		const struct mount *m = &t->mounts[i];
 		enum fstype_class class = fstype_by_name(m->fstype)->class;
 
 		/* What lies under another mount cannot be reached by its name. */
-		if ((class == FSTYPE_DISK || class == FSTYPE_MEMORY) && mounts_find(&t, m->point) == m)
-			want(x, m->dev, m->point);
+		if ((class == FSTYPE_DISK || class == FSTYPE_MEMORY) && mounts_find(t, m->point) == m)
+			want(x, m->dev, m->point, false);
 	}
-	mounts_free(&t);
 }
 
 /* --- a round */
 
 /*
  * A file system that comes under a configured path later (the one below, when what was mounted there goes) may hold the
- * programs without which nobody logs in: where these would be refused, it is not gated, and that is a gap.
+ * programs without which nobody logs in: where these would be refused, it is not gated (or goes on to be gated for the
+ * layers that it holds, where the host's programs are never refused), and that is a gap.
  */
 static bool would_lock_out(struct exec_marks *x, struct gated *g)
 {
@@ -108,7 +112,8 @@ static bool would_lock_out(struct exec_marks *x, struct gated *g)
 	struct exec_trust_state state;
 	struct trust *t;
 
-	if (!x->running || g->marked || x->m->conf->exec.mode != CONF_EXEC_ENFORCE || x->m->o->force)
+	if (!x->running || g->layers || (g->marked && !g->as_layers) || x->m->conf->exec.mode != CONF_EXEC_ENFORCE ||
+	    x->m->o->force)
 		return false;
 	exec_trust_get_state(x->m->vouch, &state);
 	if (g->asked == state.loaded + 1)
@@ -129,13 +134,17 @@ static bool would_lock_out(struct exec_marks *x, struct gated *g)
 
 static void set_mark(struct exec_marks *x, struct gated *g)
 {
+	bool lock_out = would_lock_out(x, g);
 	int r;
 
-	if (would_lock_out(x, g))
+	if (lock_out && !g->marked)
 		return;
-	r = gate_mark(x->gate, g->point, g->dev);
+	g->as_layers = g->layers || lock_out;
+	r = gate_mark(x->gate, g->point, g->dev, g->as_layers);
 	g->marked = r == 0;
 	exec_ungated_judged(x->m, g->dev, g->marked);
+	if (lock_out)
+		return;
 	if (r == 0 && g->gap)
 		gapbook_close(x->m->gaps, g->gap, "marked", 0);
 	else if (r < 0 && r != -EOPNOTSUPP && r != -ENODEV && !g->gap)
@@ -160,13 +169,19 @@ static void forget(struct exec_marks *x, struct gated *g)
 static void round_marks(void *data)
 {
 	struct exec_marks *x = data;
+	struct mount_table t = { .n = 0 };
 
 	pthread_mutex_lock(&x->lock);
+	/* Rather what was than nothing. */
+	if (mounts_read("/proc/self/mountinfo", &t, NULL) < 0 && x->running) {
+		pthread_mutex_unlock(&x->lock);
+		return;
+	}
 	for (size_t i = 0; i < x->n; i++)
 		x->list[i].wanted = false;
 	watch_each_mark(x->m->watch, want_mark, x);
 	if (x->host)
-		want_local(x);
+		want_local(x, &t);
 	/* Set again each time: a device number may have come back with another file system. */
 	for (size_t i = 0; i < x->n; i++)
 		if (x->list[i].wanted)
@@ -174,6 +189,9 @@ static void round_marks(void *data)
 	for (size_t i = x->n; i-- > 0;)
 		if (!x->list[i].wanted)
 			forget(x, &x->list[i]);
+	gate_set_mounts(x->gate, &t);
+	if (t.n)
+		mounts_free(&t);
 	pthread_mutex_unlock(&x->lock);
 }
 
@@ -200,6 +218,26 @@ bool exec_marks_covers(struct monitor *m, uint64_t dev)
 	return c.found;
 }
 
+static bool asks_for_layers(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->containers.n_policies; i++)
+		if (conf->containers.policies[i].exec != CONF_DRIFT_OFF)
+			return true;
+	return false;
+}
+
+void exec_marks_policies(struct exec_marks *x, const struct conf *conf)
+{
+	bool layers = asks_for_layers(conf), changed;
+
+	pthread_mutex_lock(&x->lock);
+	changed = x->layers != layers;
+	x->layers = layers;
+	pthread_mutex_unlock(&x->lock);
+	if (changed)
+		round_marks(x);
+}
+
 int exec_marks_start(struct monitor *m, struct gate *g, bool host, struct exec_marks **ret)
 {
 	struct exec_marks *x = calloc(1, sizeof(*x));
@@ -209,6 +247,7 @@ int exec_marks_start(struct monitor *m, struct gate *g, bool host, struct exec_m
 	x->m = m;
 	x->gate = g;
 	x->host = host;
+	x->layers = asks_for_layers(m->conf);
 	pthread_mutex_init(&x->lock, NULL);
 	/* First the hook: what is mounted from here on is in a round of its own. */
 	watch_on_marks(m->watch, round_marks, x);

@@ -15,6 +15,8 @@
 struct exec_trust {
 	struct monitor *m;
 	struct gate *gate;
+	struct conf *policies;	 /* counted: the newest configuration, of which only these are taken while it runs */
+	bool fresh;		 /* the gate does not have it yet */
 	struct trust_loaded now; /* the thread's, once there is one */
 	pthread_t thread;
 	bool running;
@@ -52,12 +54,13 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 	if (!x)
 		return -ENOMEM;
 	x->m = m;
+	x->policies = conf_ref((struct conf *)(uintptr_t)m->conf);
 	pthread_mutex_init(&x->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&x->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	r = trust_load(m->conf, &m->db, over, &l, &warnings);
+	r = trust_load(m->conf, m->conf, &m->db, over, &l, &warnings);
 	tell(&warnings);
 	if (r < 0) {
 		exec_trust_free(x);
@@ -71,11 +74,25 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 
 /* --- the thread */
 
+static struct conf *take_conf(struct exec_trust *x, bool *ret_fresh)
+{
+	struct conf *conf;
+
+	pthread_mutex_lock(&x->lock);
+	conf = conf_ref(x->policies);
+	*ret_fresh = x->fresh;
+	x->fresh = false;
+	pthread_mutex_unlock(&x->lock);
+	return conf;
+}
+
 static void load(struct exec_trust *x, bool everything)
 {
 	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	bool fresh = false;
+	_cleanup_conf_ struct conf *policies = everything ? take_conf(x, &fresh) : NULL;
 	struct trust_loaded l;
-	int r = everything ? trust_load(x->m->conf, &x->m->db, NULL, &l, &warnings)
+	int r = everything ? trust_load(x->m->conf, policies, &x->m->db, NULL, &l, &warnings)
 			   : trust_load_packages(&x->now, &l, &warnings);
 
 	tell(&warnings);
@@ -85,6 +102,9 @@ static void load(struct exec_trust *x, bool everything)
 		gate_set_trust(x->gate, l.trust);
 		exec_ungated_callers(x->m, l.trust);
 	}
+	/* Policies come with the images that they ask about: before, these would be refused. */
+	if (fresh)
+		gate_set_conf(x->gate, policies);
 	pthread_mutex_lock(&x->lock);
 	x->state.failed = r < 0;
 	if (r == 0)
@@ -150,6 +170,18 @@ uint64_t exec_trust_want(struct exec_trust *x)
 	return number;
 }
 
+void exec_trust_set_policies(struct exec_trust *x, const struct conf *conf)
+{
+	struct conf *old;
+
+	pthread_mutex_lock(&x->lock);
+	old = x->policies;
+	x->policies = conf_ref((struct conf *)(uintptr_t)conf);
+	x->fresh = true;
+	pthread_mutex_unlock(&x->lock);
+	conf_unref(old);
+}
+
 void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret)
 {
 	pthread_mutex_lock(&x->lock);
@@ -185,6 +217,7 @@ void exec_trust_free(struct exec_trust *x)
 		return;
 	exec_trust_stop(x);
 	trust_loaded_free(&x->now);
+	conf_unref(x->policies);
 	pthread_cond_destroy(&x->wake);
 	pthread_mutex_destroy(&x->lock);
 	free(x);

@@ -24,6 +24,11 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 int exec_trust_start(struct exec_trust *x, struct gate *g);
 /* Everything is to be read again. Returns the number of the load that will hold what is so now. Any thread. */
 uint64_t exec_trust_want(struct exec_trust *x);
+/*
+ * Policies of containers are now those of conf: the gate gets them with the next load of everything, which holds the
+ * images that they ask about. To be followed by exec_trust_want. Any thread.
+ */
+void exec_trust_set_policies(struct exec_trust *x, const struct conf *conf);
 /* The snapshot that is in force; a reference the caller drops. Any thread. */
 struct trust *exec_trust_ref(struct exec_trust *x);
 void exec_trust_get_state(struct exec_trust *x, struct exec_trust_state *ret);

@@ -36,6 +36,8 @@ static const struct {
 	NUMBER(limits.queue),
 	NUMBER(limits.processes),
 	NUMBER(exec.mode),
+	NUMBER(exec.trust),
+	NUMBER(exec.images),
 	NUMBER(exec.deadline),
 	NUMBER(exec.stall),
 	NUMBER(exec.fail),

@@ -53,6 +53,9 @@ struct slot {
 	enum slot_origin origin;
 	int fd, pidfd;
 	int32_t pid;
+	bool layers;	/* from a file system that is gated for layers of containers alone */
+	bool writer;	/* somebody has it open for writing */
+	bool silent;	/* concerns nobody */
 	bool answered;	/* somebody gave, or is about to give, the answer */
 	bool answering; /* is about to: the descriptor must stay open */
 	bool overruled; /* answered before it was judged: the verdict stays what was answered */
@@ -104,6 +107,7 @@ enum counter {
 
 struct cache;
 struct libraries;
+struct overlay;
 
 struct gate {
 	struct gate_options o;
@@ -129,8 +133,15 @@ struct gate {
 	struct conf *conf;   /* policies of containers; NULL: none */
 	uint64_t generation; /* of trust and policies */
 	bool workers_end, after_end;
-	uint64_t devs[GATE_DEVS_MAX]; /* st_dev of what is marked */
+	struct gate_dev {
+		uint64_t dev; /* st_dev of what is marked */
+		bool layers;  /* for layers of containers alone */
+	} devs[GATE_DEVS_MAX];
 	size_t n_devs;
+	uint64_t devs_generation;
+	struct overlay *overlays; /* that are mounted; written by whoever calls gate_set_mounts, with the lock */
+	size_t n_overlays;
+	uint64_t overlays_generation; /* of the file systems by which they were looked at */
 
 	pthread_t reader, verdict;
 	struct worker {
@@ -155,6 +166,15 @@ static inline void gate_count(struct gate *g, enum counter c, uint64_t n)
 
 /* --- gate_group.c: g->fanotify as o.group and o.enforce say; text in err */
 int gate_open_group(struct gate *g, struct buf *err);
+
+/* --- gate_devs.c: which file systems are gated; with the lock held */
+const struct gate_dev *devs_find(const struct gate *g, uint64_t dev);
+/* -ENOSPC. What was judged is given up where layers is another than it was. */
+int devs_set(struct gate *g, uint64_t dev, bool layers);
+void devs_remove(struct gate *g, uint64_t dev);
+
+/* --- gate_overlay.c: with the lock held. It is an overlay whose layers are all gated. */
+bool overlays_find(const struct gate *g, uint64_t dev);
 
 /* --- gate_slot.c: with the lock held, all of them */
 /* An empty slot, in flight; NULL when there is none left. */
@@ -198,15 +218,18 @@ void libraries_stop(struct gate *g);
 /* --- gate_drift.c: programs in containers; on the workers */
 /* In which container the process of the slot is. It waits for the answer, or did a moment ago: /proc has it. */
 void drift_place(struct gate *g, struct slot *s, const char *path);
-/* What the policy for its container says of this path; OFF where there is none. */
-enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path);
+/*
+ * What the policy for its container says of this path; OFF where there is none. *ret_concerned: there is one that does
+ * not say off.
+ */
+enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path, bool *ret_concerned);
 /*
  * Tells verdicts in different images and under different policies apart in the cache; 0 where the place makes no
  * difference to any verdict.
  */
 uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift mode);
 /* This verdict does not depend on where the program runs. */
-bool drift_is_none(const struct gate *g, const struct trust *t, const struct judgement *j);
+bool drift_is_none(const struct gate *g, const struct trust *t, const struct slot *s, const struct judgement *j);
 /* After the ordinary judgement: what becomes of it in a container. */
 void drift_judge(const struct gate *g, const struct slot *s, enum conf_drift mode, const struct trust *t,
 		 const struct exec_digests *digests, struct judgement *j);

@@ -24,7 +24,7 @@
 #define SLOTS_DEFAULT	 4096
 #define SLOTS_MIN	 8
 #define FILES_WANTED	 65536 /* ORPHANS_MAX tries as many numbers */
-#define FILES_KEPT	 512 /* for the rest of the process */
+#define FILES_KEPT	 512   /* for the rest of the process */
 #define DEADLINE_DEFAULT (500 * NSEC_PER_MSEC)
 #define MAX_SIZE_DEFAULT (256 * MIB)
 
@@ -143,6 +143,7 @@ static void gate_free(struct gate *g)
 	cleanup_close(&g->proc);
 	cache_free(g->cache);
 	free(g->slots);
+	free(g->overlays);
 	free(g->sightings);
 	trust_unref(g->trust);
 	if (g->conf)
@@ -302,7 +303,7 @@ int gate_exempt(struct gate *g, const char *path)
 
 /* --- marks and trust */
 
-static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *dev)
+static int mark(struct gate *g, const char *path, unsigned flags, uint64_t dev)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 	const struct fstype *type;
@@ -312,9 +313,8 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *dev)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (*dev && *dev != st.st_dev)
+	if (dev != st.st_dev)
 		return -ENODEV;
-	*dev = st.st_dev;
 	r = fstype_of_fd(fd, &type);
 	if (r < 0)
 		return r;
@@ -328,30 +328,36 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t *dev)
 		       : 0;
 }
 
-int gate_mark(struct gate *g, const char *path, uint64_t dev)
+int gate_mark(struct gate *g, const char *path, uint64_t dev, bool layers)
 {
-	int r = mark(g, path, FAN_MARK_ADD, &dev);
+	struct stat st;
+	bool fresh;
+	int r;
 
-	if (r < 0)
+	if (!dev && stat(path, &st) < 0)
+		return -errno;
+	dev = dev ?: st.st_dev;
+	/* Before the mark: the first start that is told of is judged as one of there. */
+	pthread_mutex_lock(&g->lock);
+	fresh = !devs_find(g, dev);
+	r = devs_set(g, dev, layers);
+	pthread_mutex_unlock(&g->lock);
+	if (r == 0)
+		r = mark(g, path, FAN_MARK_ADD, dev);
+	if (r == 0 || !fresh)
 		return r;
 	pthread_mutex_lock(&g->lock);
-	for (size_t i = 0; i < g->n_devs; i++)
-		if (g->devs[i] == dev)
-			dev = 0;
-	if (dev && g->n_devs < GATE_DEVS_MAX)
-		g->devs[g->n_devs++] = dev;
+	devs_remove(g, dev);
 	pthread_mutex_unlock(&g->lock);
-	return 0;
+	return r;
 }
 
 void gate_unmark(struct gate *g, const char *path, uint64_t dev)
 {
 	/* That it cannot be reached any more (unmounted) is as good. */
-	mark(g, path, FAN_MARK_REMOVE, &dev);
+	mark(g, path, FAN_MARK_REMOVE, dev);
 	pthread_mutex_lock(&g->lock);
-	for (size_t i = 0; i < g->n_devs; i++)
-		if (g->devs[i] == dev)
-			g->devs[i--] = g->devs[--g->n_devs];
+	devs_remove(g, dev);
 	pthread_mutex_unlock(&g->lock);
 }
 

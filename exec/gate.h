@@ -24,6 +24,7 @@
 #include "lib/buf.h"
 #include "proc/containers.h"
 #include "proc/table.h"
+#include "watch/mounts.h"
 
 enum gate_reason {
 	GATE_TRUSTED,
@@ -148,11 +149,21 @@ int gate_exempt(struct gate *g, const char *path);
 
 /*
  * Guards the file system that holds path; dev is its st_dev, 0: whatever it is. -EOPNOTSUPP for types that are never
- * gated (remote, FUSE, pseudo), -ENODEV when another one is mounted there by now. Any thread.
+ * gated (remote, FUSE, pseudo), -ENODEV when another one is mounted there by now, -ENOSPC when there are too many.
+ *
+ * layers: it is there for the layers of containers alone. Who starts something from there in a container whose policy
+ * asks for it is judged, and refused where that policy enforces; any other start is let go and never told. Whether a
+ * file system is one or the other may change. Any thread.
  */
-int gate_mark(struct gate *g, const char *path, uint64_t dev);
+int gate_mark(struct gate *g, const char *path, uint64_t dev, bool layers);
 /* dev is gated no more, whether or not it can still be reached by path. */
 void gate_unmark(struct gate *g, const char *path, uint64_t dev);
+
+/*
+ * The mounts of the host as they are now, at each change, once the marks are set: containers' overlays are among them.
+ * One thread at a time.
+ */
+void gate_set_mounts(struct gate *g, const struct mount_table *t);
 
 /* Answers from memory are given up; starts already waiting may still be judged by the old snapshot. Any thread. */
 void gate_set_trust(struct gate *g, struct trust *trust);

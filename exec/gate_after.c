@@ -22,6 +22,16 @@ static bool same_inode(const struct file_id *a, const struct file_id *b)
 	return a->dev == b->dev && a->ino == b->ino;
 }
 
+/*
+ * What is run from an overlay is judged as a file of its layer. The overlay has a device of its own, and for a file
+ * that was copied up the number of the one below: only ctime and size are the layer's.
+ */
+static bool same_program(const struct gate *g, const struct file_id *judged, const struct file_id *exe)
+{
+	return same_inode(judged, exe) ||
+	       (judged->ctime == exe->ctime && judged->size == exe->size && overlays_find(g, exe->dev));
+}
+
 /* Waits to be told: a start of this process that was answered when the exec happened. */
 static bool is_of(const struct slot *s, const struct sighting *v)
 {
@@ -29,17 +39,9 @@ static bool is_of(const struct slot *s, const struct sighting *v)
 	       s->answered_ns <= v->mono_ns;
 }
 
-static bool is_gated(const struct gate *g, uint64_t dev)
-{
-	for (size_t i = 0; i < g->n_devs; i++)
-		if (g->devs[i] == dev)
-			return true;
-	return false;
-}
-
 static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 {
-	bool runs = v->have_exe && same_inode(&s->id, &v->exe);
+	bool runs = v->have_exe && same_program(g, &s->id, &v->exe);
 
 	s->seen = true;
 	if (s->before > 0)
@@ -51,7 +53,7 @@ static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 		slot_settle(g, s);
 }
 
-static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enum gate_reason reason)
+static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enum gate_reason reason, bool layers)
 {
 	struct slot *s = slot_take(g, pid);
 
@@ -60,6 +62,7 @@ static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enu
 		return;
 	}
 	s->origin = origin;
+	s->layers = layers;
 	s->late_reason = reason;
 	s->role = origin == SLOT_ARGV ? GATE_SCRIPT : GATE_MAIN;
 	s->seen = s->answered = true;
@@ -74,7 +77,7 @@ static bool is_late(const struct gate *g, const struct sighting *v, bool any, bo
 {
 	if (!v->have_exe || runs)
 		return false;
-	if (!is_gated(g, v->exe.dev))
+	if (!devs_find(g, v->exe.dev) && !overlays_find(g, v->exe.dev))
 		return g->o.host;
 	/* Where nothing waits the event may still be on its way. */
 	return g->o.enforce && (any || g->o.host);
@@ -93,7 +96,7 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns)
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	{
 		/* The process may be an exec further already: that one will be told too. */
-		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && same_inode(&s->id, &v.exe);
+		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && same_program(g, &s->id, &v.exe);
 		if (!is_of(s, &v))
 			continue;
 		any = true;
@@ -103,8 +106,10 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns)
 		g->sightings[(uint32_t)pid % GATE_SIGHTINGS] = v;
 	/* Where nothing waits the event may still be on its way. */
 	if (is_late(g, &v, any, runs)) {
+		const struct gate_dev *d = devs_find(g, v.exe.dev);
+
 		gate_count(g, any ? COUNT_SWAPPED : COUNT_LATE, 1);
-		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED);
+		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED, d && d->layers);
 	}
 	pthread_mutex_unlock(&g->lock);
 }
@@ -116,7 +121,7 @@ void sighting_recall(struct gate *g, struct slot *s)
 	/* A start by the same process a moment ago is taken for this one at most for the loader's part in it. */
 	if (g->o.enforce || v->pid != s->pid || clock_mono_ns() - v->mono_ns > GATE_SIGHT_NS)
 		return;
-	if (s->before > 0 || !v->have_exe || same_inode(&s->id, &v->exe))
+	if (s->before > 0 || !v->have_exe || same_program(g, &s->id, &v->exe))
 		see_slot(g, s, v);
 }
 
@@ -178,14 +183,14 @@ static void hand_over(struct gate *g, struct slot *s)
 static void conclude(struct gate *g, struct slot *s)
 {
 	int fd = s->fd, pidfd = s->pidfd;
-	bool script = s->check_argv && s->j.type != EXEC_TYPE_SCRIPT;
+	bool script = s->check_argv && s->j.type != EXEC_TYPE_SCRIPT && !s->silent;
 
 	/* An interpreter that was given no script, or a process that came and went: nothing to tell. */
-	if (s->origin != SLOT_ARGV || s->j.reason != GATE_GONE)
+	if (!s->silent && (s->origin != SLOT_ARGV || s->j.reason != GATE_GONE))
 		hand_over(g, s);
 	pthread_mutex_lock(&g->lock);
 	if (script)
-		queue_late(g, s->pid, SLOT_ARGV, GATE_ARGUMENT);
+		queue_late(g, s->pid, SLOT_ARGV, GATE_ARGUMENT, s->layers);
 	slot_release(g, s);
 	pthread_mutex_unlock(&g->lock);
 	/* Which ends the lease. */

@@ -99,11 +99,12 @@ static struct conf *conf_of(const struct gate *gate)
 	return conf;
 }
 
-enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path)
+enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const char *path, bool *ret_concerned)
 {
 	_cleanup_conf_ struct conf *conf = s->inside ? conf_of(g) : NULL;
 	const struct conf_policy *p = conf ? conf_policy_of(conf, s->container) : NULL;
 
+	*ret_concerned = p && p->exec != CONF_DRIFT_OFF;
 	return !p || conf_policy_matches(&p->exceptions, path) ? CONF_DRIFT_OFF : p->exec;
 }
 
@@ -120,7 +121,7 @@ uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift 
 	const struct container *c = s->inside ? s->container : NULL;
 	uint64_t h = 0xcbf29ce484222325ULL + (uint64_t)mode + (c ? 8 : 0);
 
-	if (!trust_has_images(t))
+	if (!trust_has_images(t) && !s->layers)
 		return 0;
 	if (c) {
 		h = mix(h, c->image_digest);
@@ -131,10 +132,13 @@ uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift 
 	return h | 1ULL << 63;
 }
 
-bool drift_is_none(const struct gate *g, const struct trust *t, const struct judgement *j)
+bool drift_is_none(const struct gate *g, const struct trust *t, const struct slot *s, const struct judgement *j)
 {
 	_cleanup_conf_ struct conf *conf = NULL;
 
+	/* Outside of containers nothing is refused there. */
+	if (s->layers)
+		return false;
 	/* Who trusts or denies a program by hand does so anywhere. */
 	if (!trust_has_images(t) || j->source == TRUST_EXPLICIT || j->reason == GATE_LISTED)
 		return true;

@@ -66,7 +66,7 @@ static bool recall(struct work *w, struct judgement *ret)
 
 static void remember(struct work *w, const struct judgement *j)
 {
-	bool anywhere = drift_is_none(w->g, w->trust, j);
+	bool anywhere = drift_is_none(w->g, w->trust, w->s, j);
 
 	/* A ctime from the future says nothing at all; nor does a no in the middle of an installation. */
 	if ((int64_t)clock_real_ns() - w->s->id.ctime < (int64_t)GATE_FRESH_NS ||
@@ -179,17 +179,13 @@ static void judge_read(struct work *w, const char *extra, struct judgement *j)
 		known_put(w->g->o.known, &w->s->id, extra, w->digests, kind.type);
 }
 
-static void judge_file(struct work *w, struct judgement *j)
+static void judge_content_of(struct work *w, struct judgement *j)
 {
 	struct slot *s = w->s;
 	uint64_t started = clock_mono_ns();
 	const char *extra;
 	int r;
 
-	w->path = gate_path(s->fd, w->path_buffer);
-	drift_place(w->g, s, w->path);
-	w->drift = drift_mode(w->g, s, w->path);
-	w->drift_key = drift_key(w->trust, s, w->drift);
 	w->cacheable = s->leased && known_cacheable(s->fd);
 	if (w->cacheable && recall(w, j)) {
 		s->cached = true;
@@ -215,6 +211,31 @@ static void judge_file(struct work *w, struct judgement *j)
 	judge_read(w, extra, j);
 }
 
+static void judge_file(struct work *w, struct judgement *j)
+{
+	struct slot *s = w->s;
+	bool concerned;
+
+	w->path = gate_path(s->fd, w->path_buffer);
+	drift_place(w->g, s, w->path);
+	w->drift = drift_mode(w->g, s, w->path, &concerned);
+	w->drift_key = drift_key(w->trust, s, w->drift);
+	if (s->layers && !concerned) {
+		*j = (struct judgement){ .reason = s->unplaced ? GATE_GONE : GATE_TRUSTED,
+					 .verdict = s->unplaced ? EXEC_UNJUDGED : EXEC_ALLOWED };
+		s->silent = !s->unplaced;
+		return;
+	}
+	if (s->writer)
+		*j = (struct judgement){ .reason = GATE_WRITER,
+					 .verdict = w->g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED };
+	else
+		judge_content_of(w, j);
+	/* On a file system that nobody asked to guard, a policy that does not enforce refuses nothing. */
+	if (s->layers && w->drift != CONF_DRIFT_ENFORCE && j->verdict == EXEC_DENIED && j->reason != GATE_LISTED)
+		j->verdict = j->has_digest ? EXEC_UNEXPECTED : EXEC_UNJUDGED;
+}
+
 /* After the exec the file's ctime was another one: a new name or mode, or new bytes? */
 static void judge_again(struct work *w, struct judgement *j)
 {
@@ -235,8 +256,7 @@ static void judge_again(struct work *w, struct judgement *j)
 static void judge_late(struct work *w, struct judgement *j)
 {
 	struct slot *s = w->s;
-	bool enforced =
-		s->origin == SLOT_LATE || (s->origin == SLOT_ARGV && w->g->o.scripts == GATE_SCRIPTS_ENFORCE);
+	bool enforced = s->origin == SLOT_LATE || (s->origin == SLOT_ARGV && w->g->o.scripts == GATE_SCRIPTS_ENFORCE);
 	int r = 0;
 
 	if (s->origin == SLOT_LIBRARY)
@@ -290,6 +310,7 @@ static void finish(struct work *w, const struct judgement *j)
 	}
 	s->judged = true;
 	s->recheck = false;
+	s->ended |= s->silent; /* its lease is for nothing */
 	pthread_mutex_unlock(&g->lock);
 
 	if (answer)

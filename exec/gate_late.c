@@ -55,11 +55,10 @@ int late_identify(int32_t pid, struct file_id *ret)
 
 static bool is_gated(struct gate *g, uint64_t dev)
 {
-	bool found = false;
+	bool found;
 
 	pthread_mutex_lock(&g->lock);
-	for (size_t i = 0; i < g->n_devs && !found; i++)
-		found = g->devs[i] == dev;
+	found = devs_find(g, dev);
 	pthread_mutex_unlock(&g->lock);
 	return found;
 }

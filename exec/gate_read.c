@@ -66,6 +66,7 @@ struct arrival {
 	struct judgement j;
 	bool known; /* j is the verdict */
 	bool leased, cached;
+	bool layers, writer;
 };
 
 static int pidfd_of_event(const struct fanotify_event_metadata *m)
@@ -96,7 +97,7 @@ static void take_lease(struct gate *g, struct arrival *a)
 		return;
 	}
 	gate_count(g, COUNT_WRITERS, 1);
-	a->known = true;
+	a->known = a->writer = true;
 	a->j.reason = GATE_WRITER;
 	a->j.verdict = g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED;
 }
@@ -122,6 +123,8 @@ static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, u
 	s->mode = a->st.st_mode;
 	s->leased = a->leased;
 	s->cached = a->cached;
+	s->layers = a->layers;
+	s->writer = a->writer;
 	s->before = before;
 	s->role = before == 0 ? GATE_MAIN : GATE_LOADER;
 	s->born_ns = a->now;
@@ -185,6 +188,14 @@ static void look_up(struct gate *g, struct arrival *a)
 	gate_count(g, COUNT_CACHED, 1);
 }
 
+/* With the lock held. There all depends on who starts it, and that is for the workers to find out. */
+static bool is_for_layers(const struct gate *g, const struct arrival *a)
+{
+	const struct gate_dev *d = devs_find(g, a->st.st_dev);
+
+	return d && d->layers;
+}
+
 static void admit(struct gate *g, struct arrival *a)
 {
 	bool cacheable = a->leased && !a->known && known_cacheable(a->fd);
@@ -192,7 +203,10 @@ static void admit(struct gate *g, struct arrival *a)
 	struct slot *s;
 
 	pthread_mutex_lock(&g->lock);
-	if (cacheable)
+	a->layers = is_for_layers(g, a);
+	if (a->layers)
+		a->known = false;
+	else if (cacheable)
 		look_up(g, a);
 	unsigned before = files_before(g, a->pid);
 	s = slot_take(g, a->pid) ?: steal(g, a->pid, spare);

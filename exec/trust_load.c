@@ -32,13 +32,13 @@ bool trust_asks(const struct conf *c, enum conf_exec_trust source)
 }
 
 /* Whoever does not believe them may still want to know what is in an image. */
-static bool wants_baselines(const struct conf *c)
+static bool wants_baselines(const struct conf *c, const struct conf *policies)
 {
-	return trust_asks(c, CONF_TRUST_BASELINES) || c->containers.n_policies > 0;
+	return trust_asks(c, CONF_TRUST_BASELINES) || policies->containers.n_policies > 0;
 }
 
-static int load_store(const struct conf *c, const struct db_options *o, bool (*over)(void), struct trust_loaded *l,
-		      struct buf *warnings)
+static int load_store(const struct conf *c, const struct conf *policies, const struct db_options *o, bool (*over)(void),
+		      struct trust_loaded *l, struct buf *warnings)
 {
 	_cleanup_db_ struct db *db = NULL;
 	_cleanup_sign_key_ struct sign_key *pub = NULL;
@@ -53,13 +53,13 @@ static int load_store(const struct conf *c, const struct db_options *o, bool (*o
 	if (r == 0)
 		r = trust_add_explicit(l->trust, db, pub, trust_asks(c, CONF_TRUST_EXPLICIT), clock_real_ns(),
 				       &l->expires, warnings);
-	if (r == 0 && wants_baselines(c) && !(over && over()))
+	if (r == 0 && wants_baselines(c, policies) && !(over && over()))
 		r = trust_add_baselines(l->trust, db, pub, c->exec.scripts != CONF_SCRIPTS_OFF, warnings);
 	return r;
 }
 
-static int load_all(const struct conf *c, const struct db_options *db, bool (*over)(void), struct trust_loaded *l,
-		    struct buf *warnings)
+static int load_all(const struct conf *c, const struct conf *policies, const struct db_options *db, bool (*over)(void),
+		    struct trust_loaded *l, struct buf *warnings)
 {
 	enum trust_source order[CONF_WORDS_MAX];
 	int r = trust_asks(c, CONF_TRUST_DPKG) ? packages_load("/", &l->packages, warnings) : 0;
@@ -71,15 +71,15 @@ static int load_all(const struct conf *c, const struct db_options *db, bool (*ov
 	if (r == 0)
 		trust_believe_images(l->trust, images[c->exec.images]);
 	if (r == 0 && !(over && over()))
-		r = load_store(c, db, over, l, warnings);
+		r = load_store(c, policies, db, over, l, warnings);
 	return r < 0 ? r : trust_seal(l->trust);
 }
 
-int trust_load(const struct conf *c, const struct db_options *db, bool (*over)(void), struct trust_loaded *ret,
-	       struct buf *warnings)
+int trust_load(const struct conf *c, const struct conf *policies, const struct db_options *db, bool (*over)(void),
+	       struct trust_loaded *ret, struct buf *warnings)
 {
 	struct trust_loaded l = { 0 };
-	int r = load_all(c, db, over, &l, warnings);
+	int r = load_all(c, policies, db, over, &l, warnings);
 
 	if (r < 0)
 		trust_loaded_free(&l);

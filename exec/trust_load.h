@@ -19,8 +19,8 @@ bool trust_asks(const struct conf *c, enum conf_exec_trust source);
  * when the answer is of no interest any more: then what is loaded may be incomplete. Reads the whole store and package
  * database: seconds on large hosts.
  */
-int trust_load(const struct conf *c, const struct db_options *db, bool (*over)(void), struct trust_loaded *ret,
-	       struct buf *warnings);
+int trust_load(const struct conf *c, const struct conf *policies, const struct db_options *db, bool (*over)(void),
+	       struct trust_loaded *ret, struct buf *warnings);
 /* Only the package databases anew; the rest is shared with old. */
 int trust_load_packages(const struct trust_loaded *old, struct trust_loaded *ret, struct buf *warnings);
 void trust_loaded_free(struct trust_loaded *l);

@@ -96,7 +96,7 @@ bool drift_live_minds(struct drift_live *l, const struct container *c)
 	_cleanup_conf_ struct conf *conf = conf_now(l);
 	const struct conf_policy *p = conf_policy_of(conf, c);
 
-	return p && p->files == CONF_FILES_OBSERVE;
+	return p && (p->files == CONF_FILES_OBSERVE || p->exec != CONF_DRIFT_OFF);
 }
 
 /* A rename is two notes: a name that went, a name that came. What overlayfs does in its work folder is no name. */

@@ -41,7 +41,7 @@ void drift_live_stop(struct drift_live *l);
 void drift_live_accesses(struct drift_live *l, const struct fs_batch *b);
 /* A container is known now: its layer is looked at as a whole, a moment later. Any thread. */
 void drift_live_container(struct drift_live *l, struct container *c);
-/* A policy wants its files looked after. Any thread. */
+/* A policy wants its files or its programs looked after. Any thread. */
 bool drift_live_minds(struct drift_live *l, const struct container *c);
 /* Another configuration (NULL: the same), other baselines. Any thread. */
 void drift_live_reload(struct drift_live *l, const struct conf *conf);

@@ -194,6 +194,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	struct proc_table *procs = NULL;
 	struct connector *c = NULL;
 	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct mount_table mounts = { .n = 0 };
 	struct gate *g = NULL;
 	char byte;
 
@@ -210,9 +211,13 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 				 connector_start(&(struct connector_options){ .procs = procs }, &c, &err) < 0))
 		_exit(76);
 	struct trust *t = make_trust(r, o);
-	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, 0) < 0) {
+	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, 0, o->layers) < 0) {
 		fprintf(stderr, "gate: %s\n", err.data ? err.data : "");
 		_exit(77);
+	}
+	if (o->mounts && mounts_read("/proc/self/mountinfo", &mounts, NULL) == 0) {
+		gate_set_mounts(g, &mounts);
+		mounts_free(&mounts);
 	}
 	if (c)
 		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });

@@ -51,6 +51,8 @@ struct rig_options {
 	const char *const *good;      /* names in mnt, NULL-terminated: their digests are trusted */
 	const char *const *good_path; /* trusted by path */
 	const char *const *listed;    /* on the list of denied programs */
+	bool mounts;		      /* the gate knows the mounts */
+	bool layers;		      /* gated for layers of containers alone */
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };
 

@@ -24,7 +24,7 @@ write_config() {
 	config "exec: {mode: $1, trust: [baselines]}" 'limits: {settle: 5ms}' 'containers:' "  stores: [$fs/graph]" \
 		'  policies:' \
 		'  - {label: "team=ops", exec: off}' \
-		"  - {image: \"localhost/tiny*\", exec: $1, exceptions: [/tmp/allowed*]}"
+		"  - {image: \"localhost/tiny*\", exec: $1, exceptions: [/tmp/busybox-ok*]}"
 }
 write_config observe
 hf init >/dev/null 2>"$err" || die "init"
@@ -76,10 +76,74 @@ for program in "$g/busybox" "$layer"; do
 	if "$program" true 2>/dev/null; then fail "on the host the image vouches for $program"; fi
 done
 podman exec web /bin/true || fail "the image's own is refused after a start on the host"
-run_container ops --rm --label team=ops "$image" true || fail "without a policy the image does not vouch for its own"
-podman exec web cp /tmp/busybox2 /tmp/allowed 2>/dev/null
+run_container ops --rm --annotation team=ops "$image" true || fail "without a policy the image does not vouch for its own"
+podman exec web cp /tmp/busybox2 /tmp/busybox-ok 2>/dev/null
 run_container second --rm "$image" sh -c 'cp /bin/busybox /x; echo >>/x; /x true' && fail "the second container's is not refused"
 want second /x denied
 stop
-hf baseline verify >"$tmp/verify" 2>&1 || true
+podman rm -f -t 0 second >/dev/null 2>&1
+
+# Layers on a file system that nobody guards: containers are judged by their policies alone, and the host is left alone.
+g=$tmp/guarded
+mkdir "$g"
+mount -t tmpfs none "$g" || skip "no tmpfs"
+echo x >"$g/file"
+rm -rf "$tmp/state" && mkdir "$tmp/state"
+# write_config [POLICY]...
+write_config() {
+	config 'exec: {mode: enforce, trust: [explicit], fail: closed}' 'limits: {settle: 5ms}' 'containers:' "  stores: [$fs/graph]" "$@"
+}
+enforced='  - {image: "localhost/tiny*", exec: enforce, exceptions: [/tmp/busybox-ok*]}'
+reread() {
+	: >"$err"
+	kill -HUP "$pid"
+	within 10 grep -q 'configuration read again' "$err" || fail "no reload"
+}
+runs() {
+	podman exec web "$@" true 2>/dev/null
+}
+refused() {
+	! runs "$@"
+}
+write_config
+hf init >/dev/null 2>"$err" || die "init"
+watch
+gated() {
+	hf status --json 2>/dev/null | grep -o '"file_systems":[0-9]*'
+}
+only=$(gated)
+runs /tmp/busybox2 || fail "refused without a policy"
+write_config '  policies:' '  - {label: "team=ops", exec: off}' "$enforced"
+reread
+# Nobody knows the image yet: nothing vouches for what its containers start. The same files on the host, in another container?
+within 10 refused /bin/busybox || fail "policies that came later refuse nothing"
+"$layer" true || fail "the host's start of a file of a layer is refused"
+run_container ops2 --rm --annotation team=ops "$image" true || fail "refused though its policy says off"
+refused /bin/busybox || fail "not refused after a start elsewhere"
+hf init --image "docker-archive:$tmp/tiny.tar" tiny >"$tmp/init" 2>&1 || die "init --image: $(cat "$tmp/init")"
+reread
+within 10 runs /bin/busybox || fail "the image's own is refused: $(podman exec web /bin/true 2>&1)"
+want web /bin/busybox allowed
+[ "$(gated)" != "$only" ] || fail "not gated: $only"
+refused /tmp/busybox2 || fail "not refused"
+want web /tmp/busybox2 denied
+refused /data/busybox3 || fail "a volume's is not refused"
+runs /tmp/busybox-ok || fail "an exception is refused"
+want web /tmp/busybox-ok unexpected
+"$layer" true || fail "the host's start is refused"
+cp "$fs/vol/busybox3" "$fs/busybox-own" && "$fs/busybox-own" true || fail "the host's own is refused"
+hf history --json --kind exec --path "$fs/busybox-own" >"$tmp/history" 2>"$err"
+[ ! -s "$tmp/history" ] || fail "what concerns nobody is told: $(cat "$tmp/history")"
+write_config '  policies:' "$(echo "$enforced" | sed 's/enforce/observe/')"
+reread
+within 10 runs /tmp/busybox2 || fail "an observing policy refuses"
+want web /tmp/busybox2 unexpected
+write_config
+reread
+before=$(hf history --json --kind exec 2>"$err" | wc -l)
+[ "$(gated)" = "$only" ] || fail "still gated"
+runs /tmp/busybox2 || fail "refused without a policy"
+[ "$(hf history --json --kind exec 2>"$err" | wc -l)" = "$before" ] || fail "told without a policy"
+stop
+hf baseline verify >"$tmp/verify" 2>&1 || fail "verify: $(cat "$tmp/verify")"
 end
