@@ -130,6 +130,7 @@ void alert_unref(struct alert *a)
 		return;
 	json_decref(a->fields);
 	event_unref(a->event);
+	event_unref(a->row);
 	arena = a->arena;
 	arena_free(&arena);
 	free(a);

@@ -30,6 +30,8 @@ struct alert {
 	 * by the writer's thread some time later.
 	 */
 	struct event *event;
+	bool answered;	     /* a ladder of actions is for it: history gets a row that these refer to */
+	struct event *row;   /* that row; counted; NULL: there is none (yet) */
 	bool repeated;	     /* like one that was sent a moment ago: outputs get it summed up */
 	uint64_t suppressed; /* of a sum: how many were not sent since `since`; 0: it stands for itself */
 	uint64_t since;	     /* CLOCK_REALTIME ns */

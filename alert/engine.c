@@ -107,13 +107,16 @@ static void engine_fetch(struct field_view *v, enum field_group group)
 
 /* --- raising */
 
-static void told(const struct alert *a, uint64_t count, void *data)
+static void told(struct alert *a, uint64_t count, void *data)
 {
 	struct engine *g = data;
 	struct event *e = g->o.store ? alert_event(a, count) : NULL;
 
-	if (e)
-		g->o.store(e, g->o.data);
+	if (!e)
+		return;
+	if (a->answered && !a->row)
+		a->row = event_ref(e);
+	g->o.store(e, g->o.data);
 }
 
 static void summed(struct alert *a, void *data)
@@ -135,6 +138,7 @@ static void raise_alert(struct engine *g, const struct rule *rule, enum face fac
 		return;
 	}
 	g->alerts++;
+	a->answered = g->o.answered && g->o.answered(a, g->o.data);
 	first = repeat_take(g->repeat, a, clock_mono_ns());
 	g->repeated += !first;
 	if (g->o.raised)

@@ -26,12 +26,13 @@ struct engine_stats {
 /* The callbacks run on the thread "alert"; a is borrowed. NULL: nobody wants to know. */
 struct engine_options {
 	const struct conf *conf;
-	struct rules *rules;			     /* referenced */
-	const char *procfs;			     /* "/proc" */
-	size_t room;				     /* events and accesses held; 0: ENGINE_ROOM */
-	void (*raised)(struct alert *a, void *data); /* each, at once, repeated ones too: for actions */
-	void (*send)(struct alert *a, void *data);   /* for outputs: first ones and sums */
-	void (*store)(struct event *e, void *data);  /* for history: each one, like ones merged; takes over e */
+	struct rules *rules;				     /* referenced */
+	const char *procfs;				     /* "/proc" */
+	size_t room;					     /* events and accesses held; 0: ENGINE_ROOM */
+	bool (*answered)(const struct alert *a, void *data); /* whether actions are for it: its row is stored before */
+	void (*raised)(struct alert *a, void *data);	     /* each, at once, repeated ones too: for actions */
+	void (*send)(struct alert *a, void *data);	     /* for outputs: first ones and sums */
+	void (*store)(struct event *e, void *data);	     /* for history: each one, like ones merged; takes over e */
 	/* Fills in whose container an access was in; may read files. NULL: nobody knows. */
 	void (*place)(struct event *e, void *data);
 	void (*lost)(bool losing, uint64_t lost, void *data); /* begin and end of an episode of loss */

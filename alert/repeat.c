@@ -16,7 +16,8 @@ struct kind {
 	uint64_t end; /* of its window, monotonic */
 	uint64_t sent;
 	uint64_t suppressed, since;
-	struct alert *last; /* suppressed; counted */
+	struct alert *last;	/* suppressed; counted */
+	struct alert *answered; /* the last that was told at once for whoever answers it; counted */
 	/* Not told to history yet: n like this one. */
 	struct alert *held;
 	uint64_t n, held_until;
@@ -70,8 +71,24 @@ static bool is_alike(const struct alert *a, const struct alert *b)
 	       same_text(a->event->path2, b->event->path2);
 }
 
+/* What is answered is told at once, but for ones like the last: they have its row. */
+static bool tell_answered(struct repeat *r, struct kind *k, struct alert *a)
+{
+	if (k->answered && is_alike(k->answered, a)) {
+		a->row = k->answered->row ? event_ref(k->answered->row) : NULL;
+		return false;
+	}
+	tell_held(r, k);
+	r->o.told(a, 1, r->o.data);
+	alert_unref(k->answered);
+	k->answered = alert_ref(a);
+	return true;
+}
+
 static void hold(struct repeat *r, struct kind *k, struct alert *a, uint64_t now)
 {
+	if (a->answered && tell_answered(r, k, a))
+		return;
 	if (k->held && is_alike(k->held, a)) {
 		k->n++;
 		return;
@@ -99,11 +116,17 @@ static void kind_sum(struct repeat *r, struct kind *k)
 	k->suppressed = 0;
 }
 
+static void kind_free(struct kind *k)
+{
+	alert_unref(k->answered);
+	free(k);
+}
+
 static void kind_drop(struct repeat *r, struct kind *k)
 {
 	kind_sum(r, k);
 	HASH_DEL(r->kinds, k);
-	free(k);
+	kind_free(k);
 }
 
 /* The window begins anew; to the end of the order. */
@@ -115,7 +138,7 @@ static void kind_renew(struct repeat *r, struct kind *k, uint64_t now)
 	HASH_ADD_KEYPTR(hh, r->kinds, k->key, k->key_len, k);
 	/* No memory: it is forgotten, the next one is sent at once. */
 	if (!k->hh.tbl)
-		free(k);
+		kind_free(k);
 }
 
 static struct kind *kind_find(struct repeat *r, const struct buf *key)
@@ -188,6 +211,8 @@ bool repeat_take(struct repeat *r, struct alert *a, uint64_t now)
 	if (rule)
 		rule->sent++;
 	r->o.told(a, 1, r->o.data);
+	if (k && a->answered)
+		k->answered = alert_ref(a);
 	return true;
 }
 

@@ -17,8 +17,8 @@ struct repeat_options {
 	uint64_t burst;	 /* 0: any number */
 	/* A sum; borrowed. */
 	void (*sum)(struct alert *a, void *data);
-	/* count like ones, for history; borrowed. */
-	void (*told)(const struct alert *a, uint64_t count, void *data);
+	/* count like ones, for history; borrowed. Sets the row of one that is answered. */
+	void (*told)(struct alert *a, uint64_t count, void *data);
 	void *data;
 };
 
@@ -28,7 +28,7 @@ void repeat_free(struct repeat *r);
 void repeat_set(struct repeat *r, uint64_t window, uint64_t burst);
 /*
  * True: it is to be sent. Sets a->repeated. History is told at once, but of ones alike (same path and process) within
- * REPEAT_MERGE_NS only their number.
+ * REPEAT_MERGE_NS only their number. One that is answered has a row then: its own, or that of one like it.
  */
 bool repeat_take(struct repeat *r, struct alert *a, uint64_t mono_ns);
 /* What is due. Returns when to come again, UINT64_MAX: never. */

@@ -19,7 +19,7 @@
 
 struct check_options {
 	const char *root;
-	bool full, no_record, all_containers;
+	bool full, no_record, all_containers, open;
 	struct option_list containers;
 	uint64_t threads;
 };
@@ -29,6 +29,7 @@ static const struct cmd_option check_rows[] = {
 	{ "root", 0, OPTION_STRING, "DIR", "the folder that stands for / (default: the baseline's)", AT(root) },
 	{ "full", 0, OPTION_FLAG, NULL, "read all content again, not only what metadata says may differ", AT(full) },
 	{ "no-record", 0, OPTION_FLAG, NULL, "leave history alone", AT(no_record) },
+	{ "open", 0, OPTION_FLAG, NULL, "leave out what package transactions and approvals explain", AT(open) },
 	{ "container", 0, OPTION_LIST, "NAME|ID",
 	  "this container, against the baseline of its image; may be given again", AT(containers) },
 	{ "all-containers", 0, OPTION_FLAG, NULL, "every container of this node", AT(all_containers) },
@@ -89,8 +90,9 @@ static struct event *check_event(const struct check *k, const struct scan_differ
 static void check_recorded(struct event *e, void *data)
 {
 	struct check *k = data;
+	bool left_out = k->o->open && e->status == STATUS_EXCUSED;
 
-	if (k->c->json && !k->c->quiet)
+	if (k->c->json && !k->c->quiet && !left_out)
 		out_json(&k->c->out, event_json(e));
 }
 
@@ -98,18 +100,21 @@ static int check_difference(void *data, const struct scan_difference *d)
 {
 	struct check *k = data;
 	_cleanup_event_ struct event *e = check_event(k, d);
+	int r = 0;
 
 	if (!e)
 		return -ENOMEM;
 	if (k->differ)
 		differ_event(k->differ, k->c->conf, k->rootfd, e);
-	if (k->c->json || k->c->quiet)
-		k->report.counts[e->change]++;
-	else if (report_add(&k->report, &k->c->out, e))
-		return -ENOMEM;
 	if (k->recorder)
-		return recorder_add(k->recorder, e);
-	check_recorded(e, k);
+		r = recorder_add(k->recorder, e);
+	else
+		check_recorded(e, k);
+	if (r < 0)
+		return r;
+	if (!k->c->json && !k->c->quiet)
+		return report_add(&k->report, &k->c->out, e);
+	report_count(&k->report, e);
 	return 0;
 }
 
@@ -141,6 +146,7 @@ static void check_summary_json(struct check *k, const struct scan_progress *prog
 			json_object_set_new(changes, change_names[i], json_integer((json_int_t)k->report.counts[i]));
 	}
 	json_object_set_new(j, "changes", changes);
+	json_object_set_new(j, "excused", json_integer((json_int_t)k->report.excused));
 	json_object_set_new(j, "recorded", json_integer((json_int_t)recorder_stored(k->recorder)));
 	json_object_set_new(j, "reverted", json_integer((json_int_t)recorder_reverted(k->recorder)));
 	json_object_set_new(j, "not_covered", json_integer((json_int_t)k->gaps.total));
@@ -154,13 +160,14 @@ static void check_found(struct check *k, struct buf *b)
 
 	for (size_t i = 0; i < CHANGE_COUNT; i++)
 		total += k->report.counts[i];
-	if (!total) {
+	if (total) {
+		cmd_number(b, total);
+		buf_printf(b, " difference%s: ", total == 1 ? "" : "s");
+		report_counts(b, k->report.counts);
+	} else {
 		buf_str(b, "No differences");
-		return;
 	}
-	cmd_number(b, total);
-	buf_printf(b, " difference%s: ", total == 1 ? "" : "s");
-	report_counts(b, k->report.counts);
+	report_excused(b, &k->report);
 }
 
 static void check_summary(struct check *k, const struct scan_progress *progress, uint64_t took)
@@ -212,15 +219,18 @@ static int check_paths(struct check *k, const char *root, int from)
 }
 
 /* Whether this check's findings are findings of the baseline's own tree, so that history is the place for them. */
-static bool check_records(struct check *k, const char *root)
+static int check_recorder(struct check *k, const char *root)
 {
-	if (k->o->no_record)
-		return false;
-	if (streq(root, k->info.root))
-		return true;
-	if (!k->c->quiet)
-		log_info("another root than the baseline's (%s): history is left alone", k->info.root);
-	return false;
+	const struct recorder_options o = { &k->info, k->o->no_record, check_recorded, k };
+
+	if (!streq(root, k->info.root)) {
+		if (!k->c->quiet)
+			log_info("another root than the baseline's (%s): history is left alone", k->info.root);
+		return 0;
+	}
+	if (!k->o->no_record)
+		cmd_tell(k->c->conf->control, "flush", NULL); /* what the monitor knows is not recorded twice */
+	return recorder_new(k->c, &o, &k->recorder);
 }
 
 static int check_run(struct check *k, struct db *d, int rootfd, struct scan_progress *progress)
@@ -288,7 +298,8 @@ static int check_report(struct check *k, struct db *d, int rootfd)
 static int check_of_containers(struct cmd *c, const struct check_options *o)
 {
 	const struct option_list none = { NULL, 0 };
-	const struct check_containers_options containers = { o->all_containers ? &none : &o->containers, o->no_record };
+	const struct check_containers_options containers = { o->all_containers ? &none : &o->containers, o->no_record,
+							     o->open };
 
 	if (c->n_args || o->root)
 		return cmd_usage(c, "a container is compared as a whole, with the baseline of its image");
@@ -303,7 +314,7 @@ static int check(struct cmd *c)
 	_cleanup_db_ struct db *d = NULL;
 	_cleanup_sign_key_ struct sign_key *pub = NULL;
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
-	_cleanup_check_ struct check k = { .c = c, .o = o, .report = { .whole = c->verbose } };
+	_cleanup_check_ struct check k = { .c = c, .o = o, .report = { .whole = c->verbose, .open_only = o->open } };
 	_cleanup_close_ int rootfd = -1;
 	bool named = c->n_args && cmd_is_name(c->args[0]);
 	const char *name = named ? c->args[0] : "host", *root;
@@ -328,12 +339,9 @@ static int check(struct cmd *c)
 	status = check_paths(&k, root, named);
 	if (status)
 		return status;
-	if (check_records(&k, root)) {
-		cmd_tell(c->conf->control, "flush", NULL); /* what the monitor knows is not recorded twice */
-		status = recorder_new(c, &k.info, check_recorded, &k, &k.recorder);
-		if (status)
-			return status;
-	}
+	status = check_recorder(&k, root);
+	if (status)
+		return status;
 	k.rootfd = rootfd;
 	status = differ_new(&c->db, k.info.algo, &k.differ);
 	return status < 0 ? cmd_fail(status, NULL, "check") : check_report(&k, d, rootfd);
@@ -341,7 +349,8 @@ static int check(struct cmd *c)
 
 const struct command command_check = {
 	.name = "check",
-	.usage = "[NAME] [--root DIR] [--full] [--no-record] [PATH...] | --container NAME|ID... | --all-containers",
+	.usage = "[NAME] [--root DIR] [--full] [--no-record] [--open] [PATH...] | --container NAME|ID... | "
+		 "--all-containers",
 	.summary = "compare files with a baseline",
 	.details =
 		"NAME is a baseline, \"host\" when left out; with PATHs only these and what is below them is "
@@ -349,6 +358,9 @@ const struct command command_check = {
 		"Metadata of everything is read; content only where metadata says that it may differ, or with --full.\n"
 		"With --container what a container has written, removed and changed is compared with the baseline of\n"
 		"its image, whether it runs or not; what is mounted in it is left out.\n"
+		"What a package transaction or an approval explains is marked as excused, with its cause; --open "
+		"leaves\n"
+		"it out of report and exit status.\n"
 		"New differences are recorded in history, so that `holdfast accept` can refer to them.\n"
 		"\n"
 		"exit status: 0 no differences, else the sum of 1 added, 2 removed, 4 changed; 64 and above: "

@@ -71,7 +71,7 @@ static void recorded(struct event *e, void *data)
 {
 	struct checker *k = data;
 
-	if (k->c->json && !k->c->quiet)
+	if (k->c->json && !k->c->quiet && !(k->o->open && e->status == STATUS_EXCUSED))
 		out_json(&k->c->out, event_json(e));
 }
 
@@ -79,16 +79,16 @@ static int difference(void *data, const struct scan_difference *d, const char *h
 {
 	struct checker *k = data;
 	_cleanup_event_ struct event *e = difference_event(k, d, host);
+	int r;
 
 	if (!e)
 		return -ENOMEM;
-	if (k->c->json || k->c->quiet)
-		k->report.counts[e->change]++;
-	else if (report_add(&k->report, &k->c->out, e))
-		return -ENOMEM;
-	if (k->recorder)
-		return recorder_add(k->recorder, e);
-	recorded(e, k);
+	r = recorder_add(k->recorder, e);
+	if (r < 0)
+		return r;
+	if (!k->c->json && !k->c->quiet)
+		return report_add(&k->report, &k->c->out, e);
+	report_count(&k->report, e);
 	return 0;
 }
 
@@ -119,6 +119,7 @@ static void summary_json(struct checker *k, const struct scan_progress *progress
 			json_object_set_new(changes, change_names[i], json_integer((json_int_t)k->report.counts[i]));
 	}
 	json_object_set_new(j, "changes", changes);
+	json_object_set_new(j, "excused", json_integer((json_int_t)k->report.excused));
 	json_object_set_new(j, "recorded", json_integer((json_int_t)recorder_stored(k->recorder)));
 	json_object_set_new(j, "not_covered", json_integer((json_int_t)k->gaps.total));
 	json_object_set_new(j, "gaps", gap_list_json(&k->gaps));
@@ -136,6 +137,7 @@ static void summary(struct checker *k, const struct scan_progress *progress)
 	text_sanitize(&b, k->shown, strlen(k->shown));
 	buf_str(&b, total ? ": " : ": no differences");
 	report_counts(&b, k->report.counts);
+	report_excused(&b, &k->report);
 	buf_str(&b, " from image ");
 	text_escape(&b, k->container->image ?: "?", strlen(k->container->image ?: "?"));
 	buf_printf(&b, " (baseline %s), ", k->info.name);
@@ -252,6 +254,7 @@ static int compare(struct checker *k)
 static int check_one(struct checker *k)
 {
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
+	const struct recorder_options recorder = { &k->info, k->o->no_record, recorded, k };
 	int r = drift_find_baseline(k->d, k->container, &arena, &k->info), status;
 
 	if (r == -ENOENT)
@@ -261,11 +264,11 @@ static int check_one(struct checker *k)
 	if (!k->container->upper)
 		return cannot(k, k->container->unknown ?: "where its layers lie is not known");
 	status = verify(k);
-	if (!status && !k->o->no_record)
-		status = recorder_new(k->c, &k->info, recorded, k, &k->recorder);
+	if (!status)
+		status = recorder_new(k->c, &recorder, &k->recorder);
 	if (status)
 		return status;
-	k->report.whole = k->c->verbose;
+	k->report = (struct report){ .whole = k->c->verbose, .open_only = k->o->open };
 	status = compare(k);
 	report_free(&k->report);
 	gap_list_free(&k->gaps);

@@ -6,7 +6,7 @@
 
 struct check_containers_options {
 	const struct option_list *names; /* names, or what ids begin with; none: all containers */
-	bool no_record;
+	bool no_record, open;		 /* open: what is excused is left out */
 };
 
 /*

@@ -250,11 +250,14 @@ static int explain(struct cmd *c)
 
 const struct command command_explain = {
 	.name = "explain",
-	.usage = "PATH [--baseline NAME] | ALERT",
+	.usage = "PATH [--baseline NAME] | ALERT | ACTION",
 	.summary = "why a path is guarded or not and what happened to it; why an alert was raised",
-	.details = "An ALERT is its number in history: the rule that raised it, the values it saw, who did it, and the "
-		   "narrowest\n"
-		   "exception that would silence it, tried on history. A file of such a name is ./NAME.\n",
+	.details =
+		"An ALERT is its number in history: the rule that raised it, the values it saw, who did it, what was "
+		"done about it,\n"
+		"and the narrowest exception that would silence it, tried on history. Of an ACTION the alert that it "
+		"answers.\n"
+		"A file of such a name is ./NAME.\n",
 	.options = explain_rows,
 	.n_options = ARRAY_SIZE(explain_rows),
 	.options_size = sizeof(struct explain_options),

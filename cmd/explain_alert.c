@@ -1,6 +1,7 @@
 /*
  * holdfast explain ALERT: the rule that raised it, the values it saw, who did it, and the narrowest exception that
- * would silence it, tried on this node's history. One thread; reads only. What history holds may be anything.
+ * would silence it, tried on this node's history, and what was done about it; of an action the alert that it answers.
+ * One thread; reads only. What history holds may be anything.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,14 +15,15 @@
 #include "rules/narrow.h"
 #include "rules/sample.h"
 
-#define ALERTS_MAX 100000 /* the newest, on which an exception is tried */
+#define ALERTS_MAX  100000 /* the newest, on which an exception is tried */
+#define ACTIONS_MAX 1000   /* the first, that are shown */
 
 struct explained {
 	struct cmd *c;
-	struct db *d, *other; /* other: for rows while rows are read */
-	struct event *alert;
-	struct rules *rules;	 /* of the configuration; NULL: they cannot be loaded */
-	const struct rule *rule; /* NULL: it is not among them by now */
+	struct db *d, *other;	      /* other: for rows while rows are read */
+	struct event *alert, *action; /* action: NULL unless that was asked for */
+	struct rules *rules;	      /* of the configuration; NULL: they cannot be loaded */
+	const struct rule *rule;      /* NULL: it is not among them by now */
 	struct field_view *view;
 	struct buf exception; /* items; empty: none can be written */
 	struct buf file;      /* a rule file with it */
@@ -33,6 +35,7 @@ struct explained {
 static void explained_free(struct explained *x)
 {
 	event_unref(x->alert);
+	event_unref(x->action);
 	rules_state_free(x->state);
 	rules_unref(x->probe);
 	rules_unref(x->rules);
@@ -46,25 +49,31 @@ static void explained_free(struct explained *x)
 
 /* --- rows */
 
-static int take_row(struct event *e, void *data)
-{
-	*(struct event **)data = event_ref(e);
-	return 1;
-}
-
 /* A reference; NULL when history has no such row (any more). */
 static int row_of(struct db *d, int64_t id, struct event **ret)
 {
-	struct history_filter filter = { .after_id = id - 1, .limit = 1, .oldest_first = true };
-	int r;
+	int r = history_get(d, id, ret);
 
+	if (r == 0)
+		return 0;
 	*ret = NULL;
-	r = id > 0 ? history_each(d, &filter, take_row, ret) : 0;
-	if (*ret && (*ret)->id != id) {
-		event_unref(*ret);
-		*ret = NULL;
-	}
-	return r < 0 ? r : 0;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int take_answered(struct event *e, void *data)
+{
+	*(int64_t *)data = e->ref;
+	return e->ref != 0;
+}
+
+/* The alert that an action answers; after a restart others of the same response tell. */
+static int alert_of_action(struct db *d, const struct event *action, struct event **ret)
+{
+	const struct history_filter same = { .response = action->response, .oldest_first = true };
+	int64_t id = action->ref;
+	int r = id || !action->response ? 0 : history_each(d, &same, take_answered, &id);
+
+	return r < 0 ? r : row_of(d, id, ret);
 }
 
 /*
@@ -298,6 +307,72 @@ static int put_values(struct values *v)
 	return 0;
 }
 
+/* --- what was done about it */
+
+static void say_action(struct table *t, const struct event *e)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	char time[TEXT_TIME_MAX];
+
+	text_time(time, e->time, 3);
+	buf_printf(&b, "%s, %s", action_result_names[e->result], time);
+	if (e->response)
+		buf_printf(&b, ", response %llu", (unsigned long long)e->response);
+	if (e->cause)
+		buf_printf(&b, " of ladder %s", e->cause);
+	if (e->text)
+		buf_printf(&b, ": %s", e->text);
+	if (b.failed)
+		return;
+	table_printf(t, "%lld %s", (long long)e->id, action_names[e->action]);
+	table_cell(t, b.data);
+}
+
+struct actions {
+	struct table *table;
+	json_t *list;
+	size_t n;
+};
+
+static int take_action(struct event *e, void *data)
+{
+	struct actions *a = data;
+
+	a->n++;
+	if (a->list)
+		json_array_append_new(a->list, event_json(e));
+	else
+		say_action(a->table, e);
+	return 0;
+}
+
+static int say_actions(struct explained *x)
+{
+	const struct history_filter f = { .answers = x->alert->id, .limit = ACTIONS_MAX, .oldest_first = true };
+	_cleanup_table_ struct table t = TABLE_INIT;
+	struct actions a = { .table = &t };
+	int r;
+
+	table_init(&t, NULL, 2, 0);
+	r = history_each(x->d, &f, take_action, &a);
+	if (a.n)
+		out_str(&x->c->out, "\nwhat was done about it:\n");
+	table_print(&t, &x->c->out, "  ");
+	return r < 0 ? r : 0;
+}
+
+static int json_actions(struct explained *x, json_t *o)
+{
+	const struct history_filter f = { .answers = x->alert->id, .limit = ACTIONS_MAX, .oldest_first = true };
+	struct actions a = { .list = json_array() };
+	int r = history_each(x->d, &f, take_action, &a);
+
+	json_object_set_new(o, "actions", a.list);
+	return r < 0 ? r : 0;
+}
+
+/* --- in words, and as JSON */
+
 static void say_exception(struct explained *x, struct out *o)
 {
 	if (!x->exception.len) {
@@ -320,6 +395,11 @@ static int say_text(struct explained *x)
 	int r;
 
 	table_init(&t, NULL, 2, 0);
+	if (x->action) {
+		say_action(&t, x->action);
+		table_printf(&t, "answers alert");
+		table_printf(&t, "%lld", (long long)x->alert->id);
+	}
 	text_time(time, x->alert->time, 3);
 	fact(&t, "time", time);
 	say_rule(x, &t);
@@ -327,6 +407,8 @@ static int say_text(struct explained *x)
 	say_lineage(&t, x->alert->process);
 	r = put_values(&values);
 	table_print(&t, o, "");
+	if (r == 0)
+		r = say_actions(x);
 	if (r == 0)
 		say_exception(x, o);
 	return r;
@@ -338,6 +420,8 @@ static int say_json(struct explained *x)
 	json_t *o = json_object(), *rule = json_object();
 	int r = put_values(&values);
 
+	if (x->action)
+		json_object_set_new(o, "action", event_json(x->action));
 	json_object_set_new(o, "alert", event_json(x->alert));
 	json_put_string(rule, "name", x->alert->reason);
 	if (x->rule) {
@@ -352,6 +436,8 @@ static int say_json(struct explained *x)
 		json_put_string(o, "exception", x->file.data);
 	json_object_set_new(o, "others", json_u64(x->others));
 	json_object_set_new(o, "silenced", json_u64(x->silenced));
+	if (r == 0)
+		r = json_actions(x, o);
 	out_json(&x->c->out, o);
 	return r;
 }
@@ -396,11 +482,17 @@ int explain_alert(struct cmd *c, int64_t id)
 	if (status)
 		return status;
 	r = row_of(x.d, id, &x.alert);
+	if (r == 0 && x.alert && x.alert->kind == EVENT_ACTION) {
+		x.action = TAKE_PTR(x.alert);
+		r = alert_of_action(x.d, x.action, &x.alert);
+	}
 	if (r < 0)
 		return cmd_fail_db(r, x.d, "history");
 	if (x.alert && x.alert->kind == EVENT_ALERT)
 		return explain_found(&x);
-	if (x.alert)
+	if (x.action)
+		log_error("%lld is an action whose alert history does not have", (long long)id);
+	else if (x.alert)
 		log_error("%lld is no alert but of kind %s", (long long)id, event_kind_names[x.alert->kind]);
 	else
 		log_error("history has nothing of the number %lld", (long long)id);

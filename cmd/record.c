@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conf/scope.h"
+#include "db/approvals.h"
 #include "db/history.h"
 #include "fim/compare.h"
 #include "fim/read.h"
@@ -24,9 +25,8 @@
 
 struct recorder {
 	struct cmd *c;
+	struct recorder_options o;
 	const struct baseline_info *info;
-	void (*done)(struct event *e, void *data);
-	void *data;
 	struct db *reads, *writes;
 	struct sign_key *key;
 	struct arena scratch;
@@ -37,8 +37,7 @@ struct recorder {
 	struct buf why;
 };
 
-int recorder_new(struct cmd *c, const struct baseline_info *info, void (*done)(struct event *e, void *data), void *data,
-		 struct recorder **ret)
+int recorder_new(struct cmd *c, const struct recorder_options *o, struct recorder **ret)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
 	int status;
@@ -46,9 +45,8 @@ int recorder_new(struct cmd *c, const struct baseline_info *info, void (*done)(s
 	if (!r)
 		return cmd_fail(-ENOMEM, NULL, "history");
 	r->c = c;
-	r->info = info;
-	r->done = done;
-	r->data = data;
+	r->o = *o;
+	r->info = o->info;
 	status = cmd_open(c, DB_READ, &r->reads);
 	if (status) {
 		free(r);
@@ -121,7 +119,7 @@ static void recorder_flush(struct recorder *r)
 			r->stored++;
 		else
 			r->pending[i]->id = 0;
-		r->done(r->pending[i], r->data);
+		r->o.done(r->pending[i], r->o.data);
 		event_unref(r->pending[i]);
 	}
 	r->n = 0;
@@ -133,6 +131,8 @@ static void recorder_queue(struct recorder *r, struct event *e)
 	if (r->n == RECORD_BATCH)
 		recorder_flush(r);
 }
+
+/* --- what history knows */
 
 /* The newest deviation of this path is open and says what e says. */
 static bool recorder_knows(struct recorder *r, const struct event *e)
@@ -150,14 +150,54 @@ static bool recorder_knows(struct recorder *r, const struct event *e)
 	return exists == e->has_after && (!exists || !attr_compare(&last, &e->after, all | e->attributes));
 }
 
+static int recorder_excuse(struct recorder *r, struct event *e)
+{
+	_cleanup_event_ struct event *last = NULL;
+	int err = history_last_change(r->reads, r->info->id, e->host_path ? e->container->upper : NULL, e->path, &last);
+
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (last->status != STATUS_EXCUSED)
+		return 0;
+	e->status = STATUS_EXCUSED;
+	e->cause = last->cause ? arena_strdup(&e->arena, last->cause) : NULL;
+	return 0;
+}
+
+/* Nobody saw when it happened: it is as old as the file says. */
+static int recorder_approval(const struct approval *a, void *data)
+{
+	struct event *e = data;
+	_cleanup_buf_ struct buf cause = BUF_INIT;
+	bool has_digest = e->has_after && e->after.have & ATTR_BIT(ATTR_DIGEST);
+
+	if (!e->has_after || !(e->after.have & ATTR_BIT(ATTR_CTIME)) ||
+	    !approval_covers(a, e->path, (uint64_t)e->after.ctime, has_digest ? e->after.digest : NULL,
+			     has_digest ? e->after.digest_len : 0))
+		return 0;
+	approval_cause(a, &cause);
+	e->cause = cause.failed ? NULL : arena_strdup(&e->arena, cause.data);
+	e->status = e->cause ? STATUS_EXCUSED : STATUS_OPEN;
+	return 1;
+}
+
 int recorder_add(struct recorder *r, struct event *e)
 {
-	if (recorder_knows(r, e)) {
-		r->known++;
-		r->done(e, r->data);
+	bool known = recorder_knows(r, e);
+	int err;
+
+	if (known)
+		err = recorder_excuse(r, e);
+	else /* of the host: as the monitor does it */
+		err = e->host_path ? 0 : approvals_each(r->reads, false, clock_real_ns(), recorder_approval, e);
+	if (err < 0)
+		return err;
+	if (!known && !r->o.read_only) {
+		recorder_queue(r, e);
 		return 0;
 	}
-	recorder_queue(r, e);
+	r->known += known;
+	r->o.done(e, r->o.data);
 	return 0;
 }
 
@@ -313,7 +353,7 @@ int recorder_revert(struct recorder *r, int rootfd, const char *const *only, siz
 	int err;
 
 	recorder_flush(r);
-	if (r->off)
+	if (r->off || r->o.read_only)
 		return 0;
 	v.paths = calloc(REVERT_MAX, sizeof(*v.paths));
 	if (!v.paths)
@@ -345,7 +385,7 @@ uint64_t recorder_reverted(const struct recorder *r)
 
 void recorder_summary(const struct recorder *r, struct buf *b)
 {
-	if (!r)
+	if (!r || r->o.read_only)
 		return;
 	if (r->off) {
 		buf_str(b, "NOT recorded in history: ");

@@ -11,12 +11,21 @@
 
 struct recorder;
 
-/* done is called for each event that was added, in order, when it is stored (then it has its id) or need not be. 0 or a
- * status. */
-int recorder_new(struct cmd *c, const struct baseline_info *info, void (*done)(struct event *e, void *data), void *data,
-		 struct recorder **ret);
+struct recorder_options {
+	const struct baseline_info *info;
+	bool read_only; /* history only says what it knows */
+	/* Called for each event that was added, in order, when it is stored (then it has its id) or need not be. */
+	void (*done)(struct event *e, void *data);
+	void *data;
+};
+
+/* 0 or a status. */
+int recorder_new(struct cmd *c, const struct recorder_options *o, struct recorder **ret);
 void recorder_free(struct recorder *r);
-/* Takes a reference of its own. */
+/*
+ * Takes a reference of its own. What a package transaction or an approval explains gets status and cause here: what
+ * history knows as excused and is still so, and what an approval in force covers.
+ */
 int recorder_add(struct recorder *r, struct event *e);
 /* Open deviations (of these paths when n_only) that are again as the baseline has them are closed. */
 int recorder_revert(struct recorder *r, int rootfd, const char *const *only, size_t n_only);

@@ -44,6 +44,15 @@ void report_counts(struct buf *b, const uint64_t counts[CHANGE_COUNT])
 	}
 }
 
+void report_excused(struct buf *b, const struct report *r)
+{
+	if (!r->excused)
+		return;
+	buf_str(b, r->open_only ? "; excused and left out: " : ", ");
+	cmd_number(b, r->excused);
+	buf_str(b, r->open_only ? "" : " of them excused");
+}
+
 /* --- one difference */
 
 #define VALUE_WIDTH 44 /* longer values are cut in the middle, but with -v */
@@ -152,6 +161,23 @@ static void report_rows(struct table *t, const struct event *e, const char *name
 	}
 }
 
+static void report_excuse(struct table *t, const struct event *e, bool whole)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	if (e->status != STATUS_EXCUSED)
+		return;
+	text_sanitize(&b, e->cause ?: "", strlen(e->cause ?: ""));
+	table_cell(t, "");
+	table_cell(t, "excused");
+	if (whole || b.len <= VALUE_WIDTH)
+		table_cell_colour(t, b.data ?: "", COLOUR_NONE);
+	else
+		table_printf(t, "%.*s...", VALUE_WIDTH - 3, b.data);
+	for (int i = 0; i < 2; i++)
+		table_cell(t, NULL);
+}
+
 /* --- all of them */
 
 static size_t report_folder(const char *path)
@@ -194,6 +220,7 @@ static size_t report_group(const struct report *r, struct out *o, size_t i)
 		const char *path = r->events[i]->path, *slash = strrchr(path, '/');
 
 		report_rows(&t, r->events[i], slash && slash[1] ? slash + 1 : path, r->whole);
+		report_excuse(&t, r->events[i], r->whole);
 	}
 	table_print(&t, o, "    ");
 	return i;
@@ -262,9 +289,21 @@ static void report_stream(struct out *o, const struct event *e)
 		out_str(o, line.data);
 }
 
+bool report_count(struct report *r, const struct event *e)
+{
+	bool excused = e->status == STATUS_EXCUSED;
+
+	r->excused += excused;
+	if (excused && r->open_only)
+		return false;
+	r->counts[e->change]++;
+	return true;
+}
+
 int report_add(struct report *r, struct out *o, struct event *e)
 {
-	r->counts[e->change]++;
+	if (!report_count(r, e))
+		return 0;
 	if (!r->streaming && r->n == REPORT_MAX) {
 		report_print(r, o);
 		out_printf(o, "More than %d differences: the rest as they are found\n", REPORT_MAX);

@@ -17,9 +17,13 @@ struct report {
 	size_t n, cap;
 	bool streaming;
 	uint64_t counts[CHANGE_COUNT];
+	bool open_only;	  /* ones that are excused are left out */
+	uint64_t excused; /* of those counted; with open_only: beside them */
 };
 
-/* Takes a reference of its own. 0 or -ENOMEM. */
+/* False: it is left out. */
+bool report_count(struct report *r, const struct event *e);
+/* Counts it too. Takes a reference of its own. 0 or -ENOMEM. */
 int report_add(struct report *r, struct out *o, struct event *e);
 /* Prints what is kept. */
 void report_print(struct report *r, struct out *o);
@@ -31,6 +35,8 @@ void event_diff(struct out *o, const struct event *e);
 
 /* "3 added, 1 removed", nothing for none. */
 void report_counts(struct buf *b, const uint64_t counts[CHANGE_COUNT]);
+/* ", 2 of them excused" */
+void report_excused(struct buf *b, const struct report *r);
 /* Exit status of check: the sum of 1 added, 2 removed, 4 changed. */
 int report_status(const uint64_t counts[CHANGE_COUNT]);
 

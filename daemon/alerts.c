@@ -197,6 +197,7 @@ static int alerts_engine(struct monitor *m, struct rules *rules)
 		.conf = m->conf,
 		.rules = rules,
 		.procfs = "/proc",
+		.answered = respond_answered,
 		.raised = respond_raised,
 		.send = alerts_send,
 		.store = alerts_store,

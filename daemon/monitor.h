@@ -160,6 +160,7 @@ int warden_part_start(struct monitor *m);
 void warden_part_stop(struct monitor *m);
 int respond_part_start(struct monitor *m);
 void respond_part_stop(struct monitor *m);
+bool respond_answered(const struct alert *a, void *data);
 void respond_raised(struct alert *a, void *data);
 json_t *respond_status(struct monitor *m);
 json_t *respond_request_list(struct monitor *m, json_t *body);

@@ -89,19 +89,34 @@ void respond_part_stop(struct monitor *m)
 	respond_stop(TAKE_PTR(m->respond));
 }
 
+static struct respond_request request_of(const struct alert *a)
+{
+	const struct container *c = a->event->container;
+
+	return (struct respond_request){ .event = a->event,
+					 .about = a->row,
+					 .rule = a->rule,
+					 .priority = a->priority,
+					 .tags = a->tags,
+					 .n_tags = a->n_tags,
+					 .container = c ? c->id : a->container,
+					 .container_name = c ? c->name : NULL,
+					 .image = c ? c->image : NULL };
+}
+
 /* On the thread "alert", which ends before the responder does. */
+bool respond_answered(const struct alert *a, void *data)
+{
+	struct monitor *m = data;
+	const struct respond_request q = request_of(a);
+
+	return respond_answers(m->respond, &q);
+}
+
 void respond_raised(struct alert *a, void *data)
 {
 	struct monitor *m = data;
-	const struct container *c = a->event->container;
-	const struct respond_request q = { .event = a->event,
-					   .rule = a->rule,
-					   .priority = a->priority,
-					   .tags = a->tags,
-					   .n_tags = a->n_tags,
-					   .container = c ? c->id : a->container,
-					   .container_name = c ? c->name : NULL,
-					   .image = c ? c->image : NULL };
+	const struct respond_request q = request_of(a);
 
 	respond_put(m->respond, &q);
 }

@@ -178,3 +178,11 @@ bool approval_covers(const struct approval *a, const char *path, uint64_t time, 
 		return false;
 	return !a->digest_len || (digest && len == a->digest_len && memcmp(digest, a->digest, len) == 0);
 }
+
+void approval_cause(const struct approval *a, struct buf *b)
+{
+	char until[TEXT_TIME_MAX];
+
+	text_time(until, a->until, 0);
+	buf_printf(b, "approval %lld by %s until %s: %s", (long long)a->id, a->user, until, a->reason);
+}

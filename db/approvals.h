@@ -9,6 +9,7 @@
 
 #include "db/db.h"
 #include "event/process.h"
+#include "lib/buf.h"
 #include "lib/digest.h"
 
 #define APPROVALS_MAX 1000 /* in force at once */
@@ -37,5 +38,7 @@ int approvals_each(struct db *d, bool all, uint64_t now, int (*fn)(const struct 
  * or it was not read.
  */
 bool approval_covers(const struct approval *a, const char *path, uint64_t time, const uint8_t *digest, size_t len);
+/* "approval 3 by bob until 2026-01-31 12:00:00: a ticket" */
+void approval_cause(const struct approval *a, struct buf *b);
 
 #endif

@@ -34,21 +34,28 @@ struct history_filter {
 	int64_t after_id;      /* only rows with a larger id (for --follow) */
 	uint64_t limit;	       /* 0: none */
 	bool oldest_first;
-	const char *baseline; /* NULL: all */
+	const char *baseline;  /* NULL: all */
 	const char *container; /* name, id (or its first 12 digits or more), pod, namespace/pod; NULL: all */
-	bool open_only;	      /* deviations that are still open */
+	bool open_only;	       /* deviations that are still open */
+	int64_t answers;       /* only actions that answer the alert of this number; 0: all */
+	uint64_t response;     /* only actions of the response of this number; 0: all */
 };
 /* Rebuilds each event (status worked out) and hands it to fn; fn non-zero ends with it. */
 int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct event *e, void *data), void *data);
+/* The row of that number; new reference. -ENOENT: there is none (any more). */
+int history_get(struct db *d, int64_t id, struct event **ret);
+/* The newest deviation of a path (as history_last_state), its status worked out; new reference. -ENOENT. */
+int history_last_change(struct db *d, int64_t baseline, const char *layer, const char *path, struct event **ret);
 
 /*
  * The state of a path as history last saw it: 0 with *ret_exists false (removed) or true and the record (in a); -ENOENT
- * when history has nothing newer than the baseline's record. A reverted path is as it was when it was reverted: its times
- * and inode need not be those of the baseline.
+ * when history has nothing newer than the baseline's record. A reverted path is as it was when it was reverted: its
+ * times and inode need not be those of the baseline.
  */
 int history_last_state(struct db *d, int64_t baseline, const char *path, struct arena *a, bool *ret_exists,
 		       struct record *ret);
-/* The same in a container: baseline is its image's, path as in the container, layer the host path of its writable one. */
+/* The same in a container: baseline is its image's, path as in the container, layer the host path of its writable one.
+ */
 int history_last_layer_state(struct db *d, int64_t baseline, const char *layer, const char *path, struct arena *a,
 			     bool *ret_exists, struct record *ret);
 /* Gap rows left open by an earlier run. */

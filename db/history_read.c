@@ -278,7 +278,9 @@ enum {
 	BIND_AFTER,
 	BIND_BASELINE,
 	BIND_NEXT,
-	BIND_CONTAINER
+	BIND_CONTAINER,
+	BIND_ANSWERS,
+	BIND_RESPONSE
 };
 
 static void add_kinds(struct buf *b, uint32_t kinds)
@@ -325,6 +327,11 @@ static void build_sql(struct buf *b, const struct history_filter *f)
 	if (f->open_only)
 		buf_str(b, " AND kind = 0 AND change < 6 AND (SELECT v.status FROM deviations v WHERE v.id = event.id) "
 			   "= 'open'");
+	if (f->answers)
+		buf_str(b, " AND kind = 4 AND (ref = ?11 OR until IN (SELECT f.until FROM event f WHERE f.kind = 4 AND "
+			   "f.ref = ?11))");
+	if (f->response)
+		buf_str(b, " AND kind = 4 AND until = ?12");
 	buf_printf(b, " ORDER BY id %s LIMIT %d", f->oldest_first ? "ASC" : "DESC", PAGE);
 }
 
@@ -336,6 +343,8 @@ static int bind_filter(sqlite3_stmt *st, const struct history_filter *f)
 	sqlite3_bind_int64(st, BIND_UNTIL, (int64_t)f->until);
 	sqlite3_bind_int(st, BIND_PID, f->pid);
 	sqlite3_bind_int64(st, BIND_AFTER, f->after_id);
+	sqlite3_bind_int64(st, BIND_ANSWERS, f->answers);
+	sqlite3_bind_int64(st, BIND_RESPONSE, (int64_t)f->response);
 	if (f->baseline)
 		sqlite3_bind_text(st, BIND_BASELINE, f->baseline, -1, SQLITE_TRANSIENT);
 	if (f->container)
@@ -387,7 +396,7 @@ static int each_page(struct db *d, sqlite3_stmt *st, struct loop *l)
 {
 	_cleanup_(caches_free) struct caches cache = { NULL, NULL };
 	struct page *page = calloc(1, sizeof(*page));
-	int64_t next = l->f->oldest_first ? INT64_MIN : INT64_MAX;
+	int64_t next = l->f->oldest_first ? l->f->after_id : INT64_MAX;
 	int r = page ? process_cache_new(&cache.processes) : -ENOMEM;
 	bool more = true;
 

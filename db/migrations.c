@@ -552,11 +552,39 @@ static const char *const version_12[] = {
 	SQL_VIEW_HISTORY(SQL_STATUS_PLACE, SQL_DETAIL_EXEC),
 	NULL,
 };
+
+/*
+ * Actions refer to the alert that they answer; ones of before to what that was raised for. After a restart only the
+ * number of the response tells.
+ */
+static const char *const version_13[] = {
+	"CREATE INDEX event_answer ON event (ref) WHERE kind = 4",
+	"CREATE INDEX event_response ON event (until) WHERE kind = 4",
+	"DROP VIEW actions",
+	"DROP VIEW alerts",
+
+	"CREATE VIEW actions AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_ACTION("e.change") " AS action, "
+	SQL_RESULT("e.status") " AS result, " SQL_PATH " AS path, e.text AS detail, e.reason AS rule, e.cause AS ladder, "
+	"e.until AS response, CASE WHEN r.kind = 3 THEN r.id END AS alert, CASE WHEN r.kind = 3 THEN r.ref ELSE r.id END AS "
+	"event, e.user AS by_user, " SQL_WHERE ", " SQL_IMAGE_POD " FROM event e LEFT JOIN event r ON r.id = coalesce(e.ref, "
+	"(SELECT max(f.ref) FROM event f WHERE f.kind = 4 AND f.until = e.until))" SQL_WHO_FROM SQL_PLACE_FROM
+	" WHERE e.kind = 4",
+
+	"CREATE VIEW alerts AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, e.reason AS rule, "
+	SQL_PRIORITY("e.change") " AS priority, " SQL_PATH " AS path, " SQL_PATH2 " AS path2, e.text AS output, "
+	"coalesce(e.count, 1) AS count, e.status AS repeated, e.ref AS event, json_extract(e.after, '$.uuid') AS uuid, "
+	"json_extract(e.after, '$.tags') AS tags, json_extract(e.after, '$.source') AS source, "
+	"json_extract(e.after, '$.output_fields') AS output_fields, (SELECT group_concat(a.id || ' ' || " SQL_ACTION("a.change")
+	" || ' ' || " SQL_RESULT("a.status") ", ', ') FROM event a WHERE a.kind = 4 AND a.ref = e.id) AS actions, " SQL_WHERE ", "
+	SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 3",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 }, { 2, version_2 },   { 3, version_3 },	  { 4, version_4 },
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
+	{ 13, version_13 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

@@ -170,7 +170,7 @@ struct event {
 
 	/*
 	 * EVENT_ACTION: what was done to path or process; reason is the rule, cause the ladder, text more about it,
-	 * user who asked for it, ref and about the row of what it answers.
+	 * user who asked for it, ref and about the row of the alert that it answers.
 	 */
 	enum action_kind action;
 	enum action_result result;

@@ -86,7 +86,7 @@ static void json_action(json_t *o, const struct event *e)
 	json_put_string(o, "rule", e->reason);
 	json_put_string(o, "ladder", e->cause);
 	if (e->ref)
-		json_object_set_new(o, "event", json_integer(e->ref));
+		json_object_set_new(o, "alert", json_integer(e->ref));
 }
 
 static void json_other(json_t *o, const struct event *e)

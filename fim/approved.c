@@ -96,14 +96,12 @@ bool approved_change(const struct live *l, const struct facts *f, const struct c
 		return false;
 	for (size_t i = 0; i < k->n; i++) {
 		const struct approval *a = &k->items[i];
-		char until[TEXT_TIME_MAX];
 
 		if (!approval_covers(a, c->path, first, digest, len) ||
 		    !approval_covers(a, c->path, last, digest, len) ||
 		    (c->path2 && !approval_covers(a, c->path2, last, digest, len)))
 			continue;
-		text_time(until, a->until, 0);
-		buf_printf(ret_cause, "approval %lld by %s until %s: %s", (long long)a->id, a->user, until, a->reason);
+		approval_cause(a, ret_cause);
 		return true;
 	}
 	return false;

@@ -87,17 +87,36 @@ static const struct conf_ladder *ladder_for(const struct conf *c, const struct r
 	return NULL;
 }
 
-int respond_put(struct respond *r, const struct respond_request *request)
+static struct conf *conf_now(struct respond *r)
 {
-	const struct conf_ladder *ladder = NULL;
 	struct conf *c;
-	struct request *q;
 
 	pthread_mutex_lock(&r->lock);
 	c = conf_ref(r->conf);
 	pthread_mutex_unlock(&r->lock);
-	if (c->respond.mode != CONF_RESPOND_OFF)
-		ladder = ladder_for(c, request);
+	return c;
+}
+
+static const struct conf_ladder *ladder_of(const struct conf *c, const struct respond_request *request)
+{
+	return c->respond.mode != CONF_RESPOND_OFF ? ladder_for(c, request) : NULL;
+}
+
+bool respond_answers(struct respond *r, const struct respond_request *request)
+{
+	struct conf *c = conf_now(r);
+	bool answers = ladder_of(c, request);
+
+	conf_unref(c);
+	return answers;
+}
+
+int respond_put(struct respond *r, const struct respond_request *request)
+{
+	struct conf *c = conf_now(r);
+	const struct conf_ladder *ladder = ladder_of(c, request);
+	struct request *q;
+
 	q = ladder ? calloc(1, sizeof(*q)) : NULL;
 	if (!q) {
 		conf_unref(c);

@@ -52,7 +52,7 @@ struct respond_options {
 /* What happened; all of it is borrowed for the call. */
 struct respond_request {
 	struct event *event; /* its process and file are acted upon */
-	struct event *about; /* row that actions refer to; NULL: event */
+	struct event *about; /* row of the alert, which actions refer to; NULL: event */
 	const char *rule;
 	enum priority priority;
 	const char *const *tags;
@@ -66,6 +66,8 @@ struct respond_request {
 int respond_start(const struct respond_options *o, struct respond **ret, struct buf *err);
 /* Thaws everything, keeps what waits for the next start, ends programs that run. */
 void respond_stop(struct respond *r);
+/* Any thread: a ladder is for it. */
+bool respond_answers(struct respond *r, const struct respond_request *request);
 /* Any thread; never blocks. 0: no ladder is for it; 1: taken; -EAGAIN: no room, counted. */
 int respond_put(struct respond *r, const struct respond_request *request);
 /* Ends a response; user: who wants that, for the record. Any thread. -ENOENT: none of that number is at work. */

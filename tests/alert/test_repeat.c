@@ -19,10 +19,12 @@ static void on_sum(struct alert *a, void *data)
 	snprintf(s->last, sizeof(s->last), "%s", a->rule);
 }
 
-static void on_told(const struct alert *a _unused_, uint64_t count, void *data)
+static void on_told(struct alert *a, uint64_t count, void *data)
 {
 	struct seen *s = data;
 
+	if (a->answered && !a->row)
+		a->row = event_new(EVENT_ALERT);
 	s->rows++;
 	s->told += count;
 }
@@ -99,6 +101,36 @@ static void test_history(void **state _unused_)
 	assert_int_equal(s.suppressed, 1001);
 }
 
+/* What is answered has its row at once, or that of the last one like it; no row of one of those before it. */
+static void test_answered(void **state _unused_)
+{
+	struct seen s = { 0 };
+	struct repeat *r = make(&s, WINDOW, 0);
+	struct alert *a[6];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(a); i++) {
+		a[i] = rig_alert("one", PRIORITY_ERROR, i < 3 ? "/a" : "/b", "/bin/vi");
+		/* All of one process. */
+		if (i) {
+			process_unref(a[i]->event->process);
+			a[i]->event->process = process_ref(a[0]->event->process);
+		}
+		a[i]->answered = i > 0;
+		assert_int_equal(repeat_take(r, a[i], NSEC_PER_SEC), i == 0);
+	}
+	assert_null(a[0]->row);
+	assert_non_null(a[1]->row);
+	assert_ptr_equal(a[2]->row, a[1]->row);
+	assert_non_null(a[3]->row);
+	assert_ptr_not_equal(a[3]->row, a[1]->row);
+	assert_ptr_equal(a[5]->row, a[3]->row);
+	assert_int_equal(s.rows, 4);
+	for (unsigned i = 0; i < ARRAY_SIZE(a); i++)
+		alert_unref(a[i]);
+	repeat_free(r);
+	assert_int_equal(s.told, 6);
+}
+
 static void test_burst(void **state _unused_)
 {
 	struct seen s = { 0 };
@@ -146,10 +178,8 @@ static void test_bounds(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_and_sum),
-		cmocka_unit_test(test_history),
-		cmocka_unit_test(test_burst),
-		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_first_and_sum), cmocka_unit_test(test_history), cmocka_unit_test(test_answered),
+		cmocka_unit_test(test_burst),	      cmocka_unit_test(test_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,6 +312,61 @@ static void test_nothing_raw(void **state _unused_)
 	store_free(&s);
 }
 
+/* --- actions lead to the alert that they answer, and back */
+
+static struct event *answer(struct event *about, uint64_t response)
+{
+	struct event *e = named(EVENT_ACTION, "/a");
+
+	e->about = about ? event_ref(about) : NULL;
+	e->response = response;
+	return e;
+}
+
+static int take_ids(struct event *e, void *data)
+{
+	char *text = data;
+
+	sprintf(text + strlen(text), "%lld ", (long long)e->id);
+	return 0;
+}
+
+static void test_answers(void **state _unused_)
+{
+	_cleanup_event_ struct event *cause = named(EVENT_CHANGE, "/a"), *alert = named(EVENT_ALERT, "/a"), *got = NULL;
+	struct history_filter filter = { .oldest_first = true };
+	char found[64] = "";
+	struct store s;
+
+	need_shell();
+	store_new(&s);
+	add(&s, event_ref(cause));
+	alert->about = event_ref(cause);
+	alert->reason = "Rule";
+	add(&s, event_ref(alert));
+	add(&s, answer(alert, 7)); /* as it is told */
+	add(&s, answer(NULL, 7));  /* after a restart: only the number of the response is known */
+	add(&s, answer(cause, 8)); /* of an older version */
+	add(&s, answer(NULL, 9));  /* nothing is known */
+	filter.answers = alert->id;
+	assert_int_equal(history_each(s.d, &filter, take_ids, found), 0);
+	filter.answers = 0;
+	filter.response = 8;
+	assert_int_equal(history_each(s.d, &filter, take_ids, found), 0);
+	assert_int_equal(history_get(s.d, alert->id, &got), 0);
+	assert_string_equal(got->reason, "Rule");
+	assert_int_equal(history_get(s.d, 1000, &got), -ENOENT);
+	assert_int_equal(history_get(s.d, 0, &got), -ENOENT);
+	store_close(&s);
+	assert_string_equal(found, "3 4 5 ");
+	assert_string_equal(store_shell(s.path,
+					"SELECT response, coalesce(alert, '-'), coalesce(event, '-') FROM actions "
+					"ORDER BY id"),
+			    "7|2|1\n7|2|1\n8|-|1\n9|-|-");
+	assert_string_equal(store_shell(s.path, "SELECT actions FROM alerts"), "3 log done");
+	store_free(&s);
+}
+
 /* --- words: the numbers in the tables and the words of the C tables */
 
 static void test_words(void **state _unused_)
@@ -608,9 +663,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),	       cmocka_unit_test(test_nothing_raw),
-		cmocka_unit_test(test_words),	       cmocka_unit_test(test_deviation_row),
-		cmocka_unit_test(test_manual_columns), cmocka_unit_test(test_manual_queries),
-		cmocka_unit_test(test_beside_writer),
+		cmocka_unit_test(test_answers),	       cmocka_unit_test(test_words),
+		cmocka_unit_test(test_deviation_row),  cmocka_unit_test(test_manual_columns),
+		cmocka_unit_test(test_manual_queries), cmocka_unit_test(test_beside_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

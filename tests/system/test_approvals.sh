@@ -79,6 +79,17 @@ echo too-late >"$g/etc/late"
 told "\"path\":\"$g/etc/late\"" '"change":"changed"' '"status":"open"'
 hf accept --list --all | grep -q "expired.*$g/etc/late" || fail "expiry is not shown"
 
+# --- while no monitor runs check does it
+
+stop
+approve --path "$g/app/lib" --until 1h
+echo unwatched >"$g/app/lib/two"
+hf check --json "$g/app/lib" >"$tmp/check"
+grep "\"path\":\"$g/app/lib/two\"" "$tmp/check" | grep '"status":"excused"' | grep -q "approval $id by" ||
+	fail "check: $(cat "$tmp/check")"
+hf check --open "$g/app/lib/two" >"$tmp/check" || fail "check --open: $(cat "$tmp/check")"
+watch
+
 # --- wrong use
 
 for wrong in "--path $g/x" "--path $g/x --until 1h" "--path $g/x --until 2001-01-01 --reason x" \

@@ -127,6 +127,14 @@ grep -q 'made-by-postinst' "$tmp/history" || fail "what a script made does not c
 
 echo later >"$g/etc/tiny.conf.dpkg-dist"
 told "\"path\":\"$g/etc/tiny.conf.dpkg-dist\"" '"status":"open"'
+hf check --no-record --json >"$tmp/check"
+grep "\"path\":\"$g/bin/tiny\"" "$tmp/check" | grep '"status":"excused"' | grep -q '"cause":"package tinypkg 2.0"' ||
+	fail "check does not say who explains it: $(grep bin/tiny "$tmp/check")"
+grep made-by-postinst "$tmp/check" | grep -q '"status":"open"' || fail "check excuses what nothing explains"
+hf check --no-record --open >"$tmp/check"
+grep -q 'made-by-postinst' "$tmp/check" && grep -q 'excused and left out: [1-9]' "$tmp/check" || fail "check --open: $(cat "$tmp/check")"
+grep -q 'bin.*tiny-link' "$tmp/check" && fail "check --open tells what is excused"
+hf check --no-record | grep -q 'excused *package tinypkg 2.0' || fail "check: no cause in words"
 hf accept --excused --reason upgrade --json >"$tmp/accepted" || fail "accept --excused"
 grep -q "\"path\":\"$g/bin/tiny\"" "$tmp/accepted" && grep -q "\"path\":\"$g/bin/tiny-link\"" "$tmp/accepted" ||
 	fail "not accepted: $(cut -c1-200 "$tmp/accepted")"

@@ -106,6 +106,13 @@ rows() {
 }
 if command -v sqlite3 >/dev/null; then
 	rows 5 "SELECT count(*) FROM actions WHERE action = 'freeze' AND result = 'done' AND container = 'web' AND rule = 'Frozen only'"
+	rows 5 "SELECT count(*) FROM actions a JOIN alerts l ON l.id = a.alert WHERE a.action = 'freeze' AND \
+		a.rule = 'Frozen only' AND l.rule = a.rule AND l.actions LIKE '%freeze done%' AND l.event = a.event"
+	action=$(sqlite3 "$tmp/state/holdfast.db" "SELECT max(id) FROM actions WHERE action = 'freeze'")
+	alert=$(sqlite3 "$tmp/state/holdfast.db" "SELECT alert FROM actions WHERE id = $action")
+	hf explain "$action" >"$tmp/explain" 2>&1
+	grep -q "answers alert *$alert" "$tmp/explain" && grep -q 'rule *Frozen only' "$tmp/explain" &&
+		grep -q "$action freeze *done" "$tmp/explain" || fail "explain of an action: $(cat "$tmp/explain")"
 	rows restore,delete "SELECT group_concat(action) FROM actions WHERE action IN ('restore', 'delete')"
 	us=$(sqlite3 "$tmp/state/holdfast.db" "SELECT (a.time - e.time)/1000 FROM event a JOIN event e ON e.id = a.ref WHERE \
 		a.kind = 4 AND a.change = 2 AND a.cause = 'hold' ORDER BY 1" | sed -n 3p)
