@@ -110,6 +110,7 @@ static void calls_start(struct monitor *m, const bool *wanted)
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct calls *c = calloc(1, sizeof(*c));
 	int r = c ? 0 : -ENOMEM;
+	uint64_t key;
 
 	if (c) {
 		c->m = m;
@@ -118,9 +119,11 @@ static void calls_start(struct monitor *m, const bool *wanted)
 	}
 	if (r == 0) {
 		m->calls = c;
+		if (gapbook_keys(m->gaps, GAP_WEAK_SENSOR, "system calls", &key, 1))
+			gapbook_close(m->gaps, key, "they are told now", 0);
 		return;
 	}
-	gapbook_note(m->gaps, GAP_WEAK_SENSOR, "system calls", err.len ? err.data : strerror(-r));
+	gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls", err.len ? err.data : strerror(-r), 0, 0);
 	if (c)
 		calls_free(c);
 }

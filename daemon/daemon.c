@@ -105,8 +105,8 @@ static int start_connector(struct monitor *m)
 
 	if (r < 0) {
 		m->no_connector = strdup(err.len ? err.data : strerror(-r));
-		gapbook_note(m->gaps, GAP_WEAK_SENSOR, "proc connector",
-			     m->no_connector ? m->no_connector : "not available");
+		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "proc connector",
+			     m->no_connector ? m->no_connector : "not available", 0, 0);
 	}
 	proc_table_scan(m->procs);
 	return 0;
@@ -327,7 +327,7 @@ void monitor_rescope(struct monitor *m)
 	arena_free(&m->scope_arena);
 	m->scope_arena = arena;
 	m->scope = scope;
-	live_rescan(m->live, "/", false, "found after the baseline was replaced", NULL, NULL);
+	pipeline_look(m, "found after the baseline was replaced");
 }
 
 int monitor_reload(struct monitor *m, struct buf *err)
@@ -352,7 +352,7 @@ int monitor_reload(struct monitor *m, struct buf *err)
 	canary_reload(m->canary, m->watch, conf->limits.canary, conf->limits.canary_deadline);
 	exec_part_policies(m, conf);
 	exec_part_reload(m);
-	live_rescan(m->live, "/", false, "found after the configuration was read again", NULL, NULL);
+	pipeline_look(m, "found after the configuration was read again");
 	log_info("configuration read again from %s", m->o->conf_file);
 	fixed_report(m->conf, conf);
 	return 0;

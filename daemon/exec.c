@@ -346,7 +346,7 @@ static int exec_open(struct exec *x, struct trust *t)
 		log_error("%s", err.data);
 		return r == -EPERM ? EX_NOPERM : EX_OSERR;
 	}
-	gapbook_note(x->m->gaps, GAP_WEAK_SENSOR, "program starts", err.data);
+	gapbook_open(x->m->gaps, GAP_WEAK_SENSOR, "program starts", err.data, 0, 0);
 	return 0;
 }
 

@@ -61,8 +61,8 @@ void exec_ungated_start(struct monitor *m, struct trust *t)
 	exec_ungated_callers(m, t);
 	r = m->connector ? connector_refuse(m->connector, true, m->o->session) : -ENOTSUP;
 	if (r < 0)
-		gapbook_note(m->gaps, GAP_WEAK_SENSOR, "program starts",
-			     "exec.ungated: kill needs BPF on Linux 6.10 or later: judged late");
+		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "program starts",
+			     "exec.ungated: kill needs BPF on Linux 6.10 or later: judged late", 0, 0);
 }
 
 void exec_ungated_stop(struct monitor *m)

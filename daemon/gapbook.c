@@ -14,7 +14,7 @@ struct gap_entry {
 	struct gap_entry *next;
 	struct gap_open g;
 	uint64_t sensor_key; /* 0: not a sensor's */
-	bool seen;	     /* in this round */
+	uint64_t seen;	     /* number of the last round when it was noted */
 };
 
 struct gapbook {
@@ -22,6 +22,7 @@ struct gapbook {
 	struct gap_entry *first;
 	size_t n;
 	uint64_t next_key;
+	uint64_t round; /* the last that began */
 	void (*emit)(struct event *e, void *data);
 	void *data;
 };
@@ -105,7 +106,7 @@ static struct gap_entry *add(struct gapbook *b, const struct gap_open *g, uint64
 	e->g.from = g->from ? g->from : clock_real_ns();
 	e->g.key = b->next_key++;
 	e->sensor_key = sensor_key;
-	e->seen = true;
+	e->seen = b->round;
 	e->next = b->first;
 	b->first = e;
 	b->n++;
@@ -135,7 +136,7 @@ static struct gap_entry *hold(struct gapbook *b, const struct gap_open *g, uint6
 			e->sensor_key = sensor_key;
 	}
 	if (e)
-		e->seen = true;
+		e->seen = b->round;
 	return e;
 }
 
@@ -225,12 +226,14 @@ size_t gapbook_keys(struct gapbook *b, enum gap_reason reason, const char *scope
 	return n;
 }
 
-void gapbook_round_begin(struct gapbook *b)
+uint64_t gapbook_round_begin(struct gapbook *b)
 {
+	uint64_t round;
+
 	pthread_mutex_lock(&b->lock);
-	for (struct gap_entry *e = b->first; e; e = e->next)
-		e->seen = false;
+	round = ++b->round;
 	pthread_mutex_unlock(&b->lock);
+	return round;
 }
 
 void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail)
@@ -242,14 +245,14 @@ void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, 
 	pthread_mutex_unlock(&b->lock);
 }
 
-void gapbook_round_end(struct gapbook *b)
+void gapbook_round_end(struct gapbook *b, uint64_t round)
 {
 	struct gap_entry *e, *next;
 
 	pthread_mutex_lock(&b->lock);
 	for (e = b->first; e; e = next) {
 		next = e->next;
-		if (e->g.standing && !e->seen)
+		if (e->g.standing && e->seen < round)
 			close_entry(b, e, "no longer so", 0);
 	}
 	pthread_mutex_unlock(&b->lock);

@@ -40,10 +40,13 @@ void gapbook_close(struct gapbook *b, uint64_t key, const char *healed, uint64_t
 void gapbook_sensor(struct gapbook *b, const struct watch_gap *g);
 /* Keys of those open now, at most max; scope NULL: any. For gaps that a rescan closes when it is through. */
 size_t gapbook_keys(struct gapbook *b, enum gap_reason reason, const char *scope, uint64_t *ret, size_t max);
-/* Standing gaps that a look over everything finds: begin, note each, end closes what was not noted again. */
-void gapbook_round_begin(struct gapbook *b);
+/*
+ * Standing gaps that a look over everything finds: begin, note each, end closes what was not noted since that begin. A
+ * round may begin while another one is on its way: what was noted since belongs to both.
+ */
+uint64_t gapbook_round_begin(struct gapbook *b);
 void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail);
-void gapbook_round_end(struct gapbook *b);
+void gapbook_round_end(struct gapbook *b, uint64_t round);
 /* Ends a gap that an earlier run left open: e as history gave it. */
 void gapbook_close_old(struct gapbook *b, const struct event *e);
 /* fn borrows; called with the book locked: it must not call back. */

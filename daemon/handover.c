@@ -119,8 +119,8 @@ int handover_take(struct monitor *m)
 	pthread_join(h->thread, NULL);
 	h->running = false;
 	if (h->late)
-		gapbook_note(m->gaps, GAP_LIMIT, "program starts",
-			     "the start took longer than exec.stall: what waited for it was let go");
+		gapbook_open(m->gaps, GAP_LIMIT, "program starts",
+			     "the start took longer than exec.stall: what waited for it was let go", 0, 0);
 	return group;
 }
 

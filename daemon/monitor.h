@@ -126,6 +126,8 @@ int pipeline_known(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST
 void pipeline_scan_procs(struct monitor *m);
 /* The check after the start. */
 void pipeline_reconcile(struct monitor *m);
+/* Everything is looked at again, and what stands as a gap that is none any more ends. Main thread. */
+void pipeline_look(struct monitor *m, const char *cause);
 
 /* --- exec.c: program starts */
 int watchdog_part_start(struct monitor *m);

@@ -234,6 +234,39 @@ static void pipeline_sum_up(struct monitor *m, uint64_t found)
 	pipeline_emit(e, m);
 }
 
+/* A look over everything: what it does not find to be missing is no gap any more. */
+struct look {
+	struct monitor *m;
+	uint64_t round;
+};
+
+static struct look *look_begin(struct monitor *m)
+{
+	struct look *look = malloc(sizeof(*look));
+
+	if (!look)
+		return NULL;
+	*look = (struct look){ m, gapbook_round_begin(m->gaps) };
+	guard_uncovered(m->latest ? m->latest : m->conf, &m->scope, m->gaps);
+	return look;
+}
+
+static void look_done(int err, uint64_t found _unused_, void *data)
+{
+	struct look *look = data;
+
+	if (err == 0)
+		gapbook_round_end(look->m->gaps, look->round);
+	free(look);
+}
+
+void pipeline_look(struct monitor *m, const char *cause)
+{
+	struct look *look = look_begin(m);
+
+	live_rescan(m->live, "/", false, cause, look ? look_done : NULL, look);
+}
+
 static void pipeline_reconciled(int err, uint64_t found, void *data)
 {
 	struct monitor *m = data;
@@ -248,7 +281,6 @@ static void pipeline_reconciled(int err, uint64_t found, void *data)
 				  strerror(-err));
 		return;
 	}
-	gapbook_round_end(m->gaps);
 	snprintf(text, sizeof(text), "check at start: %" PRIu64 " %s found", found, found == 1 ? "change" : "changes");
 	if (m->down_key)
 		gapbook_close(m->gaps, m->down_key, text, m->started);

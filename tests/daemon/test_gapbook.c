@@ -107,20 +107,45 @@ static void test_round(void **state)
 {
 	struct told *t = *state;
 	struct gapbook *b;
+	uint64_t round;
 
 	assert_int_equal(gapbook_new(emit, t, &b), 0);
 	gapbook_open(b, GAP_STORE, "history", "disk full", 0, 0);
-	gapbook_round_begin(b);
+	gapbook_note(b, GAP_NO_PATH, "/a", NULL);
+	round = gapbook_round_begin(b);
 	gapbook_note(b, GAP_NO_PATH, "/a", NULL);
 	gapbook_note(b, GAP_NO_PATH, "/b", NULL);
-	gapbook_round_end(b);
+	gapbook_round_end(b, round);
 	assert_int_equal(gapbook_count(b), 3);
-	gapbook_round_begin(b);
+	round = gapbook_round_begin(b);
 	gapbook_note(b, GAP_NO_PATH, "/b", NULL);
-	gapbook_round_end(b);
+	gapbook_round_end(b, round);
 	assert_int_equal(gapbook_count(b), 2);
 	assert_string_equal(t->events[t->n - 1]->gap_scope, "/a");
 	assert_true(t->events[t->n - 1]->gap_to != 0);
+	gapbook_free(b);
+}
+
+/* A second round is asked for while the first is on its way: the first closes nothing that it found itself. */
+static void test_rounds_overlap(void **state)
+{
+	struct told *t = *state;
+	uint64_t first, second;
+	struct gapbook *b;
+
+	assert_int_equal(gapbook_new(emit, t, &b), 0);
+	gapbook_note(b, GAP_NO_PATH, "/old", NULL);
+	first = gapbook_round_begin(b);
+	gapbook_note(b, GAP_NO_PATH, "/early", NULL);
+	second = gapbook_round_begin(b);
+	gapbook_note(b, GAP_NO_PATH, "/late", NULL);
+	gapbook_round_end(b, first);
+	assert_int_equal(gapbook_count(b), 2);
+	assert_string_equal(t->events[t->n - 1]->gap_scope, "/old");
+	gapbook_note(b, GAP_NO_PATH, "/late", NULL);
+	gapbook_round_end(b, second);
+	assert_int_equal(gapbook_count(b), 1);
+	assert_string_equal(t->events[t->n - 1]->gap_scope, "/early");
 	gapbook_free(b);
 }
 
@@ -161,8 +186,8 @@ int main(void)
 {
 #define BOOK(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		BOOK(test_open_close), BOOK(test_lose),	 BOOK(test_sensor),
-		BOOK(test_round),      BOOK(test_bound), BOOK(test_keys),
+		BOOK(test_open_close),	   BOOK(test_lose),  BOOK(test_sensor), BOOK(test_round),
+		BOOK(test_rounds_overlap), BOOK(test_bound), BOOK(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,11 +59,17 @@ config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary
 kill -HUP "$pid"
 within 10 grep -q 'configuration read again' "$err" || fail "the good configuration was not read"
 within 10 grep -q 'started again: limits.hash_threads$' "$err" || fail "the key that was not put in force was not named"
+# A path that no baseline holds is a gap for as long as it is configured.
+mkdir "$tmp/later"
+sed -i "s|^paths: .*|paths: [$g, $tmp/later]|" "$tmp/conf.yaml"
+kill -HUP "$pid"
+told '"kind":"gap"' '"reason":"no-path"' "$tmp/later"
 # The canary ends and begins again with the configuration.
 no_canary() { hf status --json | grep -q '"canary":\[\]'; }
 config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 0}'
 kill -HUP "$pid"
 within 10 no_canary || fail "the canary goes on though it is off"
+told '"kind":"gap"' "$tmp/later" 'no longer so'
 config 'exclude: ["*.skip", "*.omit"]' "sensitive: [$g/secret]" 'limits: {canary: 2s}'
 kill -HUP "$pid"
 within 10 canary_good || fail "the canary that was switched on does not come back"
