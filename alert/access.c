@@ -147,7 +147,7 @@ static void fill(struct access *a, const struct fs_batch *b, const struct fs_eve
 	v->count = 1;
 	v->has_after = false;
 	v->after.have = 0;
-	if (e->ops & ACCESS_LOOKS && !(e->ops & FS_DELETE))
+	if (e->ops & ACCESS_LOOKS && !(e->ops & (FS_DELETE | FS_RENAME_FROM)))
 		look(a, e->path);
 }
 

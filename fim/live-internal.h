@@ -1,5 +1,5 @@
 /* What the files of live integrity share: live.c (thread, intake), evaluate.c (reading and judging one path), merge.c
- * (opens and transients), fresh.c (new hard links), rescan.c, recheck.c. */
+ * (opens and transients), brief.c (came and went), fresh.c (new hard links), rescan.c, recheck.c. */
 #ifndef FIM_LIVE_INTERNAL_H
 #define FIM_LIVE_INTERNAL_H
 
@@ -107,6 +107,14 @@ struct move {
 	struct process *process;
 };
 
+struct brief {
+	struct buf dir; /* the folder that is asked for names; fd -1: it cannot be */
+	int fd;
+	struct buf doubts;    /* paths, each with its NUL, that are to be looked up when it is calm */
+	struct buf above;     /* a folder above all that there was no room for; empty: none */
+	uint64_t first, last; /* boot ns, of them; first 0: none */
+};
+
 struct live_counters {
 	_Atomic uint64_t events, evaluated, changes, transient, opens, rescans, dropped, errors, latency_max, pending,
 		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds, held, excused,
@@ -141,6 +149,8 @@ struct live {
 	struct states *states;
 	struct move moves[LIVE_MOVES_MAX];
 	size_t next_move;
+
+	struct brief brief;
 
 	struct fresh fresh[LIVE_FRESH_MAX];
 	size_t n_fresh;
@@ -242,6 +252,14 @@ void merge_open(struct live *l, const struct fs_event *e);
 void merge_transient(struct live *l, const char *path, const struct facts *facts);
 /* Emits what is due (all: everything). Returns when the next one is due, UINT64_MAX: none. */
 uint64_t merge_flush(struct live *l, uint64_t now, bool all);
+
+/* --- brief.c */
+/* True: the file of the event came and went, nobody knows it, and that is told now. */
+bool brief_event(struct live *l, const struct fs_event *e, bool flood);
+/* After a batch of events. */
+void brief_end(struct live *l);
+/* Looks up what was not certain, when it is time. Returns when it will be; UINT64_MAX: nothing to look up. */
+uint64_t brief_step(struct live *l, uint64_t now);
 
 /* --- fresh.c */
 void fresh_event(struct live *l, const struct fs_event *e);

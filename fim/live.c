@@ -19,6 +19,7 @@
 #define LIVE_BUSY_NS   (10 * NSEC_PER_MSEC)
 #define LIVE_IDLE_NS   (5 * NSEC_PER_SEC)
 #define LIVE_FILE_OPS  (FS_MODIFY | FS_CLOSE_WRITE | FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO | FS_ATTRIB)
+#define LIVE_FLOOD     16 /* events in a batch */
 #define LIVE_APPEARING (FS_CREATE | FS_RENAME_TO)
 
 /* --- intake */
@@ -30,7 +31,7 @@ static bool live_is_canary(const char *path)
 	return name && strncmp(name + 1, WATCH_CANARY_PREFIX, strlen(WATCH_CANARY_PREFIX)) == 0;
 }
 
-static void live_event(struct live *l, const struct fs_event *event)
+static void live_event(struct live *l, const struct fs_event *event, bool flood)
 {
 	struct fs_event e = *event;
 	attr_mask mask;
@@ -69,6 +70,8 @@ static void live_event(struct live *l, const struct fs_event *event)
 	if (!live_mask(l, e.path, &mask))
 		return;
 	e.actor = hold_actor(l, &e);
+	if (!(event->ops & FS_EXEC) && brief_event(l, &e, flood))
+		return;
 	if (settle_event(&l->settle, &e) < 0)
 		live_overflow(l, e.path);
 	else if (e.ops & FS_RENAME_TO && e.path2)
@@ -78,7 +81,8 @@ static void live_event(struct live *l, const struct fs_event *event)
 static void live_batch(struct live *l, struct fs_batch *b)
 {
 	for (uint32_t i = 0; i < b->n; i++)
-		live_event(l, &b->events[i]);
+		live_event(l, &b->events[i], b->n >= LIVE_FLOOD);
+	brief_end(l);
 	fs_batch_free(b);
 }
 
@@ -270,7 +274,7 @@ static bool live_wait(struct live *l, uint64_t boot)
 
 static void live_count(struct live *l)
 {
-	l->counters.pending = settle_count(&l->settle);
+	l->counters.pending = settle_count(&l->settle) + (l->brief.first != 0);
 	l->counters.merging = l->merged.n;
 	l->counters.pending_max = l->settle.high_water;
 	l->counters.rescans_waiting = l->n_rescans + (l->scan != NULL);
@@ -301,7 +305,7 @@ static void *live_main(void *data)
 
 	pthread_setname_np(pthread_self(), "live");
 	while (!l->stopping) {
-		uint64_t next, merged, fresh, held;
+		uint64_t next, merged, fresh, held, brief;
 
 		live_read_mail(l);
 		rescan_step(l);
@@ -309,8 +313,9 @@ static void *live_main(void *data)
 		next = live_dispatch(l, clock_boot_ns());
 		merged = merge_flush(l, clock_boot_ns(), false);
 		held = hold_step(l);
+		brief = brief_step(l, clock_boot_ns());
 		live_count(l);
-		if (!live_wait(l, MIN(MIN(fresh, held), MIN(next, merged))))
+		if (!live_wait(l, MIN(MIN(fresh, MIN(held, brief)), MIN(next, merged))))
 			usleep(1000); /* the inbox was closed: mail still comes */
 	}
 	live_finish(l);
@@ -409,6 +414,10 @@ static void live_free(struct live *l)
 	approved_free(l->approved);
 	differ_free(l->differ);
 	cleanup_close(&l->rootfd);
+	brief_end(l);
+	buf_free(&l->brief.dir);
+	buf_free(&l->brief.doubts);
+	buf_free(&l->brief.above);
 	settle_free(&l->settle);
 	if (l->states)
 		states_close(l->states);
@@ -463,6 +472,7 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 	l->conf = conf_ref((struct conf *)o->conf);
 	l->self = getpid();
 	l->rootfd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	l->brief.fd = -1;
 	l->mail.tail = &l->mail.head;
 	l->candidates.tail = &l->candidates.head;
 	l->merge_tail = &l->merge_first;

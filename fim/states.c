@@ -13,7 +13,7 @@
 #include "lib/clock.h"
 #include "lib/util.h"
 
-#define STATES_INODES_MAX  8192 /* a newer one may push out another: the periodic recheck finds what is missed then */
+#define STATES_INODES_MAX 8192 /* a newer one may push out another: the periodic recheck finds what is missed then */
 
 /* Open addressing over 64-bit hashes; 0 is never stored. A hash that is there by accident costs one question to the
  * store. */
@@ -152,12 +152,17 @@ void states_set(struct states *s, const char *path, const struct side *now)
 
 /* --- store */
 
+bool states_know(const struct states *s, const char *path)
+{
+	return known_has(&s->known, pathmap_hash(&s->cache.map, path));
+}
+
 int states_base(struct states *s, struct arena *a, const char *path, struct side *ret)
 {
 	struct side side = { .exists = true };
 	int r;
 
-	if (!known_has(&s->known, pathmap_hash(&s->cache.map, path))) {
+	if (!states_know(s, path)) {
 		ret->exists = false;
 		return 0;
 	}
@@ -174,7 +179,7 @@ int states_last(struct states *s, struct arena *a, const char *path, struct side
 	struct side side = { 0 };
 	int r;
 
-	if (!known_has(&s->known, pathmap_hash(&s->cache.map, path))) {
+	if (!states_know(s, path)) {
 		ret->exists = false;
 		return 0;
 	}

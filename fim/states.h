@@ -27,6 +27,8 @@ const struct states_counts *states_counts(const struct states *s);
 /* Record in a. 0, also for a path that was not there; a negative errno of the store. */
 int states_last(struct states *s, struct arena *a, const char *path, struct side *ret);
 int states_base(struct states *s, struct arena *a, const char *path, struct side *ret);
+/* False: neither the baseline nor history has ever had anything there. */
+bool states_know(const struct states *s, const char *path);
 /* From now on this is the path's last state. */
 void states_set(struct states *s, const char *path, const struct side *now);
 /* The baseline has another record for it now. */

@@ -5,9 +5,11 @@
 #include "tests/fim/rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct live_case {
@@ -65,7 +67,8 @@ static const struct live_case cases[] = {
 	{ "through a second link outside", "echo a >f; ln f $OUT/second", "echo b >>$OUT/second", "changed f", "sh",
 	  LATER },
 	{ "second link made outside", "echo a >f", "ln f $OUT/late; echo b >>$OUT/late", "changed f", "sh", LATER },
-	/* On a machine that is late the link is gone before it could be followed: then it is found by the next recheck. */
+	/* On a machine that is late the link is gone before it could be followed: then it is found by the next recheck.
+	 */
 	{ "written through a link outside that is gone", "echo a >f",
 	  "ln f $OUT/gone; exec 3>>$OUT/gone; rm $OUT/gone; echo b >&3", NULL, NULL, LATER },
 	{ "link outside to a file that was replaced", "echo a >f",
@@ -161,11 +164,66 @@ static void test_inotify(void **state)
 	run_cases("inotify");
 }
 
+#define FLOOD_CYCLES 3000
+
+/* Full speed, by a process of its own: the files of one cycle come and go before anybody can look at them. */
+static void flood(const char *dir)
+{
+	char temporary[32], name[32];
+	int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; i < FLOOD_CYCLES; i++) {
+		snprintf(temporary, sizeof(temporary), "t%d", i);
+		snprintf(name, sizeof(name), "n%d", i);
+		close(openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644));
+		renameat(dirfd, temporary, dirfd, name);
+		/* Most go; some stay; some old names are used again at once. */
+		if (i % 1000 == 500)
+			close(openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL, 0644));
+		if (i % 1000)
+			unlinkat(dirfd, name, 0);
+	}
+	_exit(0);
+}
+
+static void test_flood(void **state)
+{
+	_cleanup_free_ char *told = NULL;
+	struct live_stats stats;
+	char dir[96];
+	struct rig r;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	rig_make(&r);
+	rig_shell(&r, "g", "mkdir d");
+	rig_baseline(&r, yaml);
+	rig_start(&r, "fanotify");
+	snprintf(dir, sizeof(dir), "%s/g/d", r.dir);
+	rig_hold(&r);
+	pid = fork();
+	if (pid == 0)
+		flood(dir);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	rig_settle(&r);
+	told = rig_told(&r, "g/d");
+	/* What went is told in numbers, of the folder. */
+	while (strncmp(told + strlen(told) - MIN(strlen(told), 12), "; transient ", 12) == 0)
+		told[strlen(told) - 12] = '\0';
+	assert_string_equal(told, "added n0; added n1000; added n2000; added t1500; added t2500; added t500");
+	live_get_stats(r.live, &stats);
+	assert_int_equal(stats.transient, FLOOD_CYCLES - 3);
+	assert_int_equal(stats.pending, 0);
+	rig_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fanotify),
 		cmocka_unit_test(test_inotify),
+		cmocka_unit_test(test_flood),
 	};
 
 	if (geteuid() != 0) {
