@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "lib/util.h"
+#include "proc/containers.h"
 
 #define ACCESS_LOOKS (FS_CREATE | FS_ATTRIB | FS_RENAME_TO)
 
@@ -66,8 +68,9 @@ static void look(struct access *a, const char *path)
 		look_at_target(a, path);
 }
 
-bool access_emptied(const char *path)
+bool access_emptied(const struct event *e)
 {
+	const char *path = e->host_path ?: e->path;
 	struct statx stx;
 
 	return path &&
@@ -163,6 +166,96 @@ unsigned access_begin(struct access *a, const struct fs_batch *b, const struct f
 		add_call(&c, FACE_CHMOD);
 	add_names(e, &c);
 	return c.n;
+}
+
+/* --- layers of containers */
+
+/* Beside the folder that is the layer, "work": the kernel's. */
+static bool in_work(const char *upper, const char *path)
+{
+	const char *slash = upper ? strrchr(upper, '/') : NULL;
+	size_t len = slash ? (size_t)(slash - upper) : 0;
+
+	return len && path && strncmp(path, upper, len) == 0 && strncmp(path + len, "/work/", 6) == 0;
+}
+
+static bool is_whiteout(const struct event *e)
+{
+	return e->has_after && e->after.type == 'c' && !e->after.rdev;
+}
+
+/* It was there below, and was copied to be written to, or to hold something that is. */
+static bool is_copied(const struct event *e)
+{
+	return e->has_after && (lgetxattr(e->host_path, "trusted.overlay.origin", NULL, 0) >= 0 ||
+				lgetxattr(e->host_path, "user.overlay.origin", NULL, 0) >= 0);
+}
+
+static enum face made_in_layer(const struct event *e, enum face face)
+{
+	char type = e->has_after ? e->after.type : 'f';
+
+	if (is_whiteout(e))
+		return FACE_UNLINK;
+	if (!is_copied(e))
+		return face;
+	return type == 'f' ? FACE_OPEN_WRITE : FACE_NONE;
+}
+
+/* The call that a face stands for when a container's file is what the kernel touched. FACE_NONE: none. */
+static enum face in_layer(const struct access *a, enum face face)
+{
+	const struct event *e = &a->event;
+
+	switch (face) {
+	case FACE_CREATE:
+	case FACE_MKDIR:
+	case FACE_MKNOD:
+		return made_in_layer(e, face);
+	case FACE_CHMOD:
+		/* Folders get notes of overlayfs's own; a chmod of one is told as a change. */
+		return e->has_after && e->after.type == 'd' ? FACE_NONE : face;
+	case FACE_RENAME:
+		return in_work(e->container->upper, e->path2) ? made_in_layer(e, FACE_NONE) : face;
+	default:
+		return face;
+	}
+}
+
+/* Told from its other end: what comes from the kernel's folder is about the place that it goes to. */
+static bool turn(struct access *a)
+{
+	struct event *e = &a->event;
+	bool upper;
+	const char *inner = e->path2 ? container_inner_path(e->container, e->path2, &upper) : NULL;
+
+	if (!inner || !upper)
+		return false;
+	look(a, e->path2);
+	e->host_path = e->path2;
+	e->path2 = e->path;
+	e->path = inner;
+	return true;
+}
+
+unsigned access_in_layer(struct access *a, enum face faces[FACES_MAX], unsigned n)
+{
+	const struct event *e = &a->event;
+	const char *upper = e->container ? e->container->upper : NULL;
+	unsigned kept = 0;
+
+	if (!upper || (in_work(upper, e->path) && !turn(a)))
+		return upper ? 0 : n;
+	for (unsigned i = 0; e->host_path && i < n; i++) {
+		enum face face = in_layer(a, faces[i]);
+		bool known = face == FACE_NONE;
+
+		for (unsigned k = 0; k < kept; k++)
+			known |= faces[k] == face;
+		if (!known)
+			faces[kept++] = face;
+	}
+	return e->host_path ? kept : n;
 }
 
 struct event *access_keep(const struct access *a)

@@ -87,7 +87,7 @@ static void fetch_link(struct engine *g, struct field_view *v)
 	const uint32_t need = ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO);
 
 	if (e->has_after && (e->after.have & need) == need && e->path)
-		v->extra.link_source = link_source(g->conf, e->after.dev, e->after.ino, e->path, &g->access.arena);
+		v->extra.link_source = link_source(g->conf, e, &g->access.arena);
 }
 
 static void engine_fetch(struct field_view *v, enum field_group group)
@@ -99,7 +99,7 @@ static void engine_fetch(struct field_view *v, enum field_group group)
 	if (group == GROUP_LINK)
 		fetch_link(g, v);
 	if (group == GROUP_FILE)
-		v->extra.emptied = access_emptied(v->event->path);
+		v->extra.emptied = access_emptied(v->event);
 	v->fetch_data = g->fetch;
 	rules_fetch(v, group);
 	v->fetch_data = g;
@@ -197,6 +197,9 @@ static void take_access(struct engine *g, const struct fs_batch *b, const struct
 		return;
 	if (g->o.place)
 		g->o.place(&g->access.event, g->o.data);
+	n = access_in_layer(&g->access, faces, n);
+	if (!n)
+		return;
 	field_view_begin(g->view, &g->access.event);
 	memcpy(g->view->faces, faces, n * sizeof(*faces));
 	g->view->n_faces = n;

@@ -12,6 +12,7 @@
 #include "lib/util.h"
 
 struct search {
+	const char *root; /* host path of the layer that holds it, "" on the host */
 	uint64_t dev, ino;
 	const char * not ;
 	struct arena *a;
@@ -66,11 +67,23 @@ static void look_at_glob(struct search *s, const char *pattern)
 	globfree(&g);
 }
 
-const char *link_source(const struct conf *conf, uint64_t dev, uint64_t ino, const char * not, struct arena *a)
+static void look_for(struct search *s, const char *sensitive)
 {
-	struct search s = { .dev = dev, .ino = ino, .not = not, .a = a };
+	_cleanup_buf_ struct buf path = BUF_INIT;
+
+	buf_printf(&path, "%s%s", s->root, sensitive);
+	if (!path.failed)
+		(text_is_glob(sensitive) ? look_at_glob : look_at_entry)(s, path.data);
+}
+
+const char *link_source(const struct conf *conf, const struct event *e, struct arena *a)
+{
+	const char *upper = e->host_path && e->container ? e->container->upper : NULL;
+	struct search s = {
+		.root = upper ?: "", .dev = e->after.dev, .ino = e->after.ino, .not = e->host_path ?: e->path, .a = a
+	};
 
 	for (size_t i = 0; i < conf->n_sensitive && !s.found && s.looks < LINK_LOOKS_MAX; i++)
-		(text_is_glob(conf->sensitive[i]) ? look_at_glob : look_at_entry)(&s, conf->sensitive[i]);
-	return s.found;
+		look_for(&s, conf->sensitive[i]);
+	return s.found ? s.found + strlen(s.root) : NULL;
 }

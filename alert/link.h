@@ -3,10 +3,12 @@
 #define ALERT_LINK_H
 
 #include "conf/conf.h"
+#include "event/event.h"
 
 #define LINK_LOOKS_MAX 1024 /* files looked at for one link */
 
-/* A path of the inode other than `not`; copied to a. NULL: none of them. Thread "alert". */
-const char *link_source(const struct conf *conf, uint64_t dev, uint64_t ino, const char * not, struct arena *a);
+/* Another path of the inode that e says was linked, in the container whose file it is; copied to a. NULL: none of them.
+ * Thread "alert". */
+const char *link_source(const struct conf *conf, const struct event *e, struct arena *a);
 
 #endif

@@ -6,8 +6,11 @@
  *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
  *   act halt TID               stops that one thread until its standard input ends
  *   act lease FILE             holds a write lease on it until its standard input ends; says so first
+ *   act setns | setuid | packet | traceme | attach | userfault     that system call, in a child; whether it is let or
+ * not
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -145,6 +149,69 @@ static int halt(char **argv)
 	return 0;
 }
 
+/* --- system calls that rules ask for, as event-generator makes them */
+
+static void call_setns(void)
+{
+	setns(0, 0);
+}
+
+static void call_setuid(void)
+{
+	if (setuid(1) == 0 && setuid(0) == 0)
+		_exit(1);
+}
+
+static void call_packet(void)
+{
+	socket(AF_PACKET, SOCK_RAW, 0);
+}
+
+static void call_traceme(void)
+{
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static void call_attach(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	ptrace(PTRACE_ATTACH, pid, NULL, NULL);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, __WALL);
+}
+
+static void call_userfault(void)
+{
+	syscall(SYS_userfaultfd, O_CLOEXEC);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} calls[] = {
+	{ "setns", call_setns },     { "setuid", call_setuid }, { "packet", call_packet },
+	{ "traceme", call_traceme }, { "attach", call_attach }, { "userfault", call_userfault },
+};
+
+/* Lives a little before and after, to be looked at. */
+static int call(const char *name)
+{
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (strcmp(calls[i].name, name) != 0)
+			continue;
+		usleep(20000);
+		calls[i].run();
+		usleep(20000);
+		return 0;
+	}
+	return -1;
+}
+
 static const struct {
 	const char *name;
 	int min;
@@ -162,6 +229,8 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], verbs[i].name) == 0 && argc - 2 >= verbs[i].min)
 			return verbs[i].run(argv + 2);
 	}
+	if (argc == 2 && call(argv[1]) == 0)
+		return 0;
 	usleep(20000);
 	return 0;
 }

@@ -27,7 +27,7 @@ make_root() {
 	mount -t tmpfs -o mode=755 none "$root/dev" && mkdir "$root/dev/shm"
 	mknod -m 666 "$root/dev/null" c 1 3 && mknod -m 666 "$root/dev/zero" c 1 5 && mknod -m 444 "$root/dev/urandom" c 1 9
 	mount --bind /proc "$root/proc" && mount --rbind /sys "$root/sys"
-	printf 'root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\n' >"$root/etc/passwd"
+	printf 'root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nbob:x:1000:1000::/home/bob:/bin/sh\nsshd:x:100:100::/run/sshd:/bin/false\n' >"$root/etc/passwd"
 	printf 'root:*:19000::::::\n' >"$root/etc/shadow" && chmod 600 "$root/etc/shadow"
 	printf 'root:x:0:\n' >"$root/etc/group"
 	chmod 700 "$root/state"

@@ -18,7 +18,7 @@ if [ "${1:-}" != inside ]; then
 	trap clean EXIT
 	make_root "$tmp/root"
 	cp "$act" "$tmp/root/usr/bin/act"
-	cp "$here/actions.yaml" "$tmp/root/etc/actions.yaml"
+	cp "$here/actions.yaml" "$here/actions.table" "$tmp/root/etc/"
 	cp "$here/../../conf/rules/holdfast.yaml" "$tmp/root/etc/shipped.yaml"
 	cp "$0" "$tmp/root/inside.sh"
 	enter_root "$tmp/root" sh /inside.sh inside "$cgroup"
@@ -66,74 +66,28 @@ echo key >/root/.ssh/id_rsa
 echo old >/var/log/syslog
 echo history >/root/.ash_history
 echo ': profile' >/root/.bashrc
+if [ -x /host/ssh-keygen ]; then
+	ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
+	ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_test && cp /root/.ssh/id_test.pub /root/.ssh/authorized_keys
+	chmod 700 /root /root/.ssh
+	mkdir -p /run/sshd /var/empty
+fi
 hf init -q || { echo "init"; exit 1; }
 /usr/local/bin/holdfast -c /state/conf.yaml watch --json >/state/out 2>/state/err &
 monitor=$!
 within 30 grep -q '"kind":"note"' /state/out || { cat /state/err; exit 1; }
 hf status --json | grep -q '"name":"fanotify"' || { echo "SKIP: no fanotify here"; kill $monitor; exit 77; }
 
-# --- what is done: name|rules that fire, with ; between|command. A name with @ is done in a container.
+# --- what is done: see actions.table
 
-actions() {
-	cat <<'END'
-ssh-key|SSH key or server configuration changed|echo key >/home/tmp/.ssh/authorized_keys
-@unshare|act unshare in container|unshare
-log-emptied|act log emptied;Log removed or cut|: >/var/log/syslog
-@chmod-x|act made executable|cp /etc/passwd /tmp/drift; chmod 0755 /tmp/drift
-@create-x|act created executable|umask 0; act spawn /usr/bin/install -m 755 /etc/passwd /tmp/drift2; cp -p /usr/bin/act /tmp/drift3
-dev-file|act file below dev|echo x >/dev/hidden
-hard-link|act hard link to secret|ln /etc/shadow /home/bob/shadow
-symlink|act symlink to secret|ln -s /etc /home/bob/etc
-hidden-folder|act hidden folder|mkdir /home/bob/.hidden
-database|act database spawned|mysqld spawn /usr/bin/ls
-@debugfs|act debugfs in container|debugfs
-decode|act payload decoded|echo bHM= | base64 -d >/dev/null; act linger 5 base64 -d
-history-rm|act history removed;Shell history removed or cut|rm /root/.ash_history
-miner|act miner|act linger 50 -o stratum+tcp://pool
-@release-agent|act release agent|mkdir -p /tmp/cg; echo /cmd >/tmp/cg/release_agent
-@drop|act dropped and run in container;act file below bin;Program or library replaced;Program no source vouches for|cp /usr/bin/act /usr/bin/dropped; echo x >>/usr/bin/dropped; dropped linger 50
-dev-shm|Program from a folder anyone may write to;Program no source vouches for|cp /usr/bin/act /dev/shm/x; echo x >>/dev/shm/x; /dev/shm/x linger 50
-memory|Program run from memory|act memory /usr/bin/act
-find-aws|act cloud credentials searched|find /home -iname .aws/credentials -size +1
-@kubectl|act cluster client in container|kubectl linger 20 get pods
-@wget|act download in container|curl linger 20 --version
-@apk|act package manager in container|apk linger 20 version
-@scp|act remote copy in container|scp linger 20 host:
-@nmap|act network tool in container|nmap linger 20 -sn
-nmap|act network tool on host|nmap linger 20 -sn
-mkdir-bin|act folder below bin;Program or library replaced|mkdir /usr/bin/folder
-rename-bin|act bin renamed;Program or library replaced|mv /usr/bin/movable /usr/bin/movable.old
-shell-config|Shell startup file changed|echo evil >/home/bob/.bashrc
-@mount|act mount in container|mount linger 20 -o remount
-netcat|act netcat shell|nc linger 20 -e /bin/sh
-pkexec|act pkexec without arguments|act bare /usr/bin/pkexec
-tunables|act loader tunables|GLIBC_TUNABLES=glibc.malloc.check=1 act linger 100
-proxy|act proxy set|HTTP_PROXY=http://evil:1 curl linger 100
-late-read|act secret read late;Credentials read by an unusual program|httpd late 2 /etc/shadow
-shadow|Credentials read by an unusual program|cat /etc/shadow >/dev/null
-startup-read|act startup file read|cat /root/.bashrc >/dev/null
-ssh-read|Credentials read by an unusual program|cat /root/.ssh/id_rsa >/dev/null
-shred|act data destroyed|shred linger 20 -u x
-run-shell|act server ran shell|httpd spawn /bin/sh -c 'busybox usleep 30000; ls >/dev/null'
-crontab|act crontab|crontab linger 20 -l
-find-keys|act keys searched|find /home -iname id_rsa -size +1
-setuid|act setuid bit;File became setuid|cp /usr/bin/act /home/bob/prog; chmod u+s /home/bob/prog
-sudoedit|act sudoedit|sudoedit linger 20 -s
-system-user|act system user|ln -s /usr/bin/act /home/bob/login; act as 1 /home/bob/login linger 50
-vipw|act user tool|vipw spawn /usr/bin/ls
-below-bin|act file below bin;Program or library replaced|echo x >/bin/new
-below-etc|act file below etc|echo x >/etc/new
-below-monitored|act file below monitored folder;Boot file changed|echo x >/boot/new
-below-root|act file below root|echo x >/new; echo x >/root/new
-rpm|act package database|echo x >/var/lib/rpm/new
-passwd|Account file changed by an unusual program;act file below etc|echo evil:x:0:0::/:/bin/sh >>/etc/passwd
-sudoers|Right to become root changed|echo 'bob ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/bob
-preload|Loader preload changed;act file below etc|echo >/etc/ld.so.preload.new; mv /etc/ld.so.preload.new /etc/ld.so.preload
-cron|Cron job planted|echo '* * * * * root /tmp/x' >/etc/cron.d/x
-unit|Systemd unit planted|echo '[Service]' >/etc/systemd/system/x.service
-pam|Login stack changed|echo 'auth sufficient pam_permit.so' >/etc/pam.d/x
-END
+no_calls=0
+hf status --json | grep -qF '"calls":{"source":"BPF"' || {
+	no_calls=1
+	echo "no BPF program for system calls here: what only they tell is left out"
 }
+grep -v '^#' /etc/actions.table | while IFS= read -r row; do
+	case $row in '?'*) [ $no_calls = 1 ] || printf '%s\n' "${row#?}" ;; *) printf '%s\n' "$row" ;; esac
+done >/state/actions
 
 do_action() { # NAME COMMAND
 	where=$cgroup/$1
@@ -155,15 +109,14 @@ alerts() {
 		[(.process.cgroup | split($top + "/")[1] | split("/")[0]), .priority, .rule] | @tsv' | sort -u
 }
 
-actions >/state/actions
-while IFS='|' read -r name rules command; do
+while IFS='|' read -r name rules _ command; do
 	do_action "$name" "$command" </dev/null >>/state/log 2>&1
 done </state/actions
 busybox usleep 1500000
 within 20 settled || fail "not settled"
 alerts >/state/seen
 done_n=0
-while IFS='|' read -r name rules command; do
+while IFS='|' read -r name rules _ command; do
 	done_n=$((done_n + 1))
 	printf '%s\n' "$rules" | tr ';' '\n' | sort >/state/want
 	grep "^$name	" /state/seen | cut -f3 | sort -u >/state/got
@@ -257,6 +210,30 @@ if tool gcc; then
 	[ -x /home/bob/program ] || fail "nothing was built: $(tail -3 /state/quiet.log)"
 else
 	echo "no gcc: nothing is built"
+fi
+# Somebody logs in over ssh, looks around and leaves.
+if tool sshd && tool ssh && tool ssh-keygen; then
+	cat >/state/login.sh <<-'END'
+		$(command -v sshd) -D -e -f /state/sshd.conf &
+		server=$!
+		n=0
+		until ssh -T -F none -p "$1" -i /root/.ssh/id_test -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+			-o ConnectTimeout=5 root@127.0.0.1 'id >/root/logged-in; ls /etc >/dev/null; cat /etc/passwd >/dev/null'; do
+			n=$((n + 1))
+			[ $n -lt 100 ] || break
+			busybox usleep 100000
+		done
+		kill $server
+		wait $server
+		[ $n -lt 100 ]
+	END
+	port=$((20000 + $$ % 20000))
+	printf 'Port %s\nListenAddress 127.0.0.1\nHostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nStrictModes no\nPidFile none\n' \
+		$port >/state/sshd.conf
+	quiet ssh "sh /state/login.sh $port"
+	[ -e /root/logged-in ] || fail "nobody logged in: $(tail -5 /state/quiet.log)"
+else
+	echo "no sshd: nobody logs in"
 fi
 # An editor that saves as editors do, and somebody who looks around.
 quiet work 'mkdir -p /home/bob/docs; echo a >/home/bob/docs/a.new; mv /home/bob/docs/a.new /home/bob/docs/a; ls -R /etc /home >/dev/null; cat /etc/passwd >/dev/null; rm -r /home/bob/docs'
