@@ -104,18 +104,29 @@ static void load_bpf(void)
 	load_procs(CONNECTOR_BPF);
 }
 
-static void load_calls(void)
+static void load_wanted(bool sockets)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	bool *wanted = malloc(call_count);
+	struct bpf_calls_wants wants = { .calls = calloc(call_count, sizeof(bool)) };
 
-	/* All that there are, of which the work does none. */
-	memset(wanted, 1, call_count);
-	if (bpf_calls_open(wanted, 0, &calls, &err) < 0) {
+	for (size_t i = 0; i < call_count; i++)
+		wants.calls[i] = call_has_socket(&call_table[i]) == sockets;
+	if (bpf_calls_open(&wants, 0, &calls, &err) < 0) {
 		fprintf(stderr, "%s\n", err.data);
 		exit(77);
 	}
-	free(wanted);
+	free(wants.calls);
+}
+
+/* All that are about no socket, of which the work does none. */
+static void load_calls(void)
+{
+	load_wanted(false);
+}
+
+static void load_sockets(void)
+{
+	load_wanted(true);
 }
 
 static void unload(void)
@@ -134,7 +145,8 @@ static const struct {
 } loads[] = { { "nothing", load_nothing },
 	      { "proc connector", load_netlink },
 	      { "BPF, processes", load_bpf },
-	      { "BPF, system calls", load_calls } };
+	      { "BPF, system calls", load_calls },
+	      { "BPF, connections", load_sockets } };
 
 /* --- */
 

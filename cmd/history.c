@@ -33,7 +33,7 @@ static const struct cmd_option history_rows[] = {
 	  "from then on: 2026-01-31, 2026-01-31T12:00:00Z, @SECONDS, or how long ago (2h)", AT(since) },
 	{ "until", 0, OPTION_TIME, "TIME", "up to then", AT(until) },
 	{ "path", 0, OPTION_STRING, "PATH", "this path, what is below it, or a glob", AT(path) },
-	{ "kind", 0, OPTION_STRING, "KIND[,KIND]", "change, open, exec, alert, action, gap, accept, note", AT(kinds) },
+	{ "kind", 0, OPTION_STRING, "KIND[,KIND]", "change, open, exec, connection, alert, action, gap, accept, note", AT(kinds) },
 	{ "pid", 0, OPTION_NUMBER, "N", "by this process", AT(pid) },
 	{ "baseline", 0, OPTION_STRING, "NAME", "of this baseline", AT(baseline) },
 	{ "container", 0, OPTION_STRING, "NAME", "in this container: its name, id, pod, or NAMESPACE/POD", AT(container) },

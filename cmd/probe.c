@@ -278,17 +278,32 @@ static void probe_bpf(struct probe_result *r)
 	probe_processes(r, CONNECTOR_BPF);
 }
 
-static void probe_calls(struct probe_result *r)
+static void probe_calls_of(struct probe_result *r, bool sockets)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_free_ bool *wanted = calloc(call_count, sizeof(*wanted));
-	struct bpf_calls *b;
-	int e = wanted ? bpf_calls_open(wanted, 0, &b, &err) : -ENOMEM;
+	struct bpf_calls_wants wants = { .calls = wanted };
+	_cleanup_(bpf_calls_close_p) struct bpf_calls *b = NULL;
+	int e = wanted ? bpf_calls_open(&wants, 0, &b, &err) : -ENOMEM;
 
 	if (e)
 		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
-	else
+	else if (!sockets)
 		say(r, PROBE_OK, "%zu calls can be asked for", call_count);
+	else if (bpf_calls_uring(b))
+		say(r, PROBE_OK, "system calls and io_uring");
+	else
+		say(r, PROBE_OK, "system calls alone: no tracepoint for io_uring");
+}
+
+static void probe_calls(struct probe_result *r)
+{
+	probe_calls_of(r, false);
+}
+
+static void probe_network(struct probe_result *r)
+{
+	probe_calls_of(r, true);
 }
 
 static void probe_refuse(struct probe_result *r)
@@ -375,6 +390,7 @@ const struct probe probe_table[] = {
 	{ "BPF", "arguments and file of a process that ended at once may stay unknown; the proc connector stands in",
 	  probe_bpf },
 	{ "system calls", "rules about system calls are blind", probe_calls },
+	{ "network", "connections are not seen", probe_network },
 	{ "exec refusals", "memory files and file systems that are not gated: killed late, when they run",
 	  probe_refuse },
 	{ "proc connector",

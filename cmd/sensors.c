@@ -37,6 +37,7 @@ static const struct sensor_probe {
 	{ SENSOR_RUNTIME, "proc connector", NULL }, /* who is who is read from files; when, the connector tells */
 	{ SENSOR_EXEC_BPF, "BPF", bpf_wanted },
 	{ SENSOR_SYSCALL, "system calls", bpf_wanted },
+	{ SENSOR_NETWORK, "network", bpf_wanted },
 	{ SENSOR_PROC, "capabilities", NULL },
 	{ SENSOR_LAYERS, "overlay events", NULL },
 	{ SENSOR_TRUST, "permission events", starts_judged },

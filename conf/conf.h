@@ -27,6 +27,7 @@ enum conf_bpf { CONF_BPF_OFF, CONF_BPF_AUTO };
 enum conf_exec_libraries { CONF_LIBRARIES_OFF, CONF_LIBRARIES_ENVIRONMENT, CONF_LIBRARIES_ALL };
 enum conf_exec_images { CONF_IMAGES_OWN, CONF_IMAGES_CONTAINERS, CONF_IMAGES_EVERYWHERE };
 enum conf_exec_ungated { CONF_UNGATED_LATE, CONF_UNGATED_KILL };
+enum conf_record { CONF_RECORD_OFF, CONF_RECORD_IP, CONF_RECORD_ALL };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
 
 /* Words of a list, in their order. */
@@ -198,6 +199,10 @@ struct conf {
 		enum conf_bpf bpf; /* sensors.bpf: auto, where it is built in and the kernel allows */
 		uint64_t ring;	   /* sensors.ring: bytes, 4M */
 	} sensors;
+
+	struct {
+		enum conf_record record; /* network.record: off */
+	} network;
 
 	struct {
 		struct conf_list files;		  /* rules.files: files, folders (their *.yaml) and globs, in order */

@@ -43,6 +43,9 @@ static const char *const images_words[] = { [CONF_IMAGES_OWN] = "own",
 					    [CONF_IMAGES_EVERYWHERE] = "everywhere",
 					    NULL };
 static const char *const ungated_words[] = { [CONF_UNGATED_LATE] = "late", [CONF_UNGATED_KILL] = "kill", NULL };
+static const char *const record_words[] = {
+	[CONF_RECORD_OFF] = "off", [CONF_RECORD_IP] = "ip", [CONF_RECORD_ALL] = "all", NULL
+};
 static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
 static const char *const priority_words[] = { [PRIORITY_EMERGENCY] = "emergency",
 					      [PRIORITY_ALERT] = "alert",
@@ -169,6 +172,9 @@ const struct conf_key conf_schema[] = {
 	  .help = "programs in the kernel, where it takes them, tell of processes" },
 	{ "sensors.ring", CONF_SIZE, AT(sensors.ring), "4M", .min = 4 * KIB, .max = GIB,
 	  .help = "room for what they tell and nobody has read yet" },
+
+	{ "network.record", CONF_WORD, AT(network.record), "off", WORDS(record_words),
+	  .help = "connections that go to history: none, those of IPv4 and IPv6, or unix sockets too" },
 
 	{ "containers.stores", CONF_FILES, AT(containers.stores),
 	  .help = "folders in which container runtimes keep their state, besides the usual ones" },

@@ -180,7 +180,7 @@ int alerts_load(const struct monitor *m, const struct conf *conf, struct rules *
 void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules)
 {
 	engine_reload(m->engine, conf, rules);
-	calls_rules(m, rules);
+	calls_rules(m, conf, rules);
 	outputs_reload(m, conf);
 }
 
@@ -230,7 +230,7 @@ int alerts_part_start(struct monitor *m)
 	}
 	r = alerts_engine(m, rules);
 	if (r == 0)
-		calls_rules(m, rules);
+		calls_rules(m, m->conf, rules);
 	return r;
 }
 

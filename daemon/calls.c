@@ -1,7 +1,8 @@
 /*
- * System calls that rules ask about: a BPF program tells them, a thread ("calls") makes events of them and hands those
- * to the rules. Nothing is loaded while no rule asks, so that calls cost nothing then. Started, changed and ended on
- * the main thread.
+ * System calls that rules ask about, and connections that are recorded: a BPF program tells them, a thread ("calls")
+ * makes events of them. Connections that the configuration wants recorded go the way of all events, the rest to the
+ * rules alone. Nothing is loaded while nobody asks, so that calls cost nothing then. Started, changed and ended on the
+ * main thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -9,56 +10,126 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "daemon/monitor.h"
+#include "event/json.h"
 #include "lib/clock.h"
 #include "watch/bpf_calls.h"
 
-#define CALLS_ROUND   1024
-#define CALLS_CALM_MS 1000 /* without loss: the gap is over */
+#define CALLS_ROUND    1024
+#define CALLS_CALM_MS  1000 /* without loss: the gap is over */
+#define CALLS_COUNT_MS 250  /* between looks at what was counted */
 
 struct calls {
 	struct monitor *m;
 	struct bpf_calls *bpf;
 	int stop_fd;
 	pthread_t thread;
-	atomic_uint_fast64_t told, lost;
-	uint64_t lost_told, gap, boot_offset; /* the thread's */
+	atomic_uint record; /* enum conf_record */
+	atomic_uint_fast64_t told, counted, recorded, lost[BPF_CALL_PROGRAMS];
+	uint64_t gap, boot_offset; /* the thread's */
+	bool counting;
 };
+
+static bool is_recorded(const struct calls *c, const struct event_socket *s)
+{
+	unsigned int record = c->record;
+
+	if (!s || s->op == SOCKET_OP_NONE)
+		return false;
+	return record == CONF_RECORD_ALL ||
+	       (record == CONF_RECORD_IP && (s->family == AF_INET || s->family == AF_INET6));
+}
+
+/* What history keeps of the socket. */
+static void calls_describe(struct event *e)
+{
+	_cleanup_buf_ struct buf tuple = BUF_INIT, details = BUF_INIT;
+	char number[24];
+	bool failed = e->call->result < 0 && e->call->result != -EINPROGRESS;
+	json_t *json;
+
+	e->socket_op = e->socket->op;
+	e->reason = failed ? arena_strdup(&e->arena, call_result(e->call, number, sizeof(number))) : NULL;
+	socket_tuple(&tuple, e->socket);
+	e->text = arena_strndup(&e->arena, tuple.data ? tuple.data : "", tuple.len);
+	json = socket_json(e->socket, e->reason);
+	if (json)
+		json_ascii(&details, json);
+	json_decref(json);
+	e->details = json && !details.failed ? arena_strdup(&e->arena, details.data) : NULL;
+}
 
 static void calls_take(const struct bpf_call_event *b, void *data)
 {
-	_cleanup_event_ struct event *e = event_new(EVENT_ACCESS);
 	struct calls *c = data;
+	bool recorded = is_recorded(c, b->of_socket ? &b->socket : NULL);
+	struct event *e = event_new(recorded ? EVENT_CONNECTION : EVENT_ACCESS);
 	uint64_t age = clock_mono_ns() - b->mono_ns;
 
 	if (!e)
 		return;
 	e->time = clock_real_ns() - age;
 	e->boot_time = b->mono_ns + c->boot_offset;
-	e->count = 1;
+	e->count = b->count;
 	e->call = call_new(&e->arena, b->info, b->args, b->texts, b->result);
+	e->socket = b->of_socket ? socket_copy(&e->arena, &b->socket) : NULL;
 	e->process = proc_table_at(c->m->procs, b->tgid, b->start_ns, e->boot_time);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
-	containers_place(c->m, e);
-	if (e->call)
-		engine_event(c->m->engine, e);
 	c->told++;
+	c->counting |= b->of_socket;
+	if (!e->call || (b->of_socket && !e->socket)) {
+		event_unref(e);
+		return;
+	}
+	if (recorded) {
+		calls_describe(e);
+		c->recorded++;
+		pipeline_emit(e, c->m);
+		return;
+	}
+	containers_place(c->m, e);
+	engine_event(c->m->engine, e);
+	event_unref(e);
+}
+
+static void calls_take_counted(const struct bpf_call_event *b, void *data)
+{
+	struct calls *c = data;
+
+	c->counted += b->count;
+	calls_take(b, data);
 }
 
 static void calls_loss(struct calls *c, bool calm)
 {
-	uint64_t lost = bpf_calls_lost(c->bpf);
+	static const char *const names[BPF_CALL_PROGRAMS] = { "system calls", "sockets", "io_uring" };
+	uint64_t lost[BPF_CALL_PROGRAMS], n = 0;
+	_cleanup_buf_ struct buf why = BUF_INIT;
 
-	if (lost != c->lost_told) {
-		c->gap = gapbook_open(c->m->gaps, GAP_LIMIT, "system calls", "more than were read; the ring was full",
-				      lost - c->lost_told, 0);
-		c->lost = c->lost_told = lost;
+	bpf_calls_lost(c->bpf, lost);
+	buf_str(&why, "more than were read; the ring was full:");
+	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++) {
+		uint64_t more = lost[i] - c->lost[i];
+
+		if (more)
+			buf_printf(&why, "%s %s", n ? "," : "", names[i]);
+		n += more;
+		c->lost[i] = lost[i];
+	}
+	if (n) {
+		c->gap = gapbook_open(c->m->gaps, GAP_LIMIT, "system calls", why.failed ? "" : why.data, n, 0);
 	} else if (c->gap && calm) {
 		gapbook_close(c->m->gaps, c->gap, "all of them are read again", 0);
 		c->gap = 0;
 	}
+}
+
+static int calls_wait_ms(const struct calls *c)
+{
+	return c->counting ? CALLS_COUNT_MS : c->gap ? CALLS_CALM_MS : -1;
 }
 
 static void *calls_thread(void *data)
@@ -66,24 +137,34 @@ static void *calls_thread(void *data)
 	struct calls *c = data;
 	struct pollfd fds[] = { { .fd = bpf_calls_fd(c->bpf), .events = POLLIN },
 				{ .fd = c->stop_fd, .events = POLLIN } };
+	uint64_t count_at = 0, now;
 	int n;
 
 	pthread_setname_np(pthread_self(), "calls");
 	for (;;) {
-		n = poll(fds, ARRAY_SIZE(fds), c->gap ? CALLS_CALM_MS : -1);
+		n = poll(fds, ARRAY_SIZE(fds), calls_wait_ms(c));
 		if (fds[1].revents)
-			return NULL;
+			break;
 		clock_update_boot_offset(&c->boot_offset);
 		while (bpf_calls_take(c->bpf, CALLS_ROUND, calls_take, c) == CALLS_ROUND)
 			calls_loss(c, false);
+		now = clock_mono_ns();
+		if (c->counting && now >= count_at) {
+			c->counting = bpf_calls_counted(c->bpf, calls_take_counted, c);
+			count_at = now + CALLS_COUNT_MS * NSEC_PER_MSEC;
+		}
 		calls_loss(c, n == 0);
 	}
+	/* What was counted and not told yet; of the period that goes on too. */
+	for (n = 0; n < 2; n++)
+		bpf_calls_counted(c->bpf, calls_take_counted, c);
+	return NULL;
 }
 
-static int calls_open(struct calls *c, const bool *wanted, struct buf *err)
+static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, struct buf *err)
 {
 	sigset_t all, before;
-	int r = bpf_calls_open(wanted, c->m->conf->sensors.ring, &c->bpf, err);
+	int r = bpf_calls_open(wants, c->m->conf->sensors.ring, &c->bpf, err);
 
 	if (r < 0)
 		return r;
@@ -105,7 +186,7 @@ static void calls_free(struct calls *c)
 	free(c);
 }
 
-static void calls_start(struct monitor *m, const bool *wanted)
+static void calls_start(struct monitor *m, const struct conf *conf, const struct bpf_calls_wants *wants)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct calls *c = calloc(1, sizeof(*c));
@@ -115,7 +196,8 @@ static void calls_start(struct monitor *m, const bool *wanted)
 	if (c) {
 		c->m = m;
 		c->stop_fd = -1;
-		r = calls_open(c, wanted, &err);
+		c->record = conf->network.record;
+		r = calls_open(c, wants, &err);
 	}
 	if (r == 0) {
 		m->calls = c;
@@ -141,31 +223,51 @@ void calls_stop(struct monitor *m)
 	calls_free(c);
 }
 
-void calls_rules(struct monitor *m, const struct rules *rules)
+/* Whether connections are recorded that the call makes. */
+static bool records_call(const struct conf *conf, const struct call_info *call)
+{
+	return conf->network.record != CONF_RECORD_OFF && call_has_socket(call) && call->op != SOCKET_OP_NONE;
+}
+
+void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
 {
 	_cleanup_free_ bool *wanted = calloc(call_count, sizeof(*wanted));
+	struct bpf_calls_wants wants = {
+		.calls = wanted,
+		.unix_too = conf->network.record == CONF_RECORD_ALL || rules_ask_unix(rules),
+		.data = rules_ask_field(rules, "evt.buffer"),
+	};
 	bool any = false;
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
-		wanted[i] = rules_ask_call(rules, &call_table[i]);
+		wanted[i] = rules_ask_call(rules, &call_table[i]) || records_call(conf, &call_table[i]);
 		any |= wanted[i];
 	}
-	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF)
+	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF) {
 		calls_stop(m);
-	else if (m->calls)
-		bpf_calls_want(m->calls->bpf, wanted);
-	else
-		calls_start(m, wanted);
+	} else if (m->calls) {
+		m->calls->record = conf->network.record;
+		bpf_calls_want(m->calls->bpf, &wants);
+	} else {
+		calls_start(m, conf, &wants);
+	}
 }
 
 json_t *calls_status(struct monitor *m)
 {
+	struct calls *c = m->calls;
 	json_t *o = json_object();
+	uint64_t lost = 0;
 
-	json_object_set_new(o, "source", m->calls ? json_string("BPF") : json_null());
-	if (!m->calls)
+	json_object_set_new(o, "source", c ? json_string("BPF") : json_null());
+	if (!c)
 		return o;
-	json_object_set_new(o, "told", json_integer((json_int_t)m->calls->told));
-	json_object_set_new(o, "lost", json_integer((json_int_t)m->calls->lost));
+	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++)
+		lost += c->lost[i];
+	json_object_set_new(o, "told", json_integer((json_int_t)c->told));
+	json_object_set_new(o, "counted", json_integer((json_int_t)c->counted));
+	json_object_set_new(o, "recorded", json_integer((json_int_t)c->recorded));
+	json_object_set_new(o, "lost", json_integer((json_int_t)lost));
+	json_object_set_new(o, "io_uring", json_boolean(bpf_calls_uring(c->bpf)));
 	return o;
 }

@@ -211,8 +211,9 @@ void drift_baseline_free(struct drift_baseline *k);
 /* True: one will be taken of the image of c. */
 bool drift_baseline_make(struct drift_baseline *k, struct container *c);
 
-/* --- calls.c: system calls that rules ask about; main thread */
-void calls_rules(struct monitor *m, const struct rules *rules);
+/* --- calls.c: system calls that rules ask about, connections that are recorded; main thread */
+/* What they and the configuration ask for is told from now on. */
+void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules);
 void calls_stop(struct monitor *m);
 json_t *calls_status(struct monitor *m);
 

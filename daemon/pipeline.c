@@ -40,8 +40,8 @@ void pipeline_stored(struct event *e, void *data)
 {
 	struct monitor *m = data;
 
-	/* Starts that somebody vouches for are many, and in the history; so is an alert that people have just seen. */
-	if (e->kind == EVENT_EXEC && e->verdict == EXEC_ALLOWED)
+	/* Starts that somebody vouches for and connections are many, and in the history; so is an alert that people have just seen. */
+	if ((e->kind == EVENT_EXEC && e->verdict == EXEC_ALLOWED) || e->kind == EVENT_CONNECTION)
 		return;
 	if (m->output && !(e->repeated && !m->o->json))
 		output_put(m->output, e);

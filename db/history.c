@@ -97,6 +97,23 @@ static void fill_action(struct row *row, const struct event *e)
 	row_int(row, e->count != 1, (int64_t)e->count);
 }
 
+/* Of a connection: what was done, details. */
+static void fill_connection(struct row *row, const struct event *e)
+{
+	row_int(row, true, e->socket_op);
+	row_null(row);
+	row_attributes(row, 0);
+	row_null(row);
+	if (e->details)
+		row_ascii(row, e->details);
+	else
+		row_null(row);
+	row_null(row);
+	row_null(row);
+	row_text(row, e->cause);
+	row_int(row, e->count != 1, (int64_t)e->count);
+}
+
 /* Columns 12 to 20: what changed. Of a program start: verdict, type and what is known of the file. */
 static void fill_change(struct row *row, const struct event *e)
 {
@@ -164,7 +181,10 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 	row_text(row, e->process_why);
 	row_int(row, e->baseline_id != 0, e->baseline_id);
 	row_text(row, e->baseline);
-	(e->kind == EVENT_ALERT ? fill_alert : e->kind == EVENT_ACTION ? fill_action : fill_change)(row, e);
+	(e->kind == EVENT_ALERT	       ? fill_alert
+	 : e->kind == EVENT_ACTION     ? fill_action
+	 : e->kind == EVENT_CONNECTION ? fill_connection
+				       : fill_change)(row, e);
 	fill_gap(row, e);
 	if (e->kind == EVENT_EXEC)
 		row_int(row, e->exec_ns != 0, (int64_t)e->exec_ns);

@@ -26,7 +26,7 @@ enum event_column {
 	COL_CHANGE,
 	COL_STATUS,
 	COL_ATTRIBUTES,
-	COL_DETAILS = 17, /* after, of an alert */
+	COL_DETAILS = 17, /* after, of an alert or a connection */
 	COL_BEFORE_REC,
 	COL_AFTER_REC,
 	COL_CAUSE,
@@ -171,13 +171,23 @@ static void read_action(struct event *e)
 	e->until = 0;
 }
 
+/* And a connection: see fill_connection. */
+static int read_connection(sqlite3_stmt *st, struct event *e)
+{
+	if (e->kind != EVENT_CONNECTION)
+		return 0;
+	e->socket_op = (enum socket_op)e->change;
+	e->change = CHANGE_ADDED;
+	return read_string(st, COL_DETAILS, e, &e->details);
+}
+
 static bool in_range(const struct event *e)
 {
 	return (unsigned)e->action < ACTION_COUNT && (unsigned)e->result < RESULT_COUNT &&
 	       (unsigned)e->priority < PRIORITY_COUNT && (unsigned)e->kind < EVENT_KIND_COUNT &&
 	       (unsigned)e->verdict < EXEC_VERDICT_COUNT && (unsigned)e->exec_type < EXEC_TYPE_COUNT &&
 	       (unsigned)e->change < CHANGE_COUNT && (unsigned)e->status < STATUS_COUNT &&
-	       (unsigned)e->gap_reason < GAP_REASON_COUNT;
+	       (unsigned)e->gap_reason < GAP_REASON_COUNT && (unsigned)e->socket_op < SOCKET_OP_COUNT;
 }
 
 /* "open" and the like, as the view worked it out; NULL where there is none. */
@@ -202,6 +212,8 @@ static int read_event(struct db *d, sqlite3_stmt *st, struct event **ret)
 	read_exec(e);
 	read_action(e);
 	r = read_alert(st, e);
+	if (r == 0)
+		r = read_connection(st, e);
 	if (r == 0)
 		r = in_range(e) ? read_strings(st, e) : -EBADMSG;
 	if (r == 0)

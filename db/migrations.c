@@ -579,12 +579,42 @@ static const char *const version_13[] = {
 	SQL_IMAGE_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 3",
 	NULL,
 };
+
+/* Sockets: change says what was done (enum socket_op), after who is at both ends, text the same for people. */
+#define SQL_KIND_9(c) "CASE " c " WHEN 9 THEN 'connection' ELSE " SQL_KIND_5(c) " END"
+#define SQL_SOCKET_OP(c)                                                                                               \
+	"CASE " c " WHEN 0 THEN 'connect' WHEN 1 THEN 'accept' WHEN 2 THEN 'listen' WHEN 3 THEN 'bind' WHEN 4 THEN "   \
+	"'send' WHEN 5 THEN 'receive' WHEN 6 THEN 'found' END"
+#define SQL_SOCKET(key) "json_extract(e.after, '$." key "') AS " key
+
+static const char *const version_14[] = {
+	"DROP VIEW history",
+	"CREATE INDEX event_connection ON event (id) WHERE kind = 9",
+
+	"CREATE VIEW connections AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_SOCKET_OP("e.change")
+	" AS operation, " SQL_SOCKET("direction") ", " SQL_SOCKET("family") ", " SQL_SOCKET("protocol") ", "
+	SQL_SOCKET("local_ip") ", " SQL_SOCKET("local_port") ", " SQL_SOCKET("remote_ip") ", " SQL_SOCKET("remote_port") ", "
+	SQL_SOCKET("remote_name") ", " SQL_SOCKET("socket") ", " SQL_SOCKET("error") ", coalesce(e.count, 1) AS count, "
+	SQL_WHERE ", e.process_why AS who_unknown, ct.image AS image, ct.pod AS pod, ct.namespace AS namespace FROM event e"
+	SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 9",
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_9("e.kind") " AS kind, "
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
+	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason")
+	" WHEN 9 THEN " SQL_SOCKET_OP("e.change") " END AS what, "
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
+	"e.count AS count, " SQL_WHERE ", " SQL_DETAIL_EXEC " AS detail, e.user AS by_user, CASE WHEN e.kind = 0 AND "
+	"e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS_PLACE) " END AS status, " SQL_IMAGE_POD " FROM event e"
+	SQL_WHO_FROM SQL_PLACE_FROM,
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 }, { 2, version_2 },   { 3, version_3 },	  { 4, version_4 },
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
-	{ 13, version_13 },
+	{ 13, version_13 }, { 14, version_14 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

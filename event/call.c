@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <linux/io_uring.h>
+
 #include "event/user.h"
 #include "lib/util.h"
 
@@ -32,42 +34,63 @@
 		name, CALL_ARG_UID                                                                                     \
 	}
 
+/* Since Linux 6.11; part of the ABI. */
+#define HF_URING_BIND	56
+#define HF_URING_LISTEN 57
+
 /* clang-format off */
 const struct call_info call_table[] = {
-	{ SYS_ptrace, "ptrace", "process", CALL_ALL, { { "request", CALL_ARG_PTRACE }, NUMBER("pid"), HEX("addr"), HEX("data") } },
-	{ SYS_process_vm_writev, "process_vm_writev", "process", CALL_ALL, { NUMBER("pid") } },
-	{ SYS_process_vm_readv, "process_vm_readv", "process", CALL_ALL, { NUMBER("pid") } },
-	{ SYS_setuid, "setuid", "user", CALL_ALL, { UID("uid") } },
-	{ SYS_setgid, "setgid", "user", CALL_ALL, { NUMBER("gid") } },
-	{ SYS_setreuid, "setreuid", "user", CALL_ALL, { UID("ruid"), UID("euid") } },
-	{ SYS_setregid, "setregid", "user", CALL_ALL, { NUMBER("rgid"), NUMBER("egid") } },
-	{ SYS_setresuid, "setresuid", "user", CALL_ALL, { UID("ruid"), UID("euid"), UID("suid") } },
-	{ SYS_setresgid, "setresgid", "user", CALL_ALL, { NUMBER("rgid"), NUMBER("egid"), NUMBER("sgid") } },
-	{ SYS_setfsuid, "setfsuid", "user", CALL_ALL, { UID("uid") } },
-	{ SYS_setgroups, "setgroups", "user", CALL_ALL, { NUMBER("size") } },
-	{ SYS_capset, "capset", "process", CALL_ALL, { { NULL, CALL_ARG_NONE } } },
-	{ SYS_setns, "setns", "process", CALL_ALL, { NUMBER("fd"), { "nstype", CALL_ARG_CLONE } } },
-	{ SYS_unshare, "unshare", "process", CALL_ALL, { { "flags", CALL_ARG_CLONE } } },
-	{ SYS_mount, "mount", "file", CALL_ALL, { TEXT("dev"), TEXT("dir"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
-	{ SYS_umount2, "umount2", "file", CALL_ALL, { TEXT("name"), HEX("flags") } },
-	{ SYS_pivot_root, "pivot_root", "file", CALL_ALL, { TEXT("new_root"), TEXT("put_old") } },
-	{ SYS_chroot, "chroot", "file", CALL_ALL, { TEXT("path") } },
+	{ SYS_ptrace, "ptrace", "process", CALL_ALL, .args = { { "request", CALL_ARG_PTRACE }, NUMBER("pid"), HEX("addr"), HEX("data") } },
+	{ SYS_process_vm_writev, "process_vm_writev", "process", CALL_ALL, .args = { NUMBER("pid") } },
+	{ SYS_process_vm_readv, "process_vm_readv", "process", CALL_ALL, .args = { NUMBER("pid") } },
+	{ SYS_setuid, "setuid", "user", CALL_ALL, .args = { UID("uid") } },
+	{ SYS_setgid, "setgid", "user", CALL_ALL, .args = { NUMBER("gid") } },
+	{ SYS_setreuid, "setreuid", "user", CALL_ALL, .args = { UID("ruid"), UID("euid") } },
+	{ SYS_setregid, "setregid", "user", CALL_ALL, .args = { NUMBER("rgid"), NUMBER("egid") } },
+	{ SYS_setresuid, "setresuid", "user", CALL_ALL, .args = { UID("ruid"), UID("euid"), UID("suid") } },
+	{ SYS_setresgid, "setresgid", "user", CALL_ALL, .args = { NUMBER("rgid"), NUMBER("egid"), NUMBER("sgid") } },
+	{ SYS_setfsuid, "setfsuid", "user", CALL_ALL, .args = { UID("uid") } },
+	{ SYS_setgroups, "setgroups", "user", CALL_ALL, .args = { NUMBER("size") } },
+	{ SYS_capset, "capset", "process", CALL_ALL, .args = { { NULL, CALL_ARG_NONE } } },
+	{ SYS_setns, "setns", "process", CALL_ALL, .args = { NUMBER("fd"), { "nstype", CALL_ARG_CLONE } } },
+	{ SYS_unshare, "unshare", "process", CALL_ALL, .args = { { "flags", CALL_ARG_CLONE } } },
+	{ SYS_mount, "mount", "file", CALL_ALL, .args = { TEXT("dev"), TEXT("dir"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
+	{ SYS_umount2, "umount2", "file", CALL_ALL, .args = { TEXT("name"), HEX("flags") } },
+	{ SYS_pivot_root, "pivot_root", "file", CALL_ALL, .args = { TEXT("new_root"), TEXT("put_old") } },
+	{ SYS_chroot, "chroot", "file", CALL_ALL, .args = { TEXT("path") } },
 #ifdef SYS_move_mount
-	{ SYS_move_mount, "move_mount", "file", CALL_ALL, { NUMBER("from_dirfd"), TEXT("from"), NUMBER("to_dirfd"), TEXT("to"), HEX("flags") } },
+	{ SYS_move_mount, "move_mount", "file", CALL_ALL, .args = { NUMBER("from_dirfd"), TEXT("from"), NUMBER("to_dirfd"), TEXT("to"), HEX("flags") } },
 #endif
-	{ SYS_init_module, "init_module", "system", CALL_ALL, { HEX("img"), NUMBER("length"), TEXT("uargs") } },
-	{ SYS_finit_module, "finit_module", "system", CALL_ALL, { NUMBER("fd"), TEXT("uargs"), HEX("flags") } },
-	{ SYS_delete_module, "delete_module", "system", CALL_ALL, { TEXT("name"), HEX("flags") } },
-	{ SYS_kexec_load, "kexec_load", "system", CALL_ALL, { HEX("entry"), NUMBER("nr_segments"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
-	{ SYS_bpf, "bpf", "system", CALL_ALL, { { "cmd", CALL_ARG_BPF } } },
-	{ SYS_perf_event_open, "perf_event_open", "system", CALL_ALL, { { NULL, CALL_ARG_NONE }, NUMBER("pid"), NUMBER("cpu") } },
+	{ SYS_init_module, "init_module", "system", CALL_ALL, .args = { HEX("img"), NUMBER("length"), TEXT("uargs") } },
+	{ SYS_finit_module, "finit_module", "system", CALL_ALL, .args = { NUMBER("fd"), TEXT("uargs"), HEX("flags") } },
+	{ SYS_delete_module, "delete_module", "system", CALL_ALL, .args = { TEXT("name"), HEX("flags") } },
+	{ SYS_kexec_load, "kexec_load", "system", CALL_ALL, .args = { HEX("entry"), NUMBER("nr_segments"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
+	{ SYS_bpf, "bpf", "system", CALL_ALL, .args = { { "cmd", CALL_ARG_BPF } } },
+	{ SYS_perf_event_open, "perf_event_open", "system", CALL_ALL, .args = { { NULL, CALL_ARG_NONE }, NUMBER("pid"), NUMBER("cpu") } },
 #ifdef SYS_userfaultfd
-	{ SYS_userfaultfd, "userfaultfd", "process", CALL_ALL, { HEX("flags") } },
+	{ SYS_userfaultfd, "userfaultfd", "process", CALL_ALL, .args = { HEX("flags") } },
 #endif
-	{ SYS_keyctl, "keyctl", "system", CALL_ALL, { NUMBER("option") } },
-	{ SYS_memfd_create, "memfd_create", "file", CALL_ALL, { TEXT("name"), HEX("flags") } },
-	{ SYS_open_by_handle_at, "open_by_handle_at", "file", CALL_ALL, { NUMBER("mountfd"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
-	{ SYS_socket, "socket", "net", CALL_RAW_SOCKETS, { { "domain", CALL_ARG_DOMAIN }, NUMBER("type"), NUMBER("proto") } },
+	{ SYS_keyctl, "keyctl", "system", CALL_ALL, .args = { NUMBER("option") } },
+	{ SYS_memfd_create, "memfd_create", "file", CALL_ALL, .args = { TEXT("name"), HEX("flags") } },
+	{ SYS_open_by_handle_at, "open_by_handle_at", "file", CALL_ALL, .args = { NUMBER("mountfd"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
+	{ SYS_socket, "socket", "net", CALL_RAW_SOCKETS, .args = { { "domain", CALL_ARG_DOMAIN }, NUMBER("type"), NUMBER("proto") } },
+	{ SYS_connect, "connect", "net", CALL_CONNECT, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_1, .op = SOCKET_CONNECT, .uring = IORING_OP_CONNECT },
+#ifdef SYS_accept
+	{ SYS_accept, "accept", "net", CALL_ACCEPT, .args = { NUMBER("fd") }, .op = SOCKET_ACCEPT },
+#endif
+	{ SYS_accept4, "accept4", "net", CALL_ACCEPT, .args = { NUMBER("fd") }, .op = SOCKET_ACCEPT, .uring = IORING_OP_ACCEPT },
+	{ SYS_listen, "listen", "net", CALL_LOCAL, .args = { NUMBER("fd"), NUMBER("backlog") }, .op = SOCKET_LISTEN, .uring = HF_URING_LISTEN },
+	{ SYS_bind, "bind", "net", CALL_LOCAL, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_1, .op = SOCKET_BIND, .uring = HF_URING_BIND },
+	{ SYS_sendto, "sendto", "net", CALL_SEND, .args = { NUMBER("fd"), { NULL, CALL_ARG_NONE }, NUMBER("size") }, .address = CALL_ADDRESS_4, .op = SOCKET_SEND, .uring = IORING_OP_SEND },
+	{ SYS_sendmsg, "sendmsg", "net", CALL_SEND, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_SEND, .uring = IORING_OP_SENDMSG },
+	{ SYS_sendmmsg, "sendmmsg", "net", CALL_SEND, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_SEND },
+	{ SYS_recvfrom, "recvfrom", "net", CALL_RECEIVE, .args = { NUMBER("fd"), { NULL, CALL_ARG_NONE }, NUMBER("size") }, .address = CALL_ADDRESS_4, .op = SOCKET_RECEIVE },
+	{ SYS_recvmsg, "recvmsg", "net", CALL_RECEIVE, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_RECEIVE },
+	{ SYS_dup, "dup", "file", CALL_DUP, .args = { NUMBER("oldfd") }, .op = SOCKET_OP_NONE },
+#ifdef SYS_dup2
+	{ SYS_dup2, "dup2", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
+#endif
+	{ SYS_dup3, "dup3", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
 };
 /* clang-format on */
 const size_t call_count = ARRAY_SIZE(call_table);
@@ -200,6 +223,7 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 		return NULL;
 	c->info = info;
 	c->result = result;
+	c->fd = !call_has_socket(info) ? -1 : info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
 	for (size_t i = 0; i < CALL_ARGS; i++) {
 		if (info->args[i].type != CALL_ARG_TEXT)
 			c->args[i] = write_arg(a, info->args[i].type, raw[i]);
@@ -226,6 +250,21 @@ const char *call_result(const struct event_call *c, char *buf, size_t size)
 		{ EACCES, "EACCES" }, { EFAULT, "EFAULT" },   { EBUSY, "EBUSY" },   { EEXIST, "EEXIST" },
 		{ ENODEV, "ENODEV" }, { ENOTDIR, "ENOTDIR" }, { EINVAL, "EINVAL" }, { EMFILE, "EMFILE" },
 		{ ENOSPC, "ENOSPC" }, { EROFS, "EROFS" },     { ENOSYS, "ENOSYS" }, { EOPNOTSUPP, "EOPNOTSUPP" },
+		{ EINPROGRESS, "EINPROGRESS" },
+		{ ECONNREFUSED, "ECONNREFUSED" },
+		{ ETIMEDOUT, "ETIMEDOUT" },
+		{ ENETUNREACH, "ENETUNREACH" },
+		{ EHOSTUNREACH, "EHOSTUNREACH" },
+		{ EADDRINUSE, "EADDRINUSE" },
+		{ EADDRNOTAVAIL, "EADDRNOTAVAIL" },
+		{ EISCONN, "EISCONN" },
+		{ ENOTCONN, "ENOTCONN" },
+		{ ECONNRESET, "ECONNRESET" },
+		{ ECONNABORTED, "ECONNABORTED" },
+		{ EAFNOSUPPORT, "EAFNOSUPPORT" },
+		{ ENOTSOCK, "ENOTSOCK" },
+		{ EPROTOTYPE, "EPROTOTYPE" },
+		{ EDESTADDRREQ, "EDESTADDRREQ" },
 	};
 
 	if (c->result >= 0)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event/socket.h"
 #include "lib/arena.h"
 
 #define CALL_ARGS	6
@@ -31,7 +32,17 @@ enum call_arg_type {
 enum call_filter {
 	CALL_ALL,
 	CALL_RAW_SOCKETS, /* packet sockets and raw ones */
+	/* From here on the call is about a socket, and is told with it. */
+	CALL_CONNECT,
+	CALL_ACCEPT,
+	CALL_LOCAL,   /* bind, listen */
+	CALL_SEND,    /* of a datagram to another peer than the one before */
+	CALL_RECEIVE, /* from another peer, or with its data where a rule asks for that */
+	CALL_DUP,     /* onto a standard stream */
 };
+
+/* Where the call has the address of a socket. */
+enum call_address { CALL_ADDRESS_NONE, CALL_ADDRESS_1, CALL_ADDRESS_4, CALL_ADDRESS_MSGHDR };
 
 struct call_info {
 	int number; /* of this architecture */
@@ -41,7 +52,15 @@ struct call_info {
 		const char *name;
 		enum call_arg_type type;
 	} args[CALL_ARGS];
+	enum call_address address;
+	enum socket_op op; /* SOCKET_OP_NONE: what it does to a socket is no event of its own */
+	uint8_t uring;	   /* operation of io_uring that does the same (IORING_OP_*), 0: none */
 };
+
+static inline bool call_has_socket(const struct call_info *c)
+{
+	return c->filter >= CALL_CONNECT;
+}
 
 extern const struct call_info call_table[];
 extern const size_t call_count;
@@ -53,6 +72,7 @@ const struct call_info *call_by_name(const char *name, size_t len);
 struct event_call {
 	const struct call_info *info;
 	int64_t result;		     /* negative errno */
+	int32_t fd;		     /* of a socket; -1: it is about none */
 	const char *args[CALL_ARGS]; /* for people and rules; NULL where there is none */
 };
 

@@ -15,6 +15,7 @@
 #include "event/container.h"
 #include "event/process.h"
 #include "event/record.h"
+#include "event/socket.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
 
@@ -29,6 +30,7 @@ enum event_kind {
 	EVENT_NOTE,
 	EVENT_ACCESS, /* what a sensor told of a file or a system call, before anything was made of it: for rules alone,
 			 never stored */
+	EVENT_CONNECTION, /* what became of a socket (event/socket.h) */
 	EVENT_KIND_COUNT
 };
 
@@ -176,7 +178,11 @@ struct event {
 	enum action_result result;
 	uint64_t response; /* number of the ladder at work, and of its quarantine entry; 0: none */
 
-	const struct event_call *call; /* EVENT_ACCESS: the system call it is; NULL: it is of a file */
+	const struct event_call *call; /* EVENT_ACCESS, EVENT_CONNECTION: the system call it is; NULL: it is of a file */
+	const struct event_socket *socket; /* of that call; NULL: it is about none, or the event was read back */
+
+	/* EVENT_CONNECTION: what was done (SOCKET_*), text is both ends, details JSON as socket_json makes it. */
+	enum socket_op socket_op;
 
 	/* EVENT_OPEN: path, process, count. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
 	const char *reason;

@@ -60,17 +60,22 @@ static void json_exec(json_t *o, const struct event *e)
 	json_put_digest(o, e);
 }
 
-/* What outputs send (details) beside what every event has. */
-static void json_alert(json_t *o, const struct event *e)
+static void json_details(json_t *o, const struct event *e)
 {
 	json_t *details = e->details ? json_loads(e->details, 0, NULL) : NULL;
 
-	json_put_string(o, "rule", e->reason);
-	json_object_set_new(o, "priority", json_string(priority_names[e->priority]));
-	json_put_string(o, "output", e->text);
 	if (json_is_object(details))
 		json_object_update_missing(o, details);
 	json_decref(details);
+}
+
+/* What outputs send (details) beside what every event has. */
+static void json_alert(json_t *o, const struct event *e)
+{
+	json_put_string(o, "rule", e->reason);
+	json_object_set_new(o, "priority", json_string(priority_names[e->priority]));
+	json_put_string(o, "output", e->text);
+	json_details(o, e);
 	if (e->repeated)
 		json_object_set_new(o, "repeated", json_true());
 	if (e->ref)
@@ -89,15 +94,22 @@ static void json_action(json_t *o, const struct event *e)
 		json_object_set_new(o, "alert", json_integer(e->ref));
 }
 
+static void json_connection(json_t *o, const struct event *e)
+{
+	json_object_set_new(o, "operation", json_string(socket_op_names[e->socket_op]));
+	json_details(o, e);
+}
+
 static void json_other(json_t *o, const struct event *e)
 {
 	json_put_string(o, "reason", e->reason);
 }
 
 static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event *e) = {
-	[EVENT_CHANGE] = json_change, [EVENT_OPEN] = json_other,    [EVENT_EXEC] = json_exec,
-	[EVENT_ALERT] = json_alert,   [EVENT_ACTION] = json_action, [EVENT_GAP] = json_gap,
-	[EVENT_ACCEPT] = json_other,  [EVENT_NOTE] = json_other,    [EVENT_ACCESS] = json_other,
+	[EVENT_CHANGE] = json_change,	      [EVENT_OPEN] = json_other,    [EVENT_EXEC] = json_exec,
+	[EVENT_ALERT] = json_alert,	      [EVENT_ACTION] = json_action, [EVENT_GAP] = json_gap,
+	[EVENT_ACCEPT] = json_other,	      [EVENT_NOTE] = json_other,    [EVENT_ACCESS] = json_other,
+	[EVENT_CONNECTION] = json_connection,
 };
 
 json_t *event_json(const struct event *e)

@@ -352,6 +352,15 @@ static void line_action(struct buf *b, const struct event *e, bool colour)
 	}
 }
 
+/* "connect  10.0.0.1:40000->10.0.0.2:443" */
+static void line_connection(struct buf *b, const struct event *e, bool colour)
+{
+	line_verb(b, socket_op_names[e->socket_op], COLOUR_CYAN, colour);
+	if (e->text)
+		line_text(b, e->text);
+	line_in_brackets(b, e->reason);
+}
+
 /* accept, note, and the kinds to come: verb, path, text. */
 static void line_other(struct buf *b, const struct event *e, bool colour)
 {
@@ -380,9 +389,10 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 }
 
 static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct event *e, bool colour) = {
-	[EVENT_CHANGE] = line_change, [EVENT_OPEN] = line_open,	   [EVENT_EXEC] = line_exec,
-	[EVENT_ALERT] = line_alert,   [EVENT_ACTION] = line_action, [EVENT_GAP] = line_gap,
-	[EVENT_ACCEPT] = line_other,  [EVENT_NOTE] = line_other,   [EVENT_ACCESS] = line_other,
+	[EVENT_CHANGE] = line_change,	      [EVENT_OPEN] = line_open,	    [EVENT_EXEC] = line_exec,
+	[EVENT_ALERT] = line_alert,	      [EVENT_ACTION] = line_action, [EVENT_GAP] = line_gap,
+	[EVENT_ACCEPT] = line_other,	      [EVENT_NOTE] = line_other,    [EVENT_ACCESS] = line_other,
+	[EVENT_CONNECTION] = line_connection,
 };
 
 void event_line(struct buf *b, const struct event *e, bool colour)

@@ -151,9 +151,12 @@ static bool truncated(const struct event *e)
 FIELD_GETTER(get_arg_call)
 {
 	static const char prefix[] = "evt.arg.";
+	const char *name = ref->arg ? ref->arg : ref->info->name + strlen(prefix);
 
-	if (call(v))
-		field_set_string(ret, call_arg(call(v), ref->arg ? ref->arg : ref->info->name + strlen(prefix)));
+	if (call(v) && v->event->socket && (streq(name, "tuple") || streq(name, "addr")))
+		field_socket_name(v, ret);
+	else if (call(v))
+		field_set_string(ret, call_arg(call(v), name));
 }
 
 /* Of an access the size before is not known: one that is empty now was cut. */
@@ -286,11 +289,15 @@ FIELD_GETTER(get_fd_num)
 {
 	if (is_open(v))
 		field_set_number(ret, 0);
+	else if (call(v) && v->event->socket && call(v)->fd >= 0)
+		field_set_number(ret, call(v)->fd);
 }
 
 FIELD_GETTER(get_fd_name)
 {
-	if (v->face != FACE_NONE)
+	if (v->event->socket)
+		field_socket_name(v, ret);
+	else if (v->face != FACE_NONE)
 		field_set_string(ret, v->event->path);
 }
 
@@ -323,12 +330,16 @@ FIELD_GETTER(get_fd_type)
 {
 	if (face(v)->typechar)
 		field_set_string(ret, face(v)->typechar == 'd' ? "directory" : "file");
+	else
+		field_socket_type(v, ret);
 }
 
 FIELD_GETTER(get_fd_typechar)
 {
 	if (face(v)->typechar)
 		field_set_bytes(ret, &face(v)->typechar, 1);
+	else
+		field_socket_typechar(v, ret);
 }
 
 FIELD_GETTER(get_fd_ino)

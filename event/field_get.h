@@ -64,6 +64,20 @@ FIELD_GETTER(get_fd_type);
 FIELD_GETTER(get_fd_typechar);
 FIELD_GETTER(get_fd_ino);
 FIELD_GETTER(get_fd_dev);
+FIELD_GETTER(get_fd_end_ip);
+FIELD_GETTER(get_fd_end_port);
+FIELD_GETTER(get_fd_end_name);
+FIELD_GETTER(get_fd_ips);
+FIELD_GETTER(get_fd_ports);
+FIELD_GETTER(get_fd_l4proto);
+FIELD_GETTER(get_fd_sockfamily);
+FIELD_GETTER(get_fd_connected);
+FIELD_GETTER(get_fd_name_changed);
+FIELD_GETTER(get_evt_buffer);
+/* fd.name, fd.type and fd.typechar of a socket; nothing when the event is of none. */
+void field_socket_name(struct field_view *v, struct field_value *ret);
+void field_socket_type(struct field_view *v, struct field_value *ret);
+void field_socket_typechar(struct field_view *v, struct field_value *ret);
 
 FIELD_GETTER(get_proc_name);
 FIELD_GETTER(get_proc_pname);

@@ -296,6 +296,55 @@ void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref 
 	}
 }
 
+struct asked {
+	const char *name;
+	bool found, ip;
+};
+
+static void note_field(const struct field_ref *ref, void *data)
+{
+	struct asked *a = data;
+
+	a->found |= a->name && streq(ref->info->name, a->name);
+	/* Ports have no type of their own. */
+	a->ip |= ref->info->type == FIELD_IP || ref->info->type == FIELD_NET ||
+		 (strncmp(ref->info->name, "fd.", 3) == 0 &&
+		  (strstr(ref->info->name, "port") || strstr(ref->info->name, "ip.name") ||
+		   streq(ref->info->name, "fd.l4proto")));
+}
+
+bool rules_ask_field(const struct rules *r, const char *name)
+{
+	struct asked a = { .name = name };
+
+	for (size_t i = 0; i < r->n && !a.found; i++)
+		if (r->rules[i].enabled)
+			rule_each_field(&r->rules[i], note_field, &a);
+	return a.found;
+}
+
+static bool asks_socket(const struct rule *rule)
+{
+	for (size_t i = 0; i < call_count; i++)
+		if (call_has_socket(&call_table[i]) && asks_call(rule->code, rule->code->condition, &call_table[i]))
+			return true;
+	return false;
+}
+
+bool rules_ask_unix(const struct rules *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct asked a = { 0 };
+
+		if (!r->rules[i].enabled || !asks_socket(&r->rules[i]))
+			continue;
+		rule_each_field(&r->rules[i], note_field, &a);
+		if (!a.ip)
+			return true;
+	}
+	return false;
+}
+
 enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct buf *b)
 {
 	struct classify k = { .refs = rule->code->set->ref_table, .sensors = sensors };

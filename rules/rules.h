@@ -95,6 +95,10 @@ void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref 
 
 /* Whether an enabled rule names the call as a value of evt.type. */
 bool rules_ask_call(const struct rules *r, const struct call_info *call);
+/* Whether an enabled rule names the field in its condition. */
+bool rules_ask_field(const struct rules *r, const char *name);
+/* Whether an enabled rule asks about calls on sockets and may mean unix sockets: it names nothing that only IP has. */
+bool rules_ask_unix(const struct rules *r);
 
 DEFINE_CLEANUP(struct rules *, rules_unref)
 DEFINE_CLEANUP(struct rules_state *, rules_state_free)

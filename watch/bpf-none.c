@@ -1,5 +1,6 @@
 /* In place of watch/bpf.c where it is built without libbpf: there are no BPF programs, and it says so. */
 #include <errno.h>
+#include <string.h>
 
 #include "watch/bpf.h"
 #include "watch/bpf_calls.h"
@@ -64,9 +65,9 @@ int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)
 	return -ENOTSUP;
 }
 
-int bpf_calls_open(const bool *wanted, size_t ring, struct bpf_calls **ret, struct buf *err)
+int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret, struct buf *err)
 {
-	(void)wanted;
+	(void)wants;
 	(void)ring;
 	(void)ret;
 	buf_str(err, "BPF: this program was built without it");
@@ -78,10 +79,10 @@ void bpf_calls_close(struct bpf_calls *b)
 	(void)b;
 }
 
-void bpf_calls_want(struct bpf_calls *b, const bool *wanted)
+void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 {
 	(void)b;
-	(void)wanted;
+	(void)wants;
 }
 
 int bpf_calls_fd(const struct bpf_calls *b)
@@ -100,8 +101,22 @@ int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struc
 	return 0;
 }
 
-uint64_t bpf_calls_lost(const struct bpf_calls *b)
+bool bpf_calls_uring(const struct bpf_calls *b)
 {
 	(void)b;
-	return 0;
+	return false;
+}
+
+bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_event *e, void *data), void *data)
+{
+	(void)b;
+	(void)fn;
+	(void)data;
+	return false;
+}
+
+void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS])
+{
+	(void)b;
+	memset(ret, 0, BPF_CALL_PROGRAMS * sizeof(*ret));
 }

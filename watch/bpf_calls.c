@@ -13,29 +13,49 @@
 #include <bpf/libbpf.h>
 
 #include "watch/bpf-load.h"
+#include "lib/util.h"
 #include "watch/bpf/calls.skel.h"
 
 struct bpf_calls {
 	struct calls_bpf *skeleton;
 	struct bpf_ring ring;
+	bool uring;
 
 	/* Of bpf_calls_take. */
 	void (*fn)(const struct bpf_call_event *e, void *data);
 	void *data;
 };
 
-_Static_assert((int)CALL_RAW_SOCKETS == BPF_CALL_RAW_SOCKETS, "the table's filters are the program's");
+_Static_assert((int)CALL_RAW_SOCKETS == BPF_CALL_RAW_SOCKETS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
+		       (int)CALL_DUP == BPF_CALL_DUP,
+	       "the table's filters are the program's");
+_Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
+
+union record {
+	struct bpf_call_head head;
+	struct bpf_call call;
+	struct bpf_socket_call socket;
+};
+
+static void tell(struct bpf_calls *b, const void *data, size_t len, uint64_t count)
+{
+	struct bpf_call_event e;
+	union record copy;
+
+	/* The ring may not be written to. */
+	len = MIN(len, sizeof(copy));
+	memcpy(&copy, data, len);
+	if (bpf_decode_call(&copy, len, &e) < 0)
+		return;
+	e.count = count ?: e.count;
+	b->fn(&e, b->data);
+}
 
 static int on_record(void *ctx, void *data, size_t len)
 {
 	struct bpf_calls *b = ctx;
-	struct bpf_call_event e;
-	struct bpf_call c;
 
-	/* The ring may not be written to. */
-	memcpy(&c, data, len < sizeof(c) ? len : sizeof(c));
-	if (bpf_decode_call(&c, len, &e) == 0)
-		b->fn(&e, b->data);
+	tell(b, data, len, 0);
 	return bpf_ring_next(&b->ring);
 }
 
@@ -46,20 +66,32 @@ static void fill_rows(struct calls_bpf *skeleton)
 		size_t texts = 0;
 
 		row->filter = call_table[i].filter;
+		row->address = call_table[i].address;
 		for (size_t k = 0; k < 4 && texts < CALL_TEXTS; k++)
 			if (call_table[i].args[k].type == CALL_ARG_TEXT)
 				row->text[texts++] = (uint8_t)(k + 1);
 	}
 }
 
-void bpf_calls_want(struct bpf_calls *b, const bool *wanted)
+void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 {
-	for (size_t i = 0; i < call_count; i++)
-		if (call_table[i].number >= 0 && call_table[i].number < BPF_CALL_NUMBERS)
-			b->skeleton->bss->call_of[call_table[i].number] = wanted[i] ? (uint8_t)(i + 1) : 0;
+	struct calls_bpf__bss *bss = b->skeleton->bss;
+
+	bss->families = wants->unix_too ? BPF_FAMILY_IP | BPF_FAMILY_UNIX : BPF_FAMILY_IP;
+	bss->wants_data = wants->data;
+	for (size_t i = 0; i < call_count; i++) {
+		const struct call_info *c = &call_table[i];
+		uint8_t id = wants->calls[i] ? (uint8_t)(i + 1) : 0;
+
+		if (c->number >= 0 && c->number < BPF_CALL_NUMBERS)
+			bss->call_of[c->number] = id;
+		if (c->uring && c->uring < BPF_URING_OPS)
+			bss->uring_of[c->uring] = id;
+	}
 }
 
-static int start(struct bpf_calls *b, const bool *wanted, size_t ring)
+/* The kernel may lack the tracepoint of io_uring, or what its program reads. */
+static int load(struct bpf_calls *b, size_t ring, bool uring)
 {
 	int r;
 
@@ -68,17 +100,41 @@ static int start(struct bpf_calls *b, const bool *wanted, size_t ring)
 		return -errno;
 	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_CALLS_RING);
 	if (r == 0)
-		r = calls_bpf__load(b->skeleton);
+		r = bpf_program__set_autoload(b->skeleton->progs.on_uring, uring);
+	return r < 0 ? r : calls_bpf__load(b->skeleton);
+}
+
+static int attach(struct bpf_calls *b)
+{
+	struct calls_bpf *s = b->skeleton;
+
+	s->links.on_sys_exit = bpf_program__attach(s->progs.on_sys_exit);
+	if (!s->links.on_sys_exit)
+		return -errno;
+	if (bpf_program__fd(s->progs.on_uring) >= 0)
+		s->links.on_uring = bpf_program__attach(s->progs.on_uring);
+	b->uring = s->links.on_uring != NULL;
+	return 0;
+}
+
+static int start(struct bpf_calls *b, const struct bpf_calls_wants *wants, size_t ring)
+{
+	int r = load(b, ring, true);
+
+	if (r < 0) {
+		calls_bpf__destroy(TAKE_PTR(b->skeleton));
+		r = load(b, ring, false);
+	}
 	if (r < 0)
 		return r;
 	b->skeleton->bss->self = (uint32_t)getpid();
 	fill_rows(b->skeleton);
-	bpf_calls_want(b, wanted);
+	bpf_calls_want(b, wants);
 	r = bpf_ring_open(&b->ring, b->skeleton->maps.ring, on_record, b);
-	return r < 0 ? r : calls_bpf__attach(b->skeleton);
+	return r < 0 ? r : attach(b);
 }
 
-int bpf_calls_open(const bool *wanted, size_t ring, struct bpf_calls **ret, struct buf *err)
+int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret, struct buf *err)
 {
 	_cleanup_(bpf_calls_close_p) struct bpf_calls *b = NULL;
 	int r = bpf_load_begin(err);
@@ -88,7 +144,7 @@ int bpf_calls_open(const bool *wanted, size_t ring, struct bpf_calls **ret, stru
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	r = start(b, wanted, ring);
+	r = start(b, wants, ring);
 	if (r < 0) {
 		buf_printf(err, "BPF, system calls: %s", strerror(-r));
 		return r;
@@ -119,7 +175,50 @@ int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struc
 	return bpf_ring_take(&b->ring, max);
 }
 
-uint64_t bpf_calls_lost(const struct bpf_calls *b)
+bool bpf_calls_uring(const struct bpf_calls *b)
 {
-	return __atomic_load_n(&b->skeleton->bss->lost, __ATOMIC_RELAXED);
+	return b->uring;
+}
+
+/* --- calls that were counted */
+
+static void drain(struct bpf_calls *b, int fd, const struct bpf_flood_key *key)
+{
+	struct bpf_flood f;
+
+	if (bpf_map_lookup_elem(fd, key, &f))
+		return;
+	if (f.more)
+		tell(b, &f.first, sizeof(f.first), f.more);
+	bpf_map_delete_elem(fd, key);
+}
+
+bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_event *e, void *data), void *data)
+{
+	int fd = bpf_map__fd(b->skeleton->maps.floods);
+	uint32_t period = b->skeleton->bss->period & 1;
+	struct bpf_flood_key key, next;
+	bool more = false, any;
+
+	b->fn = fn;
+	b->data = data;
+	any = bpf_map_get_next_key(fd, NULL, &next) == 0;
+	/* Others may come and go meanwhile: no more than there can be. */
+	for (unsigned int i = 0; any && i < 4 * BPF_FLOODS_MAX; i++) {
+		key = next;
+		any = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (key.period == period)
+			more = true;
+		else
+			drain(b, fd, &key);
+	}
+	/* Nobody writes to the one that was emptied: programs that began in it are through long since. */
+	__atomic_store_n(&b->skeleton->bss->period, !period, __ATOMIC_RELEASE);
+	return more;
+}
+
+void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS])
+{
+	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++)
+		ret[i] = __atomic_load_n(&b->skeleton->bss->lost[i], __ATOMIC_RELAXED);
 }

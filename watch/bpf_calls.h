@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "event/call.h"
+#include "event/socket.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
@@ -25,21 +26,41 @@ struct bpf_call_event {
 	int64_t result;
 	uint64_t args[CALL_ARGS];
 	const char *texts[CALL_TEXTS]; /* NULL: could not be read */
+	uint64_t count;		       /* of calls alike that it stands for */
+	bool of_socket;
+	struct event_socket socket;
+	char name[BPF_SOCKET_NAME + 2]; /* of it */
 };
 
-/* wanted: by the rows of call_table. Own calls are never told. Errors as bpf_procs_open. */
-int bpf_calls_open(const bool *wanted, size_t ring, struct bpf_calls **ret, struct buf *err);
+/* What is asked for. */
+struct bpf_calls_wants {
+	bool *calls;   /* by the rows of call_table */
+	bool unix_too; /* of unix sockets too, not of IPv4 and IPv6 alone */
+	bool data;     /* recvfrom with the first bytes that it got */
+};
+
+/* Own calls are never told. Errors as bpf_procs_open. */
+int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret, struct buf *err);
 void bpf_calls_close(struct bpf_calls *b);
 /* Others are wanted from now on. Any thread. */
-void bpf_calls_want(struct bpf_calls *b, const bool *wanted);
+void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants);
+/* Whether what goes through io_uring is told too: the kernel has a tracepoint for it (Linux 6.4 and later). */
+bool bpf_calls_uring(const struct bpf_calls *b);
 int bpf_calls_fd(const struct bpf_calls *b);
 /* As bpf_procs_take. */
 int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struct bpf_call_event *e, void *data),
 		   void *data);
-uint64_t bpf_calls_lost(const struct bpf_calls *b);
+/*
+ * Calls of sockets alike are told once and then counted, for a period and another: tells those of the one before, each
+ * with the number of calls that it was not told for, and begins the next. Call it some times a second while it returns
+ * true: there is more to come.
+ */
+bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_event *e, void *data), void *data);
+/* By each program, since it was opened. */
+void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS]);
 
-/* A record of the ring (any bytes are safe; borrowed from c). -EBADMSG. */
-int bpf_decode_call(struct bpf_call *c, size_t len, struct bpf_call_event *ret);
+/* A record of the ring (any bytes are safe; data is aligned, strings borrowed from it). -EBADMSG. */
+int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret);
 
 DEFINE_CLEANUP(struct bpf_calls *, bpf_calls_close)
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 
 #include "lib/util.h"
@@ -170,22 +171,119 @@ int bpf_decode_proc(const void *data, size_t len, struct arena *a, struct bpf_pr
 
 _Static_assert(BPF_CALL_NUMBERS == CALL_NUMBER_MAX && BPF_CALL_TEXT == CALL_TEXT_MAX, "one size on both sides");
 
-int bpf_decode_call(struct bpf_call *c, size_t len, struct bpf_call_event *ret)
+static void decode_texts(struct bpf_call *c, struct bpf_call_event *ret)
 {
-	if (len < sizeof(*c) || !c->id || c->id > call_count || c->tgid <= 0)
-		return -EBADMSG;
-	*ret = (struct bpf_call_event){
-		.info = &call_table[c->id - 1],
-		.tgid = c->tgid,
-		.tid = c->tid,
-		.mono_ns = c->mono_ns,
-		.start_ns = proc_tick(c->start_ns),
-		.result = c->result,
-	};
-	memcpy(ret->args, c->args, sizeof(ret->args));
 	for (size_t i = 0; i < CALL_TEXTS; i++) {
 		c->text[i][BPF_CALL_TEXT - 1] = '\0';
 		ret->texts[i] = c->text_len[i] ? c->text[i] : NULL;
 	}
+}
+
+/* An IPv4 address becomes one mapped into IPv6. */
+static void decode_address(const uint8_t *from, uint16_t family, uint8_t ret[SOCKET_ADDRESS])
+{
+	if (family != AF_INET) {
+		memcpy(ret, from, SOCKET_ADDRESS);
+		return;
+	}
+	memset(ret, 0, SOCKET_ADDRESS);
+	memset(ret + 10, 0xff, 2);
+	memcpy(ret + 12, from, 4);
+}
+
+static bool is_mapped(const uint8_t address[SOCKET_ADDRESS])
+{
+	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+	return memcmp(address, mapped, sizeof(mapped)) == 0;
+}
+
+static bool is_any(const uint8_t address[SOCKET_ADDRESS])
+{
+	static const uint8_t zero[SOCKET_ADDRESS];
+	size_t from = is_mapped(address) ? 12 : 0;
+
+	return memcmp(address + from, zero, sizeof(zero) - from) == 0;
+}
+
+/* A path ends at its NUL; a name that begins with one is abstract. */
+static void decode_name(const struct bpf_socket *s, struct bpf_call_event *ret)
+{
+	size_t len = MIN((size_t)s->name_len, (size_t)BPF_SOCKET_NAME);
+
+	if (!len)
+		return;
+	if (s->name[0]) {
+		len = strnlen(s->name, len);
+	} else {
+		while (len && !s->name[len - 1])
+			len--;
+	}
+	for (size_t i = 0; i < len; i++)
+		ret->name[i] = s->name[i] ? s->name[i] : '@';
+	ret->name[len] = '\0';
+	ret->socket.name = len ? ret->name : NULL;
+}
+
+static void decode_socket(const struct bpf_socket_call *c, struct bpf_call_event *ret)
+{
+	const struct bpf_socket *s = &c->socket;
+	struct event_socket *k = &ret->socket;
+
+	*k = (struct event_socket){
+		.op = ret->info->op,
+		.family = s->family,
+		.type = s->type,
+		.protocol = s->protocol,
+		.has_local = s->flags & BPF_SOCKET_LOCAL,
+		.has_remote = s->flags & BPF_SOCKET_REMOTE,
+		.connected = s->flags & BPF_SOCKET_CONNECTED,
+		.new_peer = s->flags & BPF_SOCKET_NEW_PEER,
+		.uring = s->flags & BPF_SOCKET_URING,
+		.local_port = s->local_port,
+		.remote_port = s->remote_port,
+		.ino = s->ino,
+	};
+	decode_address(s->local, s->family, k->local);
+	decode_address(s->remote, s->family, k->remote);
+	if (s->family == AF_INET6 && (is_mapped(k->remote) || (!k->has_remote && is_mapped(k->local))))
+		k->family = AF_INET;
+	if (k->family == AF_INET && !is_mapped(k->local)) /* "::" takes both */
+		decode_address((const uint8_t[4]){ 0 }, AF_INET, k->local);
+	/* Where a datagram leaves from is settled by its way. */
+	if (k->op == SOCKET_SEND || k->op == SOCKET_RECEIVE)
+		k->has_local = k->has_local && !is_any(k->local);
+	if (s->data_len) {
+		k->data = c->data;
+		k->data_len = MIN((uint32_t)s->data_len, (uint32_t)BPF_SOCKET_DATA);
+	}
+	decode_name(s, ret);
+	ret->of_socket = true;
+}
+
+int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret)
+{
+	const struct bpf_call_head *h = data;
+	const struct call_info *info;
+
+	if (len < sizeof(*h) || !h->id || h->id > call_count || h->tgid <= 0)
+		return -EBADMSG;
+	info = &call_table[h->id - 1];
+	if (len < (call_has_socket(info) ? sizeof(struct bpf_socket_call) : sizeof(struct bpf_call)))
+		return -EBADMSG;
+	*ret = (struct bpf_call_event){
+		.info = info,
+		.tgid = h->tgid,
+		.tid = h->tid,
+		.mono_ns = h->mono_ns,
+		.start_ns = proc_tick(h->start_ns),
+		.result = h->result,
+		.count = MAX(h->count, 1u),
+	};
+	memcpy(ret->args, h->args, sizeof(ret->args));
+	if (call_has_socket(info))
+		decode_socket(data, ret);
+	else
+		decode_texts(data, ret);
 	return 0;
 }

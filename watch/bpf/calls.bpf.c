@@ -2,10 +2,12 @@
 /*
  * System calls as they return, those alone that somebody asks for, into a ring of their own. Which ones these are, and
  * which arguments are strings, is in tables that user space fills. Calls of 32-bit programs on a 64-bit kernel have
- * other numbers: they are passed over.
+ * other numbers: they are passed over. What is asked of sockets through io_uring makes no system call: it is told as it
+ * is handed in.
  */
 #include "watch/bpf/kernel.h"
 #include "watch/bpf/record.h"
+#include "watch/bpf/socket.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -15,9 +17,10 @@ struct {
 } ring SEC(".maps");
 
 __u8 call_of[BPF_CALL_NUMBERS]; /* by number: 1 and up; 0: nobody asks */
+__u8 uring_of[BPF_URING_OPS];	/* by opcode, the same */
 struct bpf_call_row rows[BPF_CALL_ROWS];
 __u32 self; /* not told */
-__u64 lost;
+__u64 lost[BPF_CALL_PROGRAMS];
 
 #define AF_PACKET 17
 #define SOCK_RAW  3
@@ -46,29 +49,174 @@ static __always_inline void read_text(struct bpf_call *c, unsigned int to, __u64
 	c->text_len[to] = n > 0 ? (__u32)n : 0;
 }
 
-static __always_inline void tell(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
+static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const __u64 *args, __s64 result)
 {
 	const struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 ids = bpf_get_current_pid_tgid();
+
+	h->id = id;
+	h->tgid = ids >> 32;
+	h->tid = (__u32)ids;
+	h->count = 1;
+	h->mono_ns = bpf_ktime_get_ns();
+	h->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	h->result = result;
+	__builtin_memcpy(h->args, args, sizeof(h->args));
+}
+
+static __always_inline void tell(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
+{
 	struct bpf_call *c = bpf_ringbuf_reserve(&ring, sizeof(*c), 0);
 
 	if (!c) {
-		__sync_fetch_and_add(&lost, 1);
+		__sync_fetch_and_add(&lost[BPF_PROGRAM_CALLS], 1);
 		return;
 	}
-	c->id = id;
-	c->tgid = ids >> 32;
-	c->tid = (__u32)ids;
-	c->mono_ns = bpf_ktime_get_ns();
-	c->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-	c->result = result;
+	fill_head(&c->head, id, args, result);
 	c->text_len[0] = c->text_len[1] = 0;
-	__builtin_memcpy(c->args, args, sizeof(c->args));
 	if (row->text[0])
 		read_text(c, 0, args[(row->text[0] - 1) & 3]);
 	if (row->text[1])
 		read_text(c, 1, args[(row->text[1] - 1) & 3]);
 	bpf_ringbuf_submit(c, 0);
+}
+
+/* --- sockets */
+
+static __always_inline struct socket_scratch *begin_socket(__u32 id, const __u64 *args, __s64 result)
+{
+	__u32 zero = 0;
+	struct socket_scratch *s = bpf_map_lookup_elem(&socket_scratches, &zero);
+
+	if (!s)
+		return NULL;
+	__builtin_memset(&s->flood.first.socket, 0, sizeof(s->flood.first.socket));
+	fill_head(&s->flood.first.head, id, args, result);
+	return s;
+}
+
+static __always_inline bool is_family_wanted(__u16 family)
+{
+	__u32 bit = family == AF_INET || family == AF_INET6 ? BPF_FAMILY_IP : family == AF_UNIX ? BPF_FAMILY_UNIX : 0;
+
+	return families & bit;
+}
+
+static __always_inline void end_socket(struct socket_scratch *s, __u8 filter, enum bpf_call_program program)
+{
+	bool client = filter == BPF_CALL_CONNECT || filter == BPF_CALL_SEND;
+	struct bpf_socket_call *c = &s->flood.first;
+
+	if (!is_family_wanted(c->socket.family))
+		return;
+	if (!c->socket.data_len && is_counted(&s->flood, client))
+		return;
+	if (bpf_ringbuf_output(&ring, c, sizeof(*c), 0))
+		__sync_fetch_and_add(&lost[program], 1);
+}
+
+/* An address in the caller's memory, in s->address; its length, 0 when there is none. */
+static __always_inline __s64 read_user_address(struct socket_scratch *s, __u64 at, __s64 len)
+{
+	if (!at || len < 2)
+		return 0;
+	if (len > (__s64)sizeof(s->address))
+		len = sizeof(s->address);
+	/* One at the end of a page may be shorter than there is room for. */
+	__builtin_memset(s->address, 0, sizeof(s->address));
+	if (bpf_probe_read_user(s->address, sizeof(s->address), (void *)at) &&
+	    bpf_probe_read_user(s->address, BPF_ADDRESS_IP, (void *)at) &&
+	    bpf_probe_read_user(s->address, BPF_ADDRESS_IP4, (void *)at))
+		return 0;
+	return len;
+}
+
+/* The one that a call was given. */
+static __always_inline __s64 read_address(struct socket_scratch *s, const struct bpf_call_row *row, const __u64 *args)
+{
+	struct {
+		__u64 name;
+		__s32 len;
+	} header = { 0 };
+
+	if (row->address == BPF_ADDRESS_1)
+		return read_user_address(s, args[1], (__s32)args[2]);
+	if (row->address == BPF_ADDRESS_4)
+		return read_user_address(s, args[4], sizeof(s->address));
+	if (bpf_probe_read_user(&header, sizeof(header), (void *)args[1]))
+		return 0;
+	return read_user_address(s, header.name, header.len);
+}
+
+/* Told once, until the peer is another. */
+static __always_inline bool is_datagram_told(struct bpf_socket *s, bool receive)
+{
+	if (s->type == SOCK_STREAM || !(s->flags & BPF_SOCKET_REMOTE) || !is_new_peer(s, receive))
+		return false;
+	s->flags |= BPF_SOCKET_NEW_PEER;
+	return true;
+}
+
+static __always_inline void take_data(struct bpf_socket_call *c, const __u64 *args, __s64 result)
+{
+	__u32 len = result >= BPF_SOCKET_DATA ? BPF_SOCKET_DATA - 1 : (__u32)result;
+
+	asm volatile("" : "+r"(len));
+	len &= BPF_SOCKET_DATA - 1;
+	if (wants_data && len && bpf_probe_read_user(c->data, len, (void *)args[1]) == 0)
+		c->socket.data_len = len;
+}
+
+static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
+{
+	__u8 filter = row->filter;
+	bool of_result = (filter == BPF_CALL_ACCEPT && result >= 0) || filter == BPF_CALL_DUP, addressed = false;
+	struct socket_scratch *s;
+	struct bpf_socket *k;
+	struct file *file;
+	__s64 len = 0;
+
+	if (result <= -ERESTARTSYS && result >= -ERESTART_LAST)
+		return 0;
+	if (result == -EALREADY || (result == -EAGAIN && filter != BPF_CALL_CONNECT))
+		return 0;
+	if (filter == BPF_CALL_DUP && (result < 0 || result > 2))
+		return 0;
+	if (filter == BPF_CALL_RECEIVE && result < 0)
+		return 0;
+	if (filter == BPF_CALL_SEND && row->address == BPF_ADDRESS_4 && !args[4])
+		return 0;
+	file = socket_file(of_result ? (__u64)result : args[0]);
+	if (!file && of_result)
+		return 0;
+	s = begin_socket(id, args, result);
+	if (!s)
+		return 0;
+	k = &s->flood.first.socket;
+	if (file)
+		take_socket(k, file);
+	if (row->address)
+		len = read_address(s, row, args);
+	if (filter == BPF_CALL_CONNECT) {
+		if (!len || !*(__u16 *)s->address)
+			return 0; /* without a family it is the end of a connection */
+		if (k->family == AF_UNIX || !(k->flags & BPF_SOCKET_REMOTE) || (result && result != -EINPROGRESS))
+			take_address(k, s->address, len, true);
+	} else if (filter == BPF_CALL_LOCAL) {
+		if (len && (result || k->family == AF_UNIX))
+			take_address(k, s->address, len, false);
+	} else if (filter == BPF_CALL_SEND || filter == BPF_CALL_RECEIVE) {
+		if (filter == BPF_CALL_RECEIVE)
+			take_data(&s->flood.first, args, result);
+		if (len && k->type != SOCK_STREAM)
+			addressed = take_address(k, s->address, len, true);
+		if (!(addressed && is_datagram_told(k, filter == BPF_CALL_RECEIVE)) && !k->data_len)
+			return 0;
+	}
+	if (k->family == AF_UNIX && file)
+		take_unix(k, sock_of(file));
+	end_socket(s, filter, BPF_PROGRAM_SOCKETS);
+	return 0;
 }
 
 SEC("raw_tp/sys_exit")
@@ -90,7 +238,64 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	asm volatile("" : "+r"(id));
 	row = &rows[id & (BPF_CALL_ROWS - 1)];
 	read_args(regs, args);
+	if (row->filter >= BPF_CALL_CONNECT)
+		return tell_socket(id, row, args, ctx->args[1]);
 	if (passes(row, args))
 		tell(id, row, args, ctx->args[1]);
+	return 0;
+}
+
+/* --- io_uring */
+
+/* Its length, 0 when there is none. What a message is sent to was copied when the request was prepared, just before. */
+static __always_inline __s64 read_uring_address(struct socket_scratch *s, const struct io_kiocb *req, __u8 filter)
+{
+	const struct io_async_msghdr *m = BPF_CORE_READ(req, async_data);
+	const struct io_connect *connect = (const void *)req;
+
+	if (filter == BPF_CALL_CONNECT && bpf_core_field_exists(connect->addr))
+		return read_user_address(s, (__u64)BPF_CORE_READ(connect, addr), BPF_CORE_READ(connect, addr_len));
+	if (filter != BPF_CALL_SEND || !m || !bpf_core_field_exists(m->addr) || !BPF_CORE_READ(m, msg.msg_name))
+		return 0;
+	return bpf_core_read(s->address, sizeof(s->address), &m->addr) ? 0 : sizeof(s->address);
+}
+
+SEC("raw_tp/io_uring_submit_req")
+int on_uring(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct io_kiocb *req = (const void *)ctx->args[0];
+	__u64 args[6] = { 0 };
+	struct socket_scratch *s;
+	struct bpf_socket *k;
+	struct file *file;
+	__s64 len;
+	__u32 id, opcode = BPF_CORE_READ(req, opcode);
+	__u8 filter;
+
+	if (opcode >= BPF_URING_OPS)
+		return 0;
+	id = uring_of[opcode];
+	if (!id || bpf_get_current_pid_tgid() >> 32 == self)
+		return 0;
+	asm volatile("" : "+r"(id));
+	filter = rows[id & (BPF_CALL_ROWS - 1)].filter;
+	args[0] = (__u32)BPF_CORE_READ(req, cqe.fd);
+	s = begin_socket(id, args, -EINPROGRESS);
+	if (!s)
+		return 0;
+	k = &s->flood.first.socket;
+	/* A registered file's number is none of a descriptor. */
+	file = BPF_CORE_READ(req, flags) & 1 ? NULL : socket_file(args[0]);
+	if (file)
+		take_socket(k, file);
+	k->flags |= BPF_SOCKET_URING;
+	len = read_uring_address(s, req, filter);
+	if (len)
+		take_address(k, s->address, len, true);
+	if (filter == BPF_CALL_SEND && !is_datagram_told(k, false))
+		return 0;
+	if (k->family == AF_UNIX && file)
+		take_unix(k, sock_of(file));
+	end_socket(s, filter, BPF_PROGRAM_URING);
 	return 0;
 }

@@ -77,6 +77,82 @@ struct path {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+/* --- sockets */
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
+struct sock_common {
+	__u32 skc_daddr;
+	__u32 skc_rcv_saddr;
+	__u16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_type;
+	__u16 sk_protocol;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct unix_address {
+	int len; /* struct sockaddr_un stands behind it */
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+};
+
+/* --- io_uring */
+
+struct io_cqe {
+	int fd; /* until there is a result */
+};
+
+struct msghdr {
+	void *msg_name;
+};
+
+struct __kernel_sockaddr_storage {
+	char bytes[128];
+};
+
+struct io_async_msghdr {
+	struct msghdr msg;
+	struct __kernel_sockaddr_storage addr;
+};
+
+struct io_connect { /* at the beginning of its request */
+	void *addr; /* the caller's */
+	int addr_len;
+};
+
+struct io_kiocb {
+	__u8 opcode;
+	__u64 flags;
+	struct io_cqe cqe;
+	void *async_data;
 };
 
 struct fs_struct {
@@ -160,6 +236,7 @@ struct task_struct {
 	kuid_t loginuid; /* CONFIG_AUDIT */
 	unsigned int sessionid;
 	struct css_set *cgroups;
+	struct files_struct *files;
 };
 
 struct linux_binprm {

@@ -80,24 +80,104 @@ struct bpf_record {
 #define BPF_CALL_ROWS	 128
 #define BPF_CALL_TEXT	 256 /* CALL_TEXT_MAX */
 
-enum bpf_call_filter { BPF_CALL_ALL, BPF_CALL_RAW_SOCKETS };
+/* Which of them are told; from BPF_CALL_CONNECT on they are of sockets, and told as struct bpf_socket_call. */
+enum bpf_call_filter {
+	BPF_CALL_ALL,
+	BPF_CALL_RAW_SOCKETS,
+	BPF_CALL_CONNECT,
+	BPF_CALL_ACCEPT,
+	BPF_CALL_LOCAL,	  /* bind, listen */
+	BPF_CALL_SEND,	  /* a datagram to another peer than the one before */
+	BPF_CALL_RECEIVE, /* from another */
+	BPF_CALL_DUP,	  /* a socket onto a standard stream */
+};
+
+/* Each counts what it could not tell. */
+enum bpf_call_program { BPF_PROGRAM_CALLS, BPF_PROGRAM_SOCKETS, BPF_PROGRAM_URING, BPF_CALL_PROGRAMS };
+
+#define BPF_URING_OPS 64
+
+/* sizeof(struct sockaddr_in6) and of sockaddr_in */
+#define BPF_ADDRESS_IP	28
+#define BPF_ADDRESS_IP4 16
+
+/* Where the call has the address of the peer. */
+enum bpf_call_address { BPF_ADDRESS_NONE, BPF_ADDRESS_1, BPF_ADDRESS_4, BPF_ADDRESS_MSGHDR };
 
 struct bpf_call_row {
 	__u8 filter;
 	__u8 text[2]; /* which arguments are strings, from 1; 0 none; the fourth is the last that may be */
-	__u8 pad;
+	__u8 address; /* enum bpf_call_address */
 };
 
-struct bpf_call {
+struct bpf_call_head {
 	__u32 id;
 	__s32 tgid, tid;
-	__u32 pad;
+	__u32 count; /* of calls alike that it stands for, at least 1 */
 	__u64 mono_ns;
 	__u64 start_ns; /* of the process, since boot */
 	__s64 result;
 	__u64 args[6];
+};
+
+struct bpf_call {
+	struct bpf_call_head head;
 	__u32 text_len[2]; /* with the NUL; 0: could not be read */
 	char text[2][BPF_CALL_TEXT];
+};
+
+#define BPF_FLOODS_MAX 2048
+
+enum bpf_families { BPF_FAMILY_IP = 1, BPF_FAMILY_UNIX = 2 };
+
+#define BPF_SOCKET_NAME 108 /* sun_path */
+#define BPF_SOCKET_DATA 128 /* power of two; one byte less is told */
+
+enum bpf_socket_flag {
+	BPF_SOCKET_LOCAL = 1 << 0, /* the address is known */
+	BPF_SOCKET_REMOTE = 1 << 1,
+	BPF_SOCKET_CONNECTED = 1 << 2,
+	BPF_SOCKET_NEW_PEER = 1 << 3,
+	BPF_SOCKET_URING = 1 << 4, /* asked for through io_uring; the result is not known */
+};
+
+struct bpf_socket {
+	__u64 ino; /* of the socket; 0: there is none */
+	__u16 family, type, protocol;
+	__u16 flags;
+	__u8 local[16], remote[16]; /* IPv4 in the first four bytes; network order */
+	__u16 local_port, remote_port;
+	__u16 name_len; /* AF_UNIX: of the name, which may begin with a NUL */
+	__u16 data_len; /* of what was received */
+	char name[BPF_SOCKET_NAME + 4];
+};
+
+struct bpf_socket_call {
+	struct bpf_call_head head;
+	struct bpf_socket socket;
+	__u8 data[BPF_SOCKET_DATA];
+};
+
+/*
+ * Calls alike within a period are told once and counted then: by whom, what, from or to where, and what came of it.
+ * There are two periods, the one that goes on and the one before, which user space reads and empties.
+ */
+struct bpf_flood_key {
+	__u64 start_ns;
+	__s32 tgid;
+	__s32 result; /* descriptors are alike */
+	__u64 name;   /* hash of a unix socket's */
+	__u8 local[16], remote[16];
+	__u16 local_port, remote_port; /* the server's alone; the other 0 */
+	__u16 id;
+	__u16 family_protocol;
+	__u32 period; /* 0 or 1 */
+	__u32 pad;
+};
+
+struct bpf_flood {
+	struct bpf_socket_call first;
+	__u64 more; /* behind the first, which was told */
 };
 
 #endif

@@ -1,0 +1,74 @@
+/*
+ * What is known of a socket at the moment of a call: both ends, the protocol, who began. Rules see it as fd.*, history
+ * as the view `connections`.
+ */
+#ifndef EVENT_SOCKET_H
+#define EVENT_SOCKET_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/arena.h"
+#include "lib/buf.h"
+
+/* What became of it; stored by number: append only. */
+enum socket_op {
+	SOCKET_CONNECT,
+	SOCKET_ACCEPT,
+	SOCKET_LISTEN,
+	SOCKET_BIND,
+	SOCKET_SEND,	/* the first datagram to a peer */
+	SOCKET_RECEIVE, /* the first from one */
+	SOCKET_FOUND,	/* it was there when the monitor started */
+	SOCKET_OP_COUNT,
+	SOCKET_OP_NONE = SOCKET_OP_COUNT
+};
+extern const char *const socket_op_names[SOCKET_OP_COUNT];
+
+#define SOCKET_ADDRESS 16
+#define SOCKET_TEXT    128 /* "[address]:port" with its NUL */
+
+struct event_socket {
+	enum socket_op op;
+	uint16_t family;   /* AF_*; an IPv4 address mapped into IPv6 is IPv4; 0: unknown */
+	uint16_t type;	   /* SOCK_*; 0: unknown */
+	uint16_t protocol; /* IPPROTO_* */
+	bool has_local, has_remote;
+	bool connected;
+	bool new_peer;		       /* of a datagram */
+	bool uring;		       /* asked for through io_uring: what came of it is not known */
+	uint8_t local[SOCKET_ADDRESS]; /* network order; IPv4 as ::ffff:a.b.c.d */
+	uint8_t remote[SOCKET_ADDRESS];
+	uint16_t local_port, remote_port;
+	uint64_t ino;		 /* of the socket's file; 0: unknown */
+	const char *name;	 /* AF_UNIX: path, or @ and the abstract name; NULL: none */
+	const char *remote_name; /* a name that was resolved to the remote address; NULL: unknown */
+	const uint8_t *data;	 /* the first bytes that were received; NULL: not asked for */
+	uint32_t data_len;
+};
+
+/* Whether this end is the server. */
+static inline bool socket_is_server(const struct event_socket *s)
+{
+	return s->op == SOCKET_ACCEPT || s->op == SOCKET_LISTEN || s->op == SOCKET_BIND || s->op == SOCKET_RECEIVE;
+}
+
+/* "tcp", "udp", "icmp", "raw"; NULL when it is none of these. */
+const char *socket_l4(const struct event_socket *s);
+/* "ipv4", "ipv6", "unix"; NULL: another family. */
+const char *socket_family(const struct event_socket *s);
+/* "10.0.0.1:80", "[::1]:80" */
+void socket_address(const uint8_t address[SOCKET_ADDRESS], uint16_t port, char ret[SOCKET_TEXT]);
+/* "client:port->server:port", of a server without a client its own address, of a unix socket its name. */
+void socket_tuple(struct buf *b, const struct event_socket *s);
+/* A copy in a; NULL: out of memory. */
+const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s);
+/*
+ * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring; and
+ * error, the word for a result that is not a success. New reference.
+ */
+json_t *socket_json(const struct event_socket *s, const char *error);
+
+#endif

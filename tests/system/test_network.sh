@@ -1,0 +1,97 @@
+#!/bin/sh
+# Connections under the real monitor: recorded with author, both ends and error, however many; rules about them; what is
+# lost is a gap.
+. "$(dirname "$0")/lib.sh"
+command -v bash >/dev/null || skip "no bash"
+command -v sqlite3 >/dev/null || skip "no sqlite3"
+ip=$(command -v ip || command -v busybox) || skip "no ip"
+case $ip in *busybox) ip="$ip ip" ;; esac
+
+cat >"$tmp/net.yaml" <<'END'
+- macro: outbound
+  condition: >
+    ((evt.type = connect or (evt.type in (sendto, sendmsg) and fd.l4proto != tcp and fd.connected=false and
+      fd.name_changed=true)) and (fd.typechar = 4 or fd.typechar = 6) and
+     (fd.ip != "0.0.0.0" and fd.net != "127.0.0.0/8") and (evt.rawres >= 0 or evt.res = EINPROGRESS))
+- rule: metadata service
+  desc: x
+  condition: outbound and fd.sip = "169.254.169.254" and fd.snet in ("169.254.0.0/16")
+  output: "metadata %fd.name %fd.l4proto %fd.sport %fd.type %proc.name %evt.res"
+  priority: WARNING
+- rule: refused
+  desc: x
+  condition: evt.type = connect and fd.sip = "127.0.0.1" and evt.res = ECONNREFUSED
+  output: "refused %fd.sip:%fd.rport %fd.l4proto by %proc.name"
+  priority: NOTICE
+- rule: reverse shell
+  desc: x
+  condition: evt.type in (dup, dup2, dup3) and evt.rawres in (0, 1, 2) and fd.type in (ipv4, ipv6)
+  output: "shell %proc.name %evt.type %fd.num %fd.name"
+  priority: WARNING
+END
+
+connections() { # WHERE: how many, those that were counted too
+	sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT total(count) FROM connections WHERE $1" | sed 's/\.0$//'
+}
+are() { # NUMBER WHERE
+	[ "$(connections "$2")" = "$1" ]
+}
+recorded() {
+	within 30 are "$@" || fail "$(connections "$2"), not $1 connections with $2"
+}
+
+config 'network: {record: all}' "rules: {files: ['$tmp/net.yaml'], repeat: 0}"
+hf init -q || die "no baseline"
+watch
+hf status --json 2>/dev/null | grep -qF '"calls":{"source":"BPF"' || skip "no BPF program for system calls here"
+
+# Nobody listens at port 1.
+bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
+told '"rule":"refused"' 'refused 127.0.0.1:1 tcp by bash'
+recorded 1 "operation = 'connect' AND direction = 'out' AND protocol = 'tcp' AND family = 'ipv4' AND remote_ip = '127.0.0.1' \
+	AND remote_port = 1 AND error = 'ECONNREFUSED' AND exe LIKE '%/bash' AND uid = 0"
+
+# In a network of its own, and by a process that is gone at once.
+unshare -n sh -c "$ip link set lo up && $ip addr add 169.254.169.254/32 dev lo && exec bash -c 'exec 3<>/dev/udp/169.254.169.254/80'" ||
+	die "no network namespace"
+told '"rule":"metadata service"' '->169.254.169.254:80 udp 80 ipv4 bash SUCCESS'
+recorded 1 "remote_ip = '169.254.169.254' AND protocol = 'udp' AND error IS NULL AND exe LIKE '%/bash'"
+
+bash -c 'exec 0<>/dev/udp/127.0.0.1/7'
+told '"rule":"reverse shell"' 'shell bash dup2 0' '->127.0.0.1:7'
+
+# All of a flood, in a few rows.
+bash -c 'for i in {1..3000}; do exec 3<>/dev/udp/127.0.0.1/9; done'
+recorded 3000 "remote_port = 9"
+[ "$(sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT count(*) FROM connections WHERE remote_port = 9")" -lt 300 ] ||
+	fail "a row for each"
+
+# One history for people and programs.
+hf history --kind connection --json | grep -F '"operation":"connect"' | grep -F '"remote_ip":"169.254.169.254"' | grep -qF '"remote_port":80' ||
+	fail "history --json"
+hf history --kind connection | grep -F 'connect' | grep -qF '>169.254.169.254:80' || fail "history"
+never '"kind":"gap"' '"scope":"system calls"'
+hf baseline verify -q || fail "history does not verify"
+
+# Nothing is recorded any more, which takes no restart; rules still ask.
+config 'network: {record: off}' "rules: {files: ['$tmp/net.yaml'], repeat: 0}"
+kill -HUP "$pid"
+quiet() {
+	before=$(connections "1")
+	bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
+	settled
+	[ "$(connections "1")" = "$before" ]
+}
+within 30 quiet || fail "connections are recorded still"
+stop
+
+# More than the ring holds.
+config 'network: {record: ip}' 'sensors: {ring: 4K}' "rules: {files: ['$tmp/net.yaml']}"
+watch
+flood() {
+	bash -c 'for i in {1..2000}; do exec 3<>/dev/udp/127.0.0.1/$i; done'
+	line '"kind":"gap"' '"scope":"system calls"' 'ring was full'
+}
+within 30 flood || fail "no gap though the ring is small"
+stop
+end
