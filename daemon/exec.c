@@ -254,6 +254,11 @@ uint64_t exec_part_reload(struct monitor *m)
 	return m->exec && m->exec->gate ? exec_trust_want(m->exec->trust) : 0;
 }
 
+uint64_t exec_part_relist(struct monitor *m)
+{
+	return m->exec && m->exec->gate ? exec_trust_want_list(m->exec->trust) : 0;
+}
+
 void exec_part_policies(struct monitor *m, const struct conf *conf)
 {
 	if (!m->exec || !m->exec->gate)
@@ -308,7 +313,7 @@ void exec_part_renew(struct monitor *m)
 {
 	pthread_mutex_lock(&m->vouch_lock);
 	if (m->vouch)
-		exec_trust_want(m->vouch);
+		exec_trust_want_list(m->vouch);
 	pthread_mutex_unlock(&m->vouch_lock);
 }
 

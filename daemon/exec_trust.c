@@ -23,6 +23,7 @@ struct exec_trust {
 	pthread_mutex_t lock; /* never held over I/O */
 	pthread_cond_t wake;
 	bool end;
+	bool everything; /* of what is wanted; else the list that was made by hand */
 	struct exec_trust_state state;
 };
 
@@ -86,14 +87,28 @@ static struct conf *take_conf(struct exec_trust *x, bool *ret_fresh)
 	return conf;
 }
 
-static void load(struct exec_trust *x, bool everything)
+enum what { LOAD_NOTHING, LOAD_EVERYTHING, LOAD_LIST, LOAD_PACKAGES };
+
+static int load_what(struct exec_trust *x, enum what what, const struct conf *policies, struct trust_loaded *ret,
+		     struct buf *warnings)
+{
+	switch (what) {
+	case LOAD_LIST:
+		return trust_load_list(x->m->conf, &x->m->db, &x->now, ret, warnings);
+	case LOAD_PACKAGES:
+		return trust_load_packages(&x->now, ret, warnings);
+	default:
+		return trust_load(x->m->conf, policies, &x->m->db, NULL, ret, warnings);
+	}
+}
+
+static void load(struct exec_trust *x, enum what what)
 {
 	_cleanup_buf_ struct buf warnings = BUF_INIT;
 	bool fresh = false;
-	_cleanup_conf_ struct conf *policies = everything ? take_conf(x, &fresh) : NULL;
+	_cleanup_conf_ struct conf *policies = what == LOAD_EVERYTHING ? take_conf(x, &fresh) : NULL;
 	struct trust_loaded l;
-	int r = everything ? trust_load(x->m->conf, policies, &x->m->db, NULL, &l, &warnings)
-			   : trust_load_packages(&x->now, &l, &warnings);
+	int r = load_what(x, what, policies, &l, &warnings);
 
 	tell(&warnings);
 	if (r < 0)
@@ -124,6 +139,14 @@ static bool sleep_a_while(struct exec_trust *x)
 	return !x->end;
 }
 
+/* With the lock held. */
+static enum what what_is_due(struct exec_trust *x)
+{
+	if (x->state.wanted == x->state.loaded)
+		return x->now.expires && x->now.expires <= clock_real_ns() ? LOAD_LIST : LOAD_NOTHING;
+	return x->everything ? LOAD_EVERYTHING : LOAD_LIST;
+}
+
 static void *run(void *data)
 {
 	struct exec_trust *x = data;
@@ -132,11 +155,14 @@ static void *run(void *data)
 	pthread_mutex_lock(&x->lock);
 	while (sleep_a_while(x)) {
 		uint64_t wanted = x->state.wanted;
-		bool everything = wanted != x->state.loaded || (x->now.expires && x->now.expires <= clock_real_ns());
+		enum what what = what_is_due(x);
 
+		x->everything = false;
 		pthread_mutex_unlock(&x->lock);
-		if (everything || (x->now.packages && packages_touched(x->now.packages)))
-			load(x, everything);
+		if (what == LOAD_NOTHING && x->now.packages && packages_touched(x->now.packages))
+			what = LOAD_PACKAGES;
+		if (what != LOAD_NOTHING)
+			load(x, what);
 		pthread_mutex_lock(&x->lock);
 		x->state.loaded = wanted;
 	}
@@ -159,15 +185,26 @@ int exec_trust_start(struct exec_trust *x, struct gate *g)
 	return r;
 }
 
-uint64_t exec_trust_want(struct exec_trust *x)
+static uint64_t want(struct exec_trust *x, bool everything)
 {
 	uint64_t number;
 
 	pthread_mutex_lock(&x->lock);
+	x->everything |= everything;
 	number = ++x->state.wanted;
 	pthread_cond_signal(&x->wake);
 	pthread_mutex_unlock(&x->lock);
 	return number;
+}
+
+uint64_t exec_trust_want(struct exec_trust *x)
+{
+	return want(x, true);
+}
+
+uint64_t exec_trust_want_list(struct exec_trust *x)
+{
+	return want(x, false);
 }
 
 void exec_trust_set_policies(struct exec_trust *x, const struct conf *conf)

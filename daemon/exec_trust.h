@@ -24,6 +24,8 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 int exec_trust_start(struct exec_trust *x, struct gate *g);
 /* Everything is to be read again. Returns the number of the load that will hold what is so now. Any thread. */
 uint64_t exec_trust_want(struct exec_trust *x);
+/* The same of just the list that was made by hand: what is trusted and denied by digest or path. */
+uint64_t exec_trust_want_list(struct exec_trust *x);
 /*
  * Policies of containers are now those of conf: the gate gets them with the next load of everything, which holds the
  * images that they ask about. To be followed by exec_trust_want. Any thread.

@@ -143,6 +143,8 @@ void exec_part_stop(struct monitor *m);
 /* Baselines, packages or entries of trust may be others now. The number of the load that will hold them (0: nothing is
  * judged). */
 uint64_t exec_part_reload(struct monitor *m);
+/* The same of just what was trusted or denied by hand. */
+uint64_t exec_part_relist(struct monitor *m);
 /* The same from other threads, also while the gate ends. */
 void exec_part_baselines(struct monitor *m);
 /* Policies of containers as they are now. Main thread. */

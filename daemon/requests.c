@@ -47,7 +47,7 @@ static json_t *request_forget(struct monitor *m, json_t *body)
 static json_t *request_trust(struct monitor *m, json_t *body)
 {
 	(void)body;
-	return json_pack("{s:b, s:I}", "ok", 1, "load", (json_int_t)exec_part_reload(m));
+	return json_pack("{s:b, s:I}", "ok", 1, "load", (json_int_t)exec_part_relist(m));
 }
 
 static json_t *request_approvals(struct monitor *m, json_t *body)

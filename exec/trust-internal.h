@@ -18,6 +18,7 @@ struct digest_set {
 	enum trust_source source;
 	enum digest_algo algo;
 	const char *label;
+	bool shared;					 /* data and strings belong to the base */
 	bool image;					 /* it lists the programs of a container image */
 	const char *image_digest, *image_id, *image_ref; /* which; NULL: not known */
 	uint8_t *data;
@@ -32,7 +33,9 @@ struct confirmed {
 
 struct trust {
 	atomic_uint refs;
-	struct trust *base; /* whose sets and paths these are; NULL: our own */
+	struct trust
+		*base; /* whose sets and paths these are, all (own false) or those that are shared; NULL: our own */
+	bool own;      /* the array of sets is ours */
 	struct arena arena;
 	enum trust_source order[TRUST_SOURCE_COUNT];
 	size_t n_order;

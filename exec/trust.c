@@ -47,6 +47,7 @@ int trust_new(const enum trust_source *order, size_t n, struct packages *package
 	t->n_order = n;
 	t->packages = packages ? packages_ref(packages) : NULL;
 	t->algos = 1u << EXEC_DIGEST;
+	t->own = true;
 	*ret = t;
 	return 0;
 }
@@ -148,7 +149,7 @@ int trust_seal(struct trust *t)
 		size_t size = digest_table[s->algo].size, n = 0;
 		uint8_t *fitted;
 
-		if (s->n == 0) /* a baseline without programs has no data either */
+		if (s->n == 0 || s->shared) /* a baseline without programs has no data either */
 			continue;
 		qsort_r(s->data, s->n, size, compare_digest, &size);
 		for (size_t k = 0; k < s->n; k++)
@@ -172,7 +173,8 @@ int trust_renew(struct trust *sealed, struct packages *packages, struct trust **
 
 	if (r < 0)
 		return r;
-	t->base = trust_ref(sealed->base ?: sealed);
+	t->base = trust_ref(sealed->own ? sealed : sealed->base);
+	t->own = false;
 	t->sets = sealed->sets;
 	t->n_sets = sealed->n_sets;
 	memcpy(t->paths, sealed->paths, sizeof(t->paths));
@@ -188,6 +190,48 @@ int trust_renew(struct trust *sealed, struct packages *packages, struct trust **
 	return r;
 }
 
+/* Whose data the shared sets of t are. */
+static struct trust *root_of(struct trust *t)
+{
+	while (t->base)
+		t = t->base;
+	return t;
+}
+
+int trust_relist(struct trust *sealed, struct trust **ret)
+{
+	_cleanup_trust_ struct trust *t = NULL;
+	int r = trust_new(sealed->order, sealed->n_order, sealed->packages, &t);
+
+	if (r == 0)
+		t->sets = calloc(sealed->n_sets + 1, sizeof(*t->sets));
+	if (r == 0 && !t->sets)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	t->base = trust_ref(root_of(sealed));
+	for (size_t i = 0; i < sealed->n_sets; i++) {
+		if (sealed->sets[i].source != TRUST_BASELINES)
+			continue;
+		t->sets[t->n_sets] = sealed->sets[i];
+		t->sets[t->n_sets++].shared = true;
+	}
+	t->images = sealed->images;
+	t->any_image = sealed->any_image;
+	t->algos = sealed->algos;
+	*ret = TAKE_PTR(t);
+	return 0;
+}
+
+void trust_keep_confirmed(struct trust *t, struct trust *old)
+{
+	if (!t->packages || t->packages != old->packages)
+		return;
+	pthread_mutex_lock(&old->lock);
+	memcpy(t->confirmed, old->confirmed, CONFIRMED_SLOTS * sizeof(*t->confirmed));
+	pthread_mutex_unlock(&old->lock);
+}
+
 struct trust *trust_ref(struct trust *t)
 {
 	atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
@@ -198,9 +242,10 @@ void trust_unref(struct trust *t)
 {
 	if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	for (size_t i = 0; !t->base && i < t->n_sets; i++)
-		free(t->sets[i].data);
-	if (!t->base)
+	for (size_t i = 0; t->own && i < t->n_sets; i++)
+		if (!t->sets[i].shared)
+			free(t->sets[i].data);
+	if (t->own)
 		free(t->sets);
 	trust_unref(t->base);
 	if (t->packages)

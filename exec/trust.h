@@ -54,6 +54,13 @@ int trust_add_path(struct trust *t, const char *path);
 int trust_seal(struct trust *t);
 /* A sealed snapshot with another package database; digests and paths are shared with `sealed`. -ENOMEM. */
 int trust_renew(struct trust *sealed, struct packages *packages, struct trust **ret);
+/*
+ * A snapshot that is not sealed yet, with the packages and baselines of `sealed` and nothing that was added by hand.
+ * -ENOMEM.
+ */
+int trust_relist(struct trust *sealed, struct trust **ret);
+/* Once both are sealed: what the packages of old have confirmed need not be confirmed again. */
+void trust_keep_confirmed(struct trust *t, struct trust *old);
 struct trust *trust_ref(struct trust *t);
 void trust_unref(struct trust *t);
 

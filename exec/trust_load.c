@@ -37,18 +37,23 @@ static bool wants_baselines(const struct conf *c, const struct conf *policies)
 	return trust_asks(c, CONF_TRUST_BASELINES) || policies->containers.n_policies > 0;
 }
 
+static int open_store(const struct db_options *o, struct db **ret_db, struct sign_key **ret_pub, struct buf *warnings)
+{
+	_cleanup_buf_ struct buf key = BUF_INIT;
+	int r = db_open(o, DB_READ, ret_db, warnings);
+
+	if (r == 0)
+		r = db_key_path(o, &key);
+	return r < 0 ? r : sign_key_load_public(key.data, ret_pub, warnings);
+}
+
 static int load_store(const struct conf *c, const struct conf *policies, const struct db_options *o, bool (*over)(void),
 		      struct trust_loaded *l, struct buf *warnings)
 {
 	_cleanup_db_ struct db *db = NULL;
 	_cleanup_sign_key_ struct sign_key *pub = NULL;
-	_cleanup_buf_ struct buf key = BUF_INIT;
-	int r = db_open(o, DB_READ, &db, warnings);
+	int r = open_store(o, &db, &pub, warnings);
 
-	if (r == 0)
-		r = db_key_path(o, &key);
-	if (r == 0)
-		r = sign_key_load_public(key.data, &pub, warnings);
 	/* Whoever does not believe in what is trusted by hand still does not run what is denied. */
 	if (r == 0)
 		r = trust_add_explicit(l->trust, db, pub, trust_asks(c, CONF_TRUST_EXPLICIT), clock_real_ns(),
@@ -100,6 +105,35 @@ int trust_load_packages(const struct trust_loaded *old, struct trust_loaded *ret
 	else
 		*ret = l;
 	return r;
+}
+
+static int load_list(const struct conf *c, const struct db_options *o, struct trust_loaded *l, struct buf *warnings)
+{
+	_cleanup_db_ struct db *db = NULL;
+	_cleanup_sign_key_ struct sign_key *pub = NULL;
+	int r = open_store(o, &db, &pub, warnings);
+
+	if (r == 0)
+		r = trust_add_explicit(l->trust, db, pub, trust_asks(c, CONF_TRUST_EXPLICIT), clock_real_ns(),
+				       &l->expires, warnings);
+	return r < 0 ? r : trust_seal(l->trust);
+}
+
+int trust_load_list(const struct conf *c, const struct db_options *db, const struct trust_loaded *old,
+		    struct trust_loaded *ret, struct buf *warnings)
+{
+	struct trust_loaded l = { .packages = old->packages ? packages_ref(old->packages) : NULL };
+	int r = trust_relist(old->trust, &l.trust);
+
+	if (r == 0)
+		r = load_list(c, db, &l, warnings);
+	if (r < 0) {
+		trust_loaded_free(&l);
+		return r;
+	}
+	trust_keep_confirmed(l.trust, old->trust);
+	*ret = l;
+	return 0;
 }
 
 void trust_loaded_free(struct trust_loaded *l)

@@ -23,6 +23,9 @@ int trust_load(const struct conf *c, const struct conf *policies, const struct d
 	       struct trust_loaded *ret, struct buf *warnings);
 /* Only the package databases anew; the rest is shared with old. */
 int trust_load_packages(const struct trust_loaded *old, struct trust_loaded *ret, struct buf *warnings);
+/* Only what was added by hand, trusted or denied, anew; the rest is shared with old. */
+int trust_load_list(const struct conf *c, const struct db_options *db, const struct trust_loaded *old,
+		    struct trust_loaded *ret, struct buf *warnings);
 void trust_loaded_free(struct trust_loaded *l);
 
 #endif

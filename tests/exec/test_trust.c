@@ -266,6 +266,43 @@ static void test_denied(void **state _unused_)
 	assert_true(!a.denied && a.source == TRUST_EXPLICIT);
 }
 
+/* Made anew is just the list; baselines are shared, whatever snapshot of the line goes first. */
+static void test_relist(void **state _unused_)
+{
+	struct trust *t = NULL, *line[6];
+	static struct exec_digests d = { .have = 1u << DIGEST_SHA256 };
+	const struct stat st = { 0 };
+	struct trust_answer a;
+	unsigned good, denied;
+
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_set(t, TRUST_DENIED, "denied", DIGEST_SHA256, &denied), 0);
+	assert_int_equal(trust_add_set(t, TRUST_BASELINES, "host", DIGEST_SHA256, &good), 0);
+	assert_int_equal(trust_add_digest(t, good, d.digest[DIGEST_SHA256]), 0);
+	assert_int_equal(trust_add_digest(t, denied, d.digest[DIGEST_SHA256]), 0);
+	assert_int_equal(trust_add_path(t, "/by/hand"), 0);
+	assert_int_equal(trust_seal(t), 0);
+	line[0] = t;
+	for (size_t i = 1; i < ARRAY_SIZE(line); i++) {
+		if (i % 2) {
+			assert_int_equal(trust_relist(line[i - 1], &line[i]), 0);
+			assert_int_equal(trust_add_set(line[i], TRUST_DENIED, "denied", DIGEST_SHA256, &denied), 0);
+			if (i == 3)
+				assert_int_equal(trust_add_digest(line[i], denied, d.digest[DIGEST_SHA256]), 0);
+			assert_int_equal(trust_seal(line[i]), 0);
+		} else {
+			assert_int_equal(trust_renew(line[i - 1], NULL, &line[i]), 0);
+		}
+		trust_unref(line[i - 1]);
+		trust_ask(line[i], NULL, &st, &d, NULL, &a);
+		assert_int_equal(a.denied, i == 3 || i == 4);
+		assert_int_equal(a.source, a.denied ? TRUST_NONE : TRUST_BASELINES);
+		assert_int_equal(trust_digest_count(line[i]), 1);
+		assert_int_equal(trust_path_count(line[i]), 0);
+	}
+	trust_unref(line[ARRAY_SIZE(line) - 1]);
+}
+
 static void test_paths(void **state _unused_)
 {
 	_cleanup_trust_ struct trust *t = NULL;
@@ -501,13 +538,13 @@ static int clean(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash),	    cmocka_unit_test(test_names),
-		cmocka_unit_test(test_digests),	    cmocka_unit_test(test_no_digests),
-		cmocka_unit_test(test_paths),	    cmocka_unit_test(test_packages),
-		cmocka_unit_test(test_globs),	    cmocka_unit_test(test_just_installed),
-		cmocka_unit_test(test_renew),	    cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_images),	    cmocka_unit_test(test_denied),
-		cmocka_unit_test(test_image_scope),
+		cmocka_unit_test(test_hash),	cmocka_unit_test(test_names),
+		cmocka_unit_test(test_digests), cmocka_unit_test(test_no_digests),
+		cmocka_unit_test(test_paths),	cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
+		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_images),	cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_relist),	cmocka_unit_test(test_image_scope),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);
