@@ -73,7 +73,7 @@ static void need_packages(struct engine *g)
 	g->packages_at = now;
 	if (g->packages && !packages_outdated(g->packages))
 		return;
-	if (packages_load("/", &p, &warnings) < 0)
+	if (packages_store_get(g->o.packages, &p, &warnings) < 0)
 		return;
 	if (g->packages)
 		packages_unref(g->packages);

@@ -36,6 +36,7 @@ struct engine_options {
 	/* Fills in whose container an access was in; may read files. NULL: nobody knows. */
 	void (*place)(struct event *e, void *data);
 	void (*lost)(bool losing, uint64_t lost, void *data); /* begin and end of an episode of loss */
+	struct packages_store *packages; /* NULL: lists of packages are read for rules alone */
 	void *data;
 };
 

@@ -129,7 +129,7 @@ static enum learn_state learn_look(struct learn *k, const struct program *p)
 static int learn_judge(struct learn *k)
 {
 	_cleanup_buf_ struct buf warnings = BUF_INIT;
-	int r = trust_load(k->c->conf, k->c->conf, &k->c->db, NULL, &k->trust, &warnings);
+	int r = trust_load(k->c->conf, k->c->conf, &k->c->db, NULL, NULL, &k->trust, &warnings);
 
 	if (r < 0)
 		return r;

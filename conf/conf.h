@@ -197,7 +197,7 @@ struct conf {
 
 	struct {
 		enum conf_bpf bpf; /* sensors.bpf: auto, where it is built in and the kernel allows */
-		uint64_t ring;	   /* sensors.ring: bytes, 4M */
+		uint64_t ring;	   /* sensors.ring: bytes, 2M */
 	} sensors;
 
 	struct {

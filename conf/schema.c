@@ -170,7 +170,7 @@ const struct conf_key conf_schema[] = {
 
 	{ "sensors.bpf", CONF_WORD, AT(sensors.bpf), "auto", WORDS(bpf_words),
 	  .help = "programs in the kernel, where it takes them, tell of processes" },
-	{ "sensors.ring", CONF_SIZE, AT(sensors.ring), "4M", .min = 4 * KIB, .max = GIB,
+	{ "sensors.ring", CONF_SIZE, AT(sensors.ring), "2M", .min = 4 * KIB, .max = GIB,
 	  .help = "room for what they tell and nobody has read yet" },
 
 	{ "network.record", CONF_WORD, AT(network.record), "off", WORDS(record_words),

@@ -203,6 +203,7 @@ static int alerts_engine(struct monitor *m, struct rules *rules)
 		.store = alerts_store,
 		.place = alerts_place,
 		.lost = alerts_lost,
+		.packages = m->packages,
 		.data = m,
 	};
 	struct engine *g;

@@ -203,6 +203,7 @@ static int start_live(struct monitor *m)
 		.device = pipeline_device,
 		.lost = pipeline_rescan,
 		.known = m->known ? pipeline_known : NULL,
+		.packages = m->packages,
 		.data = m,
 	};
 	int r = live_start(&o, &m->live, &err);
@@ -266,6 +267,7 @@ static const struct part parts[] = {
 	{ "gaps", start_gaps, stop_gaps },
 	{ "output", start_output, stop_output },
 	{ "writer", start_writer, stop_writer },
+	{ "packages", packages_part_start, packages_part_stop },
 	{ "processes", start_procs, stop_procs },
 	{ "containers", containers_part_start, containers_part_stop },
 	{ "connector", start_connector, stop_connector },

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "daemon/exec_ungated.h"
 #include "lib/clock.h"
@@ -44,6 +45,17 @@ static void take(struct exec_trust *x, struct trust_loaded *l)
 	x->state.packages = l->packages ? packages_count(l->packages) : 0;
 }
 
+int packages_part_start(struct monitor *m)
+{
+	return packages_store_new(&m->packages) < 0 ? EX_OSERR : 0;
+}
+
+void packages_part_stop(struct monitor *m)
+{
+	if (!m->left_behind)
+		packages_store_free(TAKE_PTR(m->packages));
+}
+
 int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **ret, struct trust **ret_trust)
 {
 	_cleanup_buf_ struct buf warnings = BUF_INIT;
@@ -61,7 +73,7 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&x->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	r = trust_load(m->conf, m->conf, &m->db, over, &l, &warnings);
+	r = trust_load(m->conf, m->conf, &m->db, m->packages, over, &l, &warnings);
 	tell(&warnings);
 	if (r < 0) {
 		exec_trust_free(x);
@@ -96,9 +108,9 @@ static int load_what(struct exec_trust *x, enum what what, const struct conf *po
 	case LOAD_LIST:
 		return trust_load_list(x->m->conf, &x->m->db, &x->now, ret, warnings);
 	case LOAD_PACKAGES:
-		return trust_load_packages(&x->now, ret, warnings);
+		return trust_load_packages(&x->now, x->m->packages, ret, warnings);
 	default:
-		return trust_load(x->m->conf, policies, &x->m->db, NULL, ret, warnings);
+		return trust_load(x->m->conf, policies, &x->m->db, x->m->packages, NULL, ret, warnings);
 	}
 }
 

@@ -51,6 +51,7 @@ struct monitor {
 	struct gapbook *gaps;
 	pthread_mutex_t emit_lock; /* of writer, for those who may still tell something when it ends */
 	struct writer *writer;
+	struct packages_store *packages; /* what is installed, read once for all */
 	struct proc_table *procs;
 	struct containers *containers;
 	struct drift *drift;
@@ -136,6 +137,8 @@ int handover_part_start(struct monitor *m);
 void handover_part_stop(struct monitor *m);
 int handover_bound_start(struct monitor *m);
 void handover_bound_stop(struct monitor *m);
+int packages_part_start(struct monitor *m);
+void packages_part_stop(struct monitor *m);
 int known_part_start(struct monitor *m);
 void known_part_stop(struct monitor *m);
 int exec_part_start(struct monitor *m);

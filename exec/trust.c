@@ -302,7 +302,7 @@ const char *trust_package_algo(const struct trust *t, const char *path)
 	for (size_t i = 0; t->packages && i < t->n_order; i++) {
 		if (t->order[i] != TRUST_PACKAGES)
 			continue;
-		if (packages_find(t->packages, path, &f) == 0)
+		if (packages_find(t->packages, path, &f) == 0 && f.digest_len)
 			return f.algo;
 		return packages_count(t->packages) && (packages_touched(t->packages) || packages_busy(t->packages))
 			       ? "MD5"

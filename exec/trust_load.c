@@ -63,11 +63,11 @@ static int load_store(const struct conf *c, const struct conf *policies, const s
 	return r;
 }
 
-static int load_all(const struct conf *c, const struct conf *policies, const struct db_options *db, bool (*over)(void),
-		    struct trust_loaded *l, struct buf *warnings)
+static int load_all(const struct conf *c, const struct conf *policies, const struct db_options *db,
+		    struct packages_store *packages, bool (*over)(void), struct trust_loaded *l, struct buf *warnings)
 {
 	enum trust_source order[CONF_WORDS_MAX];
-	int r = trust_asks(c, CONF_TRUST_DPKG) ? packages_load("/", &l->packages, warnings) : 0;
+	int r = trust_asks(c, CONF_TRUST_DPKG) ? packages_store_get(packages, &l->packages, warnings) : 0;
 
 	for (unsigned i = 0; i < c->exec.trust.n; i++)
 		order[i] = sources[c->exec.trust.word[i]];
@@ -80,11 +80,11 @@ static int load_all(const struct conf *c, const struct conf *policies, const str
 	return r < 0 ? r : trust_seal(l->trust);
 }
 
-int trust_load(const struct conf *c, const struct conf *policies, const struct db_options *db, bool (*over)(void),
-	       struct trust_loaded *ret, struct buf *warnings)
+int trust_load(const struct conf *c, const struct conf *policies, const struct db_options *db,
+	       struct packages_store *packages, bool (*over)(void), struct trust_loaded *ret, struct buf *warnings)
 {
 	struct trust_loaded l = { 0 };
-	int r = load_all(c, policies, db, over, &l, warnings);
+	int r = load_all(c, policies, db, packages, over, &l, warnings);
 
 	if (r < 0)
 		trust_loaded_free(&l);
@@ -93,10 +93,11 @@ int trust_load(const struct conf *c, const struct conf *policies, const struct d
 	return r;
 }
 
-int trust_load_packages(const struct trust_loaded *old, struct trust_loaded *ret, struct buf *warnings)
+int trust_load_packages(const struct trust_loaded *old, struct packages_store *packages, struct trust_loaded *ret,
+			struct buf *warnings)
 {
 	struct trust_loaded l = { .expires = old->expires };
-	int r = packages_load("/", &l.packages, warnings);
+	int r = packages_store_get(packages, &l.packages, warnings);
 
 	if (r == 0)
 		r = trust_renew(old->trust, l.packages, &l.trust);

@@ -19,10 +19,11 @@ bool trust_asks(const struct conf *c, enum conf_exec_trust source);
  * when the answer is of no interest any more: then what is loaded may be incomplete. Reads the whole store and package
  * database: seconds on large hosts.
  */
-int trust_load(const struct conf *c, const struct conf *policies, const struct db_options *db, bool (*over)(void),
-	       struct trust_loaded *ret, struct buf *warnings);
+int trust_load(const struct conf *c, const struct conf *policies, const struct db_options *db,
+	       struct packages_store *packages, bool (*over)(void), struct trust_loaded *ret, struct buf *warnings);
 /* Only the package databases anew; the rest is shared with old. */
-int trust_load_packages(const struct trust_loaded *old, struct trust_loaded *ret, struct buf *warnings);
+int trust_load_packages(const struct trust_loaded *old, struct packages_store *packages, struct trust_loaded *ret,
+			struct buf *warnings);
 /* Only what was added by hand, trusted or denied, anew; the rest is shared with old. */
 int trust_load_list(const struct conf *c, const struct db_options *db, const struct trust_loaded *old,
 		    struct trust_loaded *ret, struct buf *warnings);

@@ -268,7 +268,7 @@ static void *round_main(void *data)
 
 	pthread_setname_np(pthread_self(), "packages");
 	if (r->load)
-		r->error = packages_load_lists("/", &loaded, &warnings);
+		r->error = packages_store_get(r->l->o.packages, &loaded, &warnings);
 	if (loaded) {
 		if (r->packages)
 			packages_unref(r->packages);

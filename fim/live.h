@@ -62,6 +62,7 @@ struct live_options {
 	void (*device)(const struct fs_event *e, void *data);
 	/* The sensor asks for a rescan (FS_RESCAN): whoever takes it calls live_rescan. NULL: live does that itself. */
 	void (*lost)(const struct fs_event *e, void *data);
+	struct packages_store *packages; /* NULL: live reads lists of packages for itself. Outlives it */
 	void *data;
 };
 

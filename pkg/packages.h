@@ -21,7 +21,7 @@ struct package_file {
 	const char *version;
 	const char *algo; /* OpenSSL name of the digest: "MD5" */
 	uint8_t digest[PACKAGE_DIGEST_MAX];
-	size_t digest_len; /* 0: listed without one (a folder, a link); only after packages_load_lists */
+	size_t digest_len; /* 0: listed without one (a folder, a link); never after packages_load */
 	bool conffile;	   /* may be changed by the administrator */
 	bool half;	   /* it is being unpacked, or that was broken off: version and files may not agree */
 	uint64_t touched;  /* real ns: when the package's own records were last written; 0 unknown */
@@ -64,6 +64,13 @@ bool packages_outdated(const struct packages *p);
 bool packages_touched(const struct packages *p);
 /* True while a package manager holds its lock: databases and files may not agree yet. */
 bool packages_busy(const struct packages *p);
+
+/* One snapshot of "/", with what packages list without a digest, for all who need one at the same time. */
+struct packages_store;
+int packages_store_new(struct packages_store **ret);
+void packages_store_free(struct packages_store *s);
+/* A reference to a snapshot that nothing was written since, read if need be. s NULL: one of one's own. Any thread. */
+int packages_store_get(struct packages_store *s, struct packages **ret, struct buf *warnings);
 
 static inline void packages_unrefp(struct packages **p)
 {

@@ -16,7 +16,7 @@
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
 
-#define BPF_RING_DEFAULT (4 << 20) /* some 8,000 processes; taken from the kernel at once */
+#define BPF_RING_DEFAULT (2 << 20) /* some 4,000 processes; taken from the kernel at once, and mapped twice */
 
 struct bpf_procs;
 

@@ -220,6 +220,29 @@ static void test_this_host(void **state _unused_)
 	assert_string_equal(f.package, "dpkg");
 }
 
+/* Read once for all who ask, and again only when something was written. */
+static void test_store(void **state _unused_)
+{
+	_cleanup_packages_ struct packages *a = NULL, *b = NULL;
+	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	struct packages_store *s;
+
+	if (access("/var/lib/dpkg/status", R_OK) != 0) {
+		print_message("skip: no dpkg on this host\n");
+		skip();
+	}
+	assert_int_equal(packages_store_new(&s), 0);
+	assert_int_equal(packages_store_get(s, &a, &warnings), 0);
+	assert_int_equal(packages_store_get(s, &b, &warnings), 0);
+	assert_true(a == b || packages_touched(a));
+	packages_store_free(s);
+	/* Who holds a reference goes on reading. */
+	assert_true(packages_count(a) > 50);
+	packages_unref(TAKE_PTR(b));
+	assert_int_equal(packages_store_get(NULL, &b, &warnings), 0);
+	assert_ptr_not_equal(a, b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,6 +251,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_roots, setup, teardown),
 		cmocka_unit_test(test_this_host),
+		cmocka_unit_test(test_store),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
