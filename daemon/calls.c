@@ -13,8 +13,10 @@
 #include <sys/socket.h>
 
 #include "daemon/monitor.h"
+#include "daemon/names.h"
 #include "event/json.h"
 #include "lib/clock.h"
+#include "proc/sockets.h"
 #include "watch/bpf_calls.h"
 
 #define CALLS_ROUND    1024
@@ -24,12 +26,18 @@
 struct calls {
 	struct monitor *m;
 	struct bpf_calls *bpf;
+	struct names *names; /* NULL: nobody asks, or they cannot be had */
+	bool wants_names;
 	int stop_fd;
 	pthread_t thread;
 	atomic_uint record; /* enum conf_record */
 	atomic_uint_fast64_t told, counted, recorded, lost[BPF_CALL_PROGRAMS];
 	uint64_t gap, boot_offset; /* the thread's */
 	bool counting;
+
+	pthread_t finder; /* of connections that are there already */
+	bool has_finder;
+	atomic_bool stop_finder;
 };
 
 static bool is_recorded(const struct calls *c, const struct event_socket *s)
@@ -47,7 +55,7 @@ static void calls_describe(struct event *e)
 {
 	_cleanup_buf_ struct buf tuple = BUF_INIT, details = BUF_INIT;
 	char number[24];
-	bool failed = e->call->result < 0 && e->call->result != -EINPROGRESS;
+	bool failed = e->call && e->call->result < 0 && e->call->result != -EINPROGRESS;
 	json_t *json;
 
 	e->socket_op = e->socket->op;
@@ -59,6 +67,16 @@ static void calls_describe(struct event *e)
 		json_ascii(&details, json);
 	json_decref(json);
 	e->details = json && !details.failed ? arena_strdup(&e->arena, details.data) : NULL;
+}
+
+/* A copy with what is known of the other end. */
+static const struct event_socket *calls_socket(struct calls *c, struct arena *a, const struct event_socket *s)
+{
+	struct event_socket named = *s;
+	char name[DNS_NAME_MAX];
+
+	named.remote_name = names_of(c->names, s, name);
+	return socket_copy(a, &named);
 }
 
 static void calls_take(const struct bpf_call_event *b, void *data)
@@ -74,7 +92,7 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	e->boot_time = b->mono_ns + c->boot_offset;
 	e->count = b->count;
 	e->call = call_new(&e->arena, b->info, b->args, b->texts, b->result);
-	e->socket = b->of_socket ? socket_copy(&e->arena, &b->socket) : NULL;
+	e->socket = b->of_socket ? calls_socket(c, &e->arena, &b->socket) : NULL;
 	e->process = proc_table_at(c->m->procs, b->tgid, b->start_ns, e->boot_time);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
@@ -102,6 +120,67 @@ static void calls_take_counted(const struct bpf_call_event *b, void *data)
 	c->counted += b->count;
 	calls_take(b, data);
 }
+
+/* --- those that are there already, on a thread that enters other network namespaces */
+
+static void finder_take(int32_t pid, const struct event_socket *s, void *data)
+{
+	struct event *e = event_new(EVENT_CONNECTION);
+	struct calls *c = data;
+
+	if (!e)
+		return;
+	e->time = clock_real_ns();
+	e->boot_time = clock_boot_ns();
+	e->count = 1;
+	e->socket = socket_copy(&e->arena, s);
+	e->process = proc_table_get(c->m->procs, pid, false);
+	if (!e->process)
+		e->process_why = "gone before it could be asked";
+	if (!e->socket) {
+		event_unref(e);
+		return;
+	}
+	calls_describe(e);
+	c->recorded++;
+	pipeline_emit(e, c->m);
+}
+
+static void *finder_thread(void *data)
+{
+	struct calls *c = data;
+	struct sockets_found found = { 0 };
+	int r;
+
+	pthread_setname_np(pthread_self(), "sockets");
+	r = sockets_each("/proc", &c->stop_finder, finder_take, c, &found);
+	if (r < 0)
+		gapbook_note(c->m->gaps, GAP_WEAK_SENSOR, "connections at the start", strerror(-r));
+	else if (found.missed)
+		gapbook_note(c->m->gaps, GAP_LIMIT, "connections at the start", "not all of them could be listed");
+	return NULL;
+}
+
+static void finder_start(struct calls *c)
+{
+	sigset_t all, before;
+
+	if (c->has_finder || c->record == CONF_RECORD_OFF)
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	c->has_finder = pthread_create(&c->finder, NULL, finder_thread, c) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void finder_stop(struct calls *c)
+{
+	c->stop_finder = true;
+	if (c->has_finder)
+		pthread_join(c->finder, NULL);
+}
+
+/* --- the thread */
 
 static void calls_loss(struct calls *c, bool calm)
 {
@@ -136,7 +215,8 @@ static void *calls_thread(void *data)
 {
 	struct calls *c = data;
 	struct pollfd fds[] = { { .fd = bpf_calls_fd(c->bpf), .events = POLLIN },
-				{ .fd = c->stop_fd, .events = POLLIN } };
+				{ .fd = c->stop_fd, .events = POLLIN },
+				{ .fd = names_fd(c->names), .events = POLLIN } };
 	uint64_t count_at = 0, now;
 	int n;
 
@@ -146,6 +226,7 @@ static void *calls_thread(void *data)
 		if (fds[1].revents)
 			break;
 		clock_update_boot_offset(&c->boot_offset);
+		names_read(c->names);
 		while (bpf_calls_take(c->bpf, CALLS_ROUND, calls_take, c) == CALLS_ROUND)
 			calls_loss(c, false);
 		now = clock_mono_ns();
@@ -168,6 +249,7 @@ static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, stru
 
 	if (r < 0)
 		return r;
+	c->names = c->wants_names ? names_open(c->m->gaps) : NULL;
 	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->stop_fd < 0)
 		return -errno;
@@ -181,12 +263,13 @@ static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, stru
 static void calls_free(struct calls *c)
 {
 	bpf_calls_close(c->bpf);
+	names_close(c->names);
 	if (c->stop_fd >= 0)
 		close(c->stop_fd);
 	free(c);
 }
 
-static void calls_start(struct monitor *m, const struct conf *conf, const struct bpf_calls_wants *wants)
+static void calls_start(struct monitor *m, const struct conf *conf, const struct bpf_calls_wants *wants, bool names)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct calls *c = calloc(1, sizeof(*c));
@@ -197,10 +280,12 @@ static void calls_start(struct monitor *m, const struct conf *conf, const struct
 		c->m = m;
 		c->stop_fd = -1;
 		c->record = conf->network.record;
+		c->wants_names = names;
 		r = calls_open(c, wants, &err);
 	}
 	if (r == 0) {
 		m->calls = c;
+		finder_start(c);
 		if (gapbook_keys(m->gaps, GAP_WEAK_SENSOR, "system calls", &key, 1))
 			gapbook_close(m->gaps, key, "they are told now", 0);
 		return;
@@ -220,6 +305,7 @@ void calls_stop(struct monitor *m)
 	if (write(c->stop_fd, &one, sizeof(one)) < 0)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(c->thread, NULL);
+	finder_stop(c);
 	calls_free(c);
 }
 
@@ -227,6 +313,12 @@ void calls_stop(struct monitor *m)
 static bool records_call(const struct conf *conf, const struct call_info *call)
 {
 	return conf->network.record != CONF_RECORD_OFF && call_has_socket(call) && call->op != SOCKET_OP_NONE;
+}
+
+static bool wants_names(const struct conf *conf, const struct rules *rules)
+{
+	return conf->network.record != CONF_RECORD_OFF || rules_ask_field(rules, "fd.sip.name") ||
+	       rules_ask_field(rules, "fd.cip.name") || rules_ask_field(rules, "fd.rip.name");
 }
 
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
@@ -237,19 +329,22 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 		.unix_too = conf->network.record == CONF_RECORD_ALL || rules_ask_unix(rules),
 		.data = rules_ask_field(rules, "evt.buffer"),
 	};
-	bool any = false;
+	bool any = false, names = wants_names(conf, rules);
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
 		wanted[i] = rules_ask_call(rules, &call_table[i]) || records_call(conf, &call_table[i]);
 		any |= wanted[i];
 	}
-	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF) {
+	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF || (m->calls && m->calls->wants_names != names))
 		calls_stop(m);
-	} else if (m->calls) {
+	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF)
+		return;
+	if (m->calls) {
 		m->calls->record = conf->network.record;
 		bpf_calls_want(m->calls->bpf, &wants);
+		finder_start(m->calls);
 	} else {
-		calls_start(m, conf, &wants);
+		calls_start(m, conf, &wants, names);
 	}
 }
 
@@ -268,6 +363,7 @@ json_t *calls_status(struct monitor *m)
 	json_object_set_new(o, "counted", json_integer((json_int_t)c->counted));
 	json_object_set_new(o, "recorded", json_integer((json_int_t)c->recorded));
 	json_object_set_new(o, "lost", json_integer((json_int_t)lost));
+	json_object_set_new(o, "names", json_integer((json_int_t)names_count(c->names)));
 	json_object_set_new(o, "io_uring", json_boolean(bpf_calls_uring(c->bpf)));
 	return o;
 }

@@ -26,7 +26,7 @@
 #define NO_ARGUMENT "the arguments of this call are not seen"
 #define NO_RAW	    "the kernel reports the file that a path led to, never the path as it was written"
 #define NO_NETWORK  "there is no sensor for the network"
-#define NO_NAMES    "names that were resolved to an address are not seen"
+#define NO_NAMES    "names are known of answers of DNS that came while the monitor ran, the newest of an address"
 #define SEEN_AFTER  "the mode that came of it is seen, not the argument"
 
 const struct field_info field_table[] = {
@@ -124,12 +124,12 @@ const struct field_info field_table[] = {
 	{ "fd.connected", FIELD_BOOL, FIELD_EVENT, ARG_NONE, BLIND, NETWORK, NO_NETWORK, get_fd_connected, "connected" },
 	{ "fd.name_changed", FIELD_BOOL, FIELD_EVENT, ARG_NONE, BLIND, NETWORK, NO_NETWORK, get_fd_name_changed,
 	  "the peer is another one now" },
-	{ "fd.cip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, 0, NO_NAMES, get_fd_end_name,
+	{ "fd.cip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, APPROX, NETWORK, NO_NAMES, get_fd_end_name,
 	  "client's name" },
-	{ "fd.sip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, 0, NO_NAMES, get_fd_end_name,
+	{ "fd.sip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, APPROX, NETWORK, NO_NAMES, get_fd_end_name,
 	  "server's name" },
-	{ "fd.lip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, 0, NO_NAMES, get_fd_end_name, "local name" },
-	{ "fd.rip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, 0, NO_NAMES, get_fd_end_name, "remote name" },
+	{ "fd.lip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, APPROX, NETWORK, NO_NAMES, get_fd_end_name, "local name" },
+	{ "fd.rip.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, APPROX, NETWORK, NO_NAMES, get_fd_end_name, "remote name" },
 	{ "proc.name", FIELD_STRING, FIELD_PROCESS, ARG_NONE, EXACT, 0, NULL, get_proc_name, "comm, 15 bytes" },
 	{ "proc.pname", FIELD_STRING, FIELD_LINEAGE, ARG_NONE, EXACT, 0, NULL, get_proc_pname, "parent's proc.name" },
 	{ "proc.aname", FIELD_STRING, FIELD_LINEAGE, ARG_INDEX_OPTIONAL, ANY, 0, NULL, get_proc_aname,

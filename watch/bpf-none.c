@@ -4,6 +4,7 @@
 
 #include "watch/bpf.h"
 #include "watch/bpf_calls.h"
+#include "watch/bpf_dns.h"
 
 int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
 {
@@ -119,4 +120,38 @@ void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS])
 {
 	(void)b;
 	memset(ret, 0, BPF_CALL_PROGRAMS * sizeof(*ret));
+}
+
+int bpf_dns_open(struct bpf_dns_reader **ret, struct buf *err)
+{
+	(void)ret;
+	buf_str(err, "BPF: this program was built without it");
+	return -ENOTSUP;
+}
+
+void bpf_dns_close(struct bpf_dns_reader *d)
+{
+	(void)d;
+}
+
+int bpf_dns_fd(const struct bpf_dns_reader *d)
+{
+	(void)d;
+	return -1;
+}
+
+int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const uint8_t *data, size_t len, void *data2),
+		 void *data)
+{
+	(void)d;
+	(void)max;
+	(void)fn;
+	(void)data;
+	return 0;
+}
+
+uint64_t bpf_dns_lost(const struct bpf_dns_reader *d)
+{
+	(void)d;
+	return 0;
 }

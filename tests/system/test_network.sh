@@ -4,6 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 command -v bash >/dev/null || skip "no bash"
 command -v sqlite3 >/dev/null || skip "no sqlite3"
+net=${NET:-$PWD/tests/system/net}
+[ -x "$net" ] || skip "no program at $net"
 ip=$(command -v ip || command -v busybox) || skip "no ip"
 case $ip in *busybox) ip="$ip ip" ;; esac
 
@@ -23,6 +25,11 @@ cat >"$tmp/net.yaml" <<'END'
   condition: evt.type = connect and fd.sip = "127.0.0.1" and evt.res = ECONNREFUSED
   output: "refused %fd.sip:%fd.rport %fd.l4proto by %proc.name"
   priority: NOTICE
+- rule: named
+  desc: x
+  condition: evt.type = connect and fd.sip.name = www.example.org
+  output: "named %fd.sip.name %fd.sip"
+  priority: NOTICE
 - rule: reverse shell
   desc: x
   condition: evt.type in (dup, dup2, dup3) and evt.rawres in (0, 1, 2) and fd.type in (ipv4, ipv6)
@@ -40,10 +47,22 @@ recorded() {
 	within 30 are "$@" || fail "$(connections "$2"), not $1 connections with $2"
 }
 
-config 'network: {record: all}' "rules: {files: ['$tmp/net.yaml'], repeat: 0}"
+shipped=$(cd "$(dirname "$0")/../.." && pwd)/conf/rules/network.yaml
+config 'network: {record: all}' "rules: {files: ['$shipped', '$tmp/net.yaml'], repeat: 0}"
 hf init -q || die "no baseline"
+mkfifo "$tmp/hold"
+bash -c 'exec 3<>/dev/udp/127.0.0.1/11; read -r _ <"$0"' "$tmp/hold" &
+early=$!
+pids="$pids $early"
+connected() {
+	[ -e /proc/$early/fd/3 ]
+}
+within 30 connected || die "no connection"
 watch
 hf status --json 2>/dev/null | grep -qF '"calls":{"source":"BPF"' || skip "no BPF program for system calls here"
+
+# What was there before.
+recorded 1 "operation = 'found' AND protocol = 'udp' AND remote_ip = '127.0.0.1' AND remote_port = 11 AND pid = $early AND exe LIKE '%/bash'"
 
 # Nobody listens at port 1.
 bash -c 'exec 3<>/dev/tcp/127.0.0.1/1' 2>/dev/null
@@ -59,12 +78,28 @@ recorded 1 "remote_ip = '169.254.169.254' AND protocol = 'udp' AND error IS NULL
 
 bash -c 'exec 0<>/dev/udp/127.0.0.1/7'
 told '"rule":"reverse shell"' 'shell bash dup2 0' '->127.0.0.1:7'
+# Those that are shipped.
+told '"rule":"Reverse shell"' 'is stream 0 of bash'
+told '"rule":"Shell opens a connection"' '->127.0.0.1:7 udp'
+told '"rule":"Cloud metadata service contacted"' '->169.254.169.254:80'
 
 # All of a flood, in a few rows.
 bash -c 'for i in {1..3000}; do exec 3<>/dev/udp/127.0.0.1/9; done'
 recorded 3000 "remote_port = 9"
 [ "$(sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT count(*) FROM connections WHERE remote_port = 9")" -lt 300 ] ||
 	fail "a row for each"
+
+# The name that DNS gave to a peer.
+if grep -q ' - cgroup2 ' /proc/self/mountinfo && ! hf status 2>/dev/null | grep -q 'names of addresses'; then
+	"$net" dns || fail "no answer of DNS"
+	recorded 1 "remote_ip = '127.0.0.9' AND remote_port = 1 AND remote_name = 'www.example.org' AND error = 'ECONNREFUSED'"
+	told '"rule":"named"' 'www.example.org 127.0.0.9'
+fi
+
+# Through io_uring no connect is called.
+if hf status --json 2>/dev/null | grep -qF '"io_uring":true' && "$net" uring; then
+	recorded 1 "operation = 'connect' AND remote_ip = '127.0.0.8' AND remote_port = 2 AND exe LIKE '%/net' AND error IS NULL"
+fi
 
 # One history for people and programs.
 hf history --kind connection --json | grep -F '"operation":"connect"' | grep -F '"remote_ip":"169.254.169.254"' | grep -qF '"remote_port":80' ||

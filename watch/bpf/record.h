@@ -180,4 +180,13 @@ struct bpf_flood {
 	__u64 more; /* behind the first, which was told */
 };
 
+/* --- answers of DNS */
+
+#define BPF_DNS_MAX 1500
+
+struct bpf_dns {
+	__u32 len;
+	__u8 data[BPF_DNS_MAX];
+};
+
 #endif

@@ -1,0 +1,175 @@
+/* proc/sockets on the running kernel: connections and servers that were there before, of other network namespaces too.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/util.h"
+#include "proc/sockets.h"
+
+#define FOUND_MAX 65536
+
+struct found {
+	int32_t pid;
+	struct event_socket socket;
+};
+
+struct fixture {
+	struct found *found;
+	size_t n;
+	struct sockets_found sums;
+	atomic_bool stop;
+	int result;
+};
+
+static void on_socket(int32_t pid, const struct event_socket *s, void *data)
+{
+	struct fixture *f = data;
+
+	if (f->n < FOUND_MAX)
+		f->found[f->n++] = (struct found){ pid, *s };
+}
+
+static void *look(void *data)
+{
+	struct fixture *f = data;
+
+	f->result = sockets_each("/proc", &f->stop, on_socket, f, &f->sums);
+	return NULL;
+}
+
+static void find_all(struct fixture *f)
+{
+	pthread_t thread;
+
+	f->found = calloc(FOUND_MAX, sizeof(*f->found));
+	assert_int_equal(pthread_create(&thread, NULL, look, f), 0);
+	pthread_join(thread, NULL);
+}
+
+static const struct event_socket *of_pid(const struct fixture *f, int32_t pid, uint16_t local_port)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->found[i].pid == pid && f->found[i].socket.local_port == local_port)
+			return &f->found[i].socket;
+	return NULL;
+}
+
+static uint16_t listen_at(int fd, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(a);
+
+	if (bind(fd, (struct sockaddr *)&a, len) || listen(fd, 4) || getsockname(fd, (struct sockaddr *)&a, &len))
+		return 0;
+	return ntohs(a.sin_port);
+}
+
+static void test_connection(void **state)
+{
+	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+	    client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint16_t port = listen_at(server, 0);
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(a);
+	struct fixture f = { 0 };
+	const struct event_socket *s;
+
+	(void)state;
+	assert_true(port != 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&a, &len), 0);
+	find_all(&f);
+	assert_int_equal(f.result, 0);
+	s = of_pid(&f, getpid(), port);
+	assert_non_null(s);
+	assert_int_equal(s->op, SOCKET_FOUND);
+	assert_false(s->has_remote);
+	s = of_pid(&f, getpid(), ntohs(a.sin_port));
+	assert_non_null(s);
+	assert_true(s->has_remote && s->connected);
+	assert_int_equal(s->remote_port, port);
+	assert_string_equal(socket_l4(s), "tcp");
+	free(f.found);
+	close(client);
+	close(server);
+}
+
+static void test_namespace(void **state)
+{
+	struct fixture f = { 0 };
+	const struct event_socket *s;
+	int ready[2], status;
+	uint16_t port = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		/* UDP, bound; the same port is free in each namespace. */
+		struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(5353) };
+		int fd = unshare(CLONE_NEWNET) ? -1 : socket(AF_INET6, SOCK_DGRAM, 0);
+
+		if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+			port = 5353;
+		if (write(ready[1], &port, sizeof(port)) != sizeof(port))
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &port, sizeof(port)), sizeof(port));
+	if (port)
+		find_all(&f);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(ready[0]);
+	close(ready[1]);
+	if (!port) {
+		print_message("skipped: no network namespace of our own\n");
+		skip();
+	}
+	s = of_pid(&f, pid, port);
+	assert_non_null(s);
+	assert_int_equal(s->family, AF_INET6);
+	assert_string_equal(socket_l4(s), "udp");
+	assert_true(f.sums.told >= 1);
+	free(f.found);
+}
+
+static void test_stopped(void **state)
+{
+	struct fixture f = { .stop = true };
+
+	(void)state;
+	find_all(&f);
+	assert_int_equal(f.result, 0);
+	assert_int_equal(f.n, 0);
+	free(f.found);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_connection),
+		cmocka_unit_test(test_namespace),
+		cmocka_unit_test(test_stopped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
