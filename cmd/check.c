@@ -9,9 +9,8 @@
 
 #include "cmd/check_containers.h"
 #include "cmd/command.h"
+#include "cmd/findings.h"
 #include "cmd/progress.h"
-#include "cmd/record.h"
-#include "cmd/report.h"
 #include "fim/baseline.h"
 #include "fim/differ.h"
 #include "lib/clock.h"
@@ -39,10 +38,7 @@ static const struct cmd_option check_rows[] = {
 struct check {
 	struct cmd *c;
 	const struct check_options *o;
-	struct baseline_info info;
-	struct report report;
-	struct gap_list gaps;
-	struct recorder *recorder; /* NULL: history is left alone */
+	struct findings found;
 	struct differ *differ;
 	int rootfd; /* borrowed */
 	char **only;
@@ -51,9 +47,7 @@ struct check {
 
 static void check_free(struct check *k)
 {
-	report_free(&k->report);
-	gap_list_free(&k->gaps);
-	recorder_free(k->recorder);
+	findings_reset(&k->found);
 	differ_free(k->differ);
 	for (size_t i = 0; i < k->n_only; i++)
 		free(k->only[i]);
@@ -63,111 +57,47 @@ static void check_free(struct check *k)
 
 /* --- callbacks */
 
-static struct event *check_event(const struct check *k, const struct scan_difference *d)
-{
-	_cleanup_event_ struct event *e = event_new(EVENT_CHANGE);
-
-	if (!e)
-		return NULL;
-	e->time = clock_real_ns();
-	e->boot_time = clock_boot_ns();
-	e->path = arena_strdup(&e->arena, d->path);
-	e->baseline = arena_strdup(&e->arena, k->info.name);
-	e->baseline_id = k->info.id;
-	e->change = d->change;
-	e->status = STATUS_OPEN;
-	e->attributes = d->attributes;
-	e->process_why = "found by check";
-	e->count = 1;
-	e->has_before = d->before && record_dup(&e->arena, d->before, &e->before);
-	e->has_after = d->after && record_dup(&e->arena, d->after, &e->after);
-	if (!e->path || !e->baseline || e->has_before != !!d->before || e->has_after != !!d->after)
-		return NULL;
-	return TAKE_PTR(e);
-}
-
-/* What the recorder is through with; with --json the object, now that it has its id. */
-static void check_recorded(struct event *e, void *data)
-{
-	struct check *k = data;
-	bool left_out = k->o->open && e->status == STATUS_EXCUSED;
-
-	if (k->c->json && !k->c->quiet && !left_out)
-		out_json(&k->c->out, event_json(e));
-}
-
 static int check_difference(void *data, const struct scan_difference *d)
 {
 	struct check *k = data;
-	_cleanup_event_ struct event *e = check_event(k, d);
-	int r = 0;
+	_cleanup_event_ struct event *e = findings_event(&k->found, d);
 
 	if (!e)
 		return -ENOMEM;
 	if (k->differ)
 		differ_event(k->differ, k->c->conf, k->rootfd, e);
-	if (k->recorder)
-		r = recorder_add(k->recorder, e);
-	else
-		check_recorded(e, k);
-	if (r < 0)
-		return r;
-	if (!k->c->json && !k->c->quiet)
-		return report_add(&k->report, &k->c->out, e);
-	report_count(&k->report, e);
-	return 0;
+	return findings_add(&k->found, e);
 }
 
 static int check_gap(void *data, enum gap_reason reason, const char *path, const char *detail)
 {
 	struct check *k = data;
 
-	gap_list_add(&k->gaps, reason, path, detail);
-	return 0;
+	return findings_gap(&k->found, reason, path, detail);
 }
 
 /* --- the report's end */
 
 static void check_summary_json(struct check *k, const struct scan_progress *progress, uint64_t took)
 {
-	json_t *j = json_object(), *changes = json_object();
-	char time[TEXT_TIME_MAX];
+	json_t *j = findings_summary_json(&k->found, progress);
 
-	text_time(time, clock_real_ns(), 3);
-	json_object_set_new(j, "time", json_string(time));
-	json_object_set_new(j, "kind", json_string("summary"));
-	json_object_set_new(j, "baseline", json_string(k->info.name));
-	json_object_set_new(j, "entries", json_integer((json_int_t)progress->files));
-	json_object_set_new(j, "bytes", json_integer((json_int_t)progress->bytes));
-	json_object_set_new(j, "unread", json_integer((json_int_t)progress->unread));
 	json_object_set_new(j, "seconds", json_real((double)took / NSEC_PER_SEC));
-	for (size_t i = 0; i < CHANGE_COUNT; i++) {
-		if (k->report.counts[i])
-			json_object_set_new(changes, change_names[i], json_integer((json_int_t)k->report.counts[i]));
-	}
-	json_object_set_new(j, "changes", changes);
-	json_object_set_new(j, "excused", json_integer((json_int_t)k->report.excused));
-	json_object_set_new(j, "recorded", json_integer((json_int_t)recorder_stored(k->recorder)));
-	json_object_set_new(j, "reverted", json_integer((json_int_t)recorder_reverted(k->recorder)));
-	json_object_set_new(j, "not_covered", json_integer((json_int_t)k->gaps.total));
-	json_object_set_new(j, "gaps", gap_list_json(&k->gaps));
 	out_json(&k->c->out, j);
 }
 
 static void check_found(struct check *k, struct buf *b)
 {
-	uint64_t total = 0;
+	uint64_t total = findings_count(&k->found);
 
-	for (size_t i = 0; i < CHANGE_COUNT; i++)
-		total += k->report.counts[i];
 	if (total) {
 		cmd_number(b, total);
 		buf_printf(b, " difference%s: ", total == 1 ? "" : "s");
-		report_counts(b, k->report.counts);
+		report_counts(b, k->found.report.counts);
 	} else {
 		buf_str(b, "No differences");
 	}
-	report_excused(b, &k->report);
+	report_excused(b, &k->found.report);
 }
 
 static void check_summary(struct check *k, const struct scan_progress *progress, uint64_t took)
@@ -175,28 +105,19 @@ static void check_summary(struct check *k, const struct scan_progress *progress,
 	_cleanup_buf_ struct buf b = BUF_INIT;
 	char taken[TEXT_TIME_MAX];
 
-	text_time(taken, k->info.created, 0);
+	text_time(taken, k->found.info.created, 0);
 	check_found(k, &b);
 	buf_str(&b, "\n");
 	cmd_number(&b, progress->files);
 	buf_str(&b, " entries compared with baseline ");
-	buf_printf(&b, "%s (taken %s, %s), ", k->info.name, taken, k->info.signed_by);
+	buf_printf(&b, "%s (taken %s, %s), ", k->found.info.name, taken, k->found.info.signed_by);
 	if (progress->bytes) {
 		text_size(&b, progress->bytes);
 		buf_str(&b, " read, ");
 	}
 	text_duration(&b, took);
 	buf_str(&b, "\n");
-	if (progress->unread) {
-		cmd_number(&b, progress->unread);
-		buf_str(&b, " files could not be read\n");
-	}
-	if (k->gaps.total) {
-		buf_str(&b, "Not covered: ");
-		gap_list_counts(&k->gaps, &b);
-		buf_str(&b, k->c->verbose ? "\n" : " (-v names them)\n");
-	}
-	recorder_summary(k->recorder, &b);
+	findings_summary(&k->found, progress, &b);
 	if (!b.failed)
 		out_str(&k->c->out, b.data);
 }
@@ -221,16 +142,14 @@ static int check_paths(struct check *k, const char *root, int from)
 /* Whether this check's findings are findings of the baseline's own tree, so that history is the place for them. */
 static int check_recorder(struct check *k, const char *root)
 {
-	const struct recorder_options o = { &k->info, k->o->no_record, check_recorded, k };
-
-	if (!streq(root, k->info.root)) {
+	if (!streq(root, k->found.info.root)) {
 		if (!k->c->quiet)
-			log_info("another root than the baseline's (%s): history is left alone", k->info.root);
+			log_info("another root than the baseline's (%s): history is left alone", k->found.info.root);
 		return 0;
 	}
 	if (!k->o->no_record)
 		cmd_tell(k->c->conf->control, "flush", NULL); /* what the monitor knows is not recorded twice */
-	return recorder_new(k->c, &o, &k->recorder);
+	return findings_record(&k->found, k->o->no_record);
 }
 
 static int check_run(struct check *k, struct db *d, int rootfd, struct scan_progress *progress)
@@ -239,8 +158,8 @@ static int check_run(struct check *k, struct db *d, int rootfd, struct scan_prog
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct progress_options line = { .scan = progress,
 					 .verb = k->o->full ? "reading" : "comparing",
-					 .expected = k->n_only ? 0 : k->info.files,
-					 .expected_bytes = k->o->full && !k->n_only ? k->info.bytes : 0,
+					 .expected = k->n_only ? 0 : k->found.info.files,
+					 .expected_bytes = k->o->full && !k->n_only ? k->found.info.bytes : 0,
 					 .quiet = c->quiet };
 	struct fim_check_options options = {
 		.common = { .rootfd = rootfd,
@@ -249,7 +168,7 @@ static int check_run(struct check *k, struct db *d, int rootfd, struct scan_prog
 			    .progress = progress,
 			    .gap = check_gap,
 			    .data = k },
-		.baseline = k->info.id,
+		.baseline = k->found.info.id,
 		.db = &c->db,
 		.full = k->o->full,
 		.only = (const char *const *)k->only,
@@ -262,14 +181,14 @@ static int check_run(struct check *k, struct db *d, int rootfd, struct scan_prog
 	if (r)
 		return cmd_fail(r, NULL, "check");
 	r = fim_check(d, &options, &err);
-	if (r == 0 && k->recorder)
-		r = recorder_revert(k->recorder, rootfd, options.only, options.n_only);
+	if (r == 0 && k->found.recorder)
+		r = recorder_revert(k->found.recorder, rootfd, options.only, options.n_only);
 	progress_stop(TAKE_PTR(p));
 	if (r == 0)
 		return 0;
 	if (r == -ECANCELED)
 		return cmd_fail(r, NULL, "ended by a signal: the check is not complete");
-	r = cmd_fail(r, &err, "check of %s", k->info.name);
+	r = cmd_fail(r, &err, "check of %s", k->found.info.name);
 	return r == EX_USAGE || r == EX_NOINPUT ? EX_IOERR : r;
 }
 
@@ -279,11 +198,11 @@ static int check_report(struct check *k, struct db *d, int rootfd)
 	struct cmd *c = k->c;
 	uint64_t started = clock_mono_ns();
 	int status = check_run(k, d, rootfd, &progress);
-	int r = recorder_finish(k->recorder);
+	int r = recorder_finish(k->found.recorder);
 
-	report_print(&k->report, &c->out);
+	report_print(&k->found.report, &c->out);
 	if (!c->quiet && !c->json)
-		gap_list_print(&k->gaps, &c->out, c->verbose);
+		gap_list_print(&k->found.gaps, &c->out, c->verbose);
 	if (status)
 		return status;
 	if (r)
@@ -292,7 +211,7 @@ static int check_report(struct check *k, struct db *d, int rootfd)
 		check_summary_json(k, &progress, clock_mono_ns() - started);
 	else if (!c->quiet)
 		check_summary(k, &progress, clock_mono_ns() - started);
-	return report_status(k->report.counts);
+	return report_status(k->found.report.counts);
 }
 
 static int check_of_containers(struct cmd *c, const struct check_options *o)
@@ -314,7 +233,9 @@ static int check(struct cmd *c)
 	_cleanup_db_ struct db *d = NULL;
 	_cleanup_sign_key_ struct sign_key *pub = NULL;
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
-	_cleanup_check_ struct check k = { .c = c, .o = o, .report = { .whole = c->verbose, .open_only = o->open } };
+	_cleanup_check_ struct check k = {
+		.c = c, .o = o, .found = { .c = c, .report = { .whole = c->verbose, .open_only = o->open } }
+	};
 	_cleanup_close_ int rootfd = -1;
 	bool named = c->n_args && cmd_is_name(c->args[0]);
 	const char *name = named ? c->args[0] : "host", *root;
@@ -326,13 +247,13 @@ static int check(struct cmd *c)
 	if (!status)
 		status = cmd_public(c, &pub);
 	if (!status)
-		status = cmd_find(d, name, pub, &arena, &k.info);
+		status = cmd_find(d, name, pub, &arena, &k.found.info);
 	if (status)
 		return status;
-	if (k.info.kind == BASELINE_IMAGE && !o->root)
+	if (k.found.info.kind == BASELINE_IMAGE && !o->root)
 		return cmd_usage(c, "baseline %s is of an image: --root DIR says where it is unpacked or mounted",
 				 name);
-	root = o->root ? o->root : k.info.root;
+	root = o->root ? o->root : k.found.info.root;
 	rootfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (rootfd < 0)
 		return cmd_fail(-errno, NULL, "%s", root);
@@ -343,7 +264,7 @@ static int check(struct cmd *c)
 	if (status)
 		return status;
 	k.rootfd = rootfd;
-	status = differ_new(&c->db, k.info.algo, &k.differ);
+	status = differ_new(&c->db, k.found.info.algo, &k.differ);
 	return status < 0 ? cmd_fail(status, NULL, "check") : check_report(&k, d, rootfd);
 }
 

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/findings.h"
 #include "cmd/progress.h"
-#include "cmd/record.h"
-#include "cmd/report.h"
 #include "db/history.h"
 #include "fim/drift.h"
 #include "lib/clock.h"
@@ -25,7 +24,7 @@ struct checker {
 	struct db *d;
 	struct sign_key *pub;
 	struct containers *containers;
-	bool *found; /* for each of o->names */
+	bool *asked; /* that it was found, for each of o->names */
 	size_t checked, failed;
 	uint64_t counts[CHANGE_COUNT]; /* of all */
 	int64_t verified;	       /* baseline that was verified last */
@@ -34,125 +33,55 @@ struct checker {
 	struct container *container;
 	char shown_id[13];
 	const char *shown;
-	struct baseline_info info;
-	struct report report;
-	struct gap_list gaps;
-	struct recorder *recorder;
+	struct findings found;
 };
 
 /* --- what drift_check tells */
 
-static struct event *difference_event(const struct checker *k, const struct scan_difference *d, const char *host)
-{
-	_cleanup_event_ struct event *e = event_new(EVENT_CHANGE);
-
-	if (!e)
-		return NULL;
-	e->time = clock_real_ns();
-	e->boot_time = clock_boot_ns();
-	e->path = arena_strdup(&e->arena, d->path);
-	e->host_path = arena_strdup(&e->arena, host);
-	e->container = container_ref(k->container);
-	e->baseline = arena_strdup(&e->arena, k->info.name);
-	e->baseline_id = k->info.id;
-	e->change = d->change;
-	e->status = STATUS_OPEN;
-	e->attributes = d->attributes;
-	e->process_why = "found by check";
-	e->count = 1;
-	e->has_before = d->before && record_dup(&e->arena, d->before, &e->before);
-	e->has_after = d->after && record_dup(&e->arena, d->after, &e->after);
-	if (!e->path || !e->host_path || !e->baseline || e->has_before != !!d->before || e->has_after != !!d->after)
-		return NULL;
-	return TAKE_PTR(e);
-}
-
-static void recorded(struct event *e, void *data)
-{
-	struct checker *k = data;
-
-	if (k->c->json && !k->c->quiet && !(k->o->open && e->status == STATUS_EXCUSED))
-		out_json(&k->c->out, event_json(e));
-}
-
 static int difference(void *data, const struct scan_difference *d, const char *host)
 {
 	struct checker *k = data;
-	_cleanup_event_ struct event *e = difference_event(k, d, host);
-	int r;
+	_cleanup_event_ struct event *e = findings_event(&k->found, d);
 
 	if (!e)
 		return -ENOMEM;
-	r = recorder_add(k->recorder, e);
-	if (r < 0)
-		return r;
-	if (!k->c->json && !k->c->quiet)
-		return report_add(&k->report, &k->c->out, e);
-	report_count(&k->report, e);
-	return 0;
+	e->host_path = arena_strdup(&e->arena, host);
+	e->container = container_ref(k->container);
+	return e->host_path ? findings_add(&k->found, e) : -ENOMEM;
 }
 
 static void gap(void *data, enum gap_reason reason, const char *path, const char *detail)
 {
 	struct checker *k = data;
 
-	gap_list_add(&k->gaps, reason, path, detail);
+	findings_gap(&k->found, reason, path, detail);
 }
 
 /* --- the report's end */
 
 static void summary_json(struct checker *k, const struct scan_progress *progress)
 {
-	json_t *j = json_object(), *changes = json_object();
-	char time[TEXT_TIME_MAX];
+	json_t *j = findings_summary_json(&k->found, progress);
 
-	text_time(time, clock_real_ns(), 3);
-	json_object_set_new(j, "time", json_string(time));
-	json_object_set_new(j, "kind", json_string("summary"));
 	json_object_set_new(j, "container", container_json(k->container));
-	json_object_set_new(j, "baseline", json_string(k->info.name));
-	json_object_set_new(j, "entries", json_integer((json_int_t)progress->files));
-	json_object_set_new(j, "bytes", json_integer((json_int_t)progress->bytes));
-	json_object_set_new(j, "unread", json_integer((json_int_t)progress->unread));
-	for (size_t i = 0; i < CHANGE_COUNT; i++) {
-		if (k->report.counts[i])
-			json_object_set_new(changes, change_names[i], json_integer((json_int_t)k->report.counts[i]));
-	}
-	json_object_set_new(j, "changes", changes);
-	json_object_set_new(j, "excused", json_integer((json_int_t)k->report.excused));
-	json_object_set_new(j, "recorded", json_integer((json_int_t)recorder_stored(k->recorder)));
-	json_object_set_new(j, "not_covered", json_integer((json_int_t)k->gaps.total));
-	json_object_set_new(j, "gaps", gap_list_json(&k->gaps));
 	out_json(&k->c->out, j);
 }
 
 static void summary(struct checker *k, const struct scan_progress *progress)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
-	uint64_t total = 0;
 
-	for (size_t i = 0; i < CHANGE_COUNT; i++)
-		total += k->report.counts[i];
 	buf_str(&b, "Container ");
 	text_sanitize(&b, k->shown, strlen(k->shown));
-	buf_str(&b, total ? ": " : ": no differences");
-	report_counts(&b, k->report.counts);
-	report_excused(&b, &k->report);
+	buf_str(&b, findings_count(&k->found) ? ": " : ": no differences");
+	report_counts(&b, k->found.report.counts);
+	report_excused(&b, &k->found.report);
 	buf_str(&b, " from image ");
 	text_escape(&b, k->container->image ?: "?", strlen(k->container->image ?: "?"));
-	buf_printf(&b, " (baseline %s), ", k->info.name);
+	buf_printf(&b, " (baseline %s), ", k->found.info.name);
 	cmd_number(&b, progress->files);
 	buf_str(&b, " entries of its own looked at\n");
-	if (progress->unread) {
-		cmd_number(&b, progress->unread);
-		buf_str(&b, " files could not be read\n");
-	}
-	if (k->gaps.total) {
-		buf_str(&b, "Not covered: ");
-		gap_list_counts(&k->gaps, &b);
-		buf_str(&b, k->c->verbose ? "\n" : " (-v names them)\n");
-	}
-	recorder_summary(k->recorder, &b);
+	findings_summary(&k->found, progress, &b);
 	if (!b.failed)
 		out_str(&k->c->out, b.data);
 }
@@ -161,14 +90,14 @@ static void finish(struct checker *k, const struct scan_progress *progress, bool
 {
 	uint64_t counts[CHANGE_COUNT];
 
-	memcpy(counts, k->report.counts, sizeof(counts));
-	recorder_finish(k->recorder);
-	report_print(&k->report, &k->c->out);
-	memcpy(k->report.counts, counts, sizeof(counts));
+	memcpy(counts, k->found.report.counts, sizeof(counts));
+	recorder_finish(k->found.recorder);
+	report_print(&k->found.report, &k->c->out);
+	memcpy(k->found.report.counts, counts, sizeof(counts));
 	if (good && k->c->json && !k->c->quiet) {
 		summary_json(k, progress);
 	} else if (good && !k->c->quiet) {
-		gap_list_print(&k->gaps, &k->c->out, k->c->verbose);
+		gap_list_print(&k->found.gaps, &k->c->out, k->c->verbose);
 		summary(k, progress);
 	}
 	for (size_t i = 0; i < CHANGE_COUNT; i++)
@@ -209,13 +138,13 @@ static int no_baseline(struct checker *k)
 static int verify(struct checker *k)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = k->verified == k->info.id ? 0 : baseline_verify(k->d, k->info.id, k->pub, &err);
+	int r = k->verified == k->found.info.id ? 0 : baseline_verify(k->d, k->found.info.id, k->pub, &err);
 
 	if (r < 0) {
-		cmd_fail(r, &err, "BASELINE %s IS NOT TO BE TRUSTED", k->info.name);
+		cmd_fail(r, &err, "BASELINE %s IS NOT TO BE TRUSTED", k->found.info.name);
 		return EX_IOERR;
 	}
-	k->verified = k->info.id;
+	k->verified = k->found.info.id;
 	return 0;
 }
 
@@ -229,7 +158,7 @@ static int compare(struct checker *k)
 		.policy = conf_policy_of(k->c->conf, k->container),
 		.container = k->container,
 		.db = k->d,
-		.baseline = &k->info,
+		.baseline = &k->found.info,
 		.hash_size = k->c->conf->limits.hash_size,
 		.progress = &progress,
 		.difference = difference,
@@ -254,8 +183,7 @@ static int compare(struct checker *k)
 static int check_one(struct checker *k)
 {
 	_cleanup_arena_ struct arena arena = ARENA_INIT;
-	const struct recorder_options recorder = { &k->info, k->o->no_record, recorded, k };
-	int r = drift_find_baseline(k->d, k->container, &arena, &k->info), status;
+	int r = drift_find_baseline(k->d, k->container, &arena, &k->found.info), status;
 
 	if (r == -ENOENT)
 		return no_baseline(k);
@@ -265,16 +193,12 @@ static int check_one(struct checker *k)
 		return cannot(k, k->container->unknown ?: "where its layers lie is not known");
 	status = verify(k);
 	if (!status)
-		status = recorder_new(k->c, &recorder, &k->recorder);
+		status = findings_record(&k->found, k->o->no_record);
 	if (status)
 		return status;
-	k->report = (struct report){ .whole = k->c->verbose, .open_only = k->o->open };
+	k->found.report.open_only = k->o->open;
 	status = compare(k);
-	report_free(&k->report);
-	gap_list_free(&k->gaps);
-	recorder_free(TAKE_PTR(k->recorder));
-	k->report = (struct report){ 0 };
-	k->gaps = (struct gap_list){ 0 };
+	findings_reset(&k->found);
 	return status;
 }
 
@@ -295,7 +219,7 @@ static bool is_wanted(struct checker *k, const struct container *c)
 	for (size_t i = 0; i < k->o->names->n; i++) {
 		if (!is_called(c, k->o->names->items[i]))
 			continue;
-		k->found[i] = wanted = true;
+		k->asked[i] = wanted = true;
 	}
 	return wanted;
 }
@@ -327,7 +251,7 @@ static int check_all(struct checker *k)
 	for (size_t i = 0; r == 0 && i < k->o->names->n; i++) {
 		_cleanup_buf_ struct buf name = BUF_INIT;
 
-		if (k->found[i])
+		if (k->asked[i])
 			continue;
 		text_escape(&name, k->o->names->items[i], strlen(k->o->names->items[i]));
 		log_error("there is no container %s on this node (containers.stores names stores in unusual places)",
@@ -343,7 +267,7 @@ int check_containers(struct cmd *c, const struct check_containers_options *o)
 	_cleanup_sign_key_ struct sign_key *pub = NULL;
 	_cleanup_free_ bool *found = calloc(o->names->n + 1, sizeof(*found));
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	struct checker k = { .c = c, .o = o, .found = found };
+	struct checker k = { .c = c, .o = o, .asked = found, .found = { .c = c, .report.whole = c->verbose } };
 	int status = found ? cmd_open(c, DB_READ, &d) : cmd_fail(-ENOMEM, NULL, "check");
 
 	if (!status)

@@ -14,10 +14,11 @@
 #include "lib/clock.h"
 #include "tests/test.h"
 
-#define A	 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define B	 "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
-#define CGROUP_A "/machine.slice/libpod-" A ".scope"
-#define STORAGE	 "/var/lib/containers/storage"
+#define A	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define B	    "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define CGROUP_A    "/machine.slice/libpod-" A ".scope"
+#define STORAGE	    "/var/lib/containers/storage"
+#define WORK_FOLDER "work" /* of an overlay: what is moved into place lies there first */
 
 static char root[] = "/tmp/holdfast-containers.XXXXXX";
 
@@ -403,7 +404,7 @@ static void test_by_path(void **state)
 		{ STORAGE "/overlay/" A "/diff/usr/bin/x", "/usr/bin/x" },
 		{ STORAGE "/overlay/" A "/diff", "/" },
 		{ STORAGE "/overlay/" A "/diffusion", NULL },
-		{ STORAGE "/overlay/" A "/work/#1", NULL },
+		{ STORAGE "/overlay/" A "/" WORK_FOLDER "/#1", NULL },
 		{ STORAGE "/overlay/" B "/diff/usr/bin/x", NULL },
 		{ "/", NULL },
 	};
