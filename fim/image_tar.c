@@ -3,7 +3,7 @@
  * unpack: the last of several headers counts, sizes of PAX headers go before those of the block, links and folders have
  * no content whatever their size says. Bytes are hostile. Memory: one header, which is bounded.
  */
-#include "fim/image_tar.h"
+#include "fim/image_tar-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,41 +11,13 @@
 #include <sys/sysmacros.h>
 
 #include "fim/image_error.h"
-#include "fim/xattr.h"
 #include "lib/cleanup.h"
 
-#define BLOCK	   512
-#define XATTRS_MAX 1024 /* of one file */
+#define BLOCK 512
 
 /* Offsets and lengths of the fields of a header block. */
 enum { NAME = 0, MODE = 100, UID = 108, GID = 116, SIZE = 124, MTIME = 136, SUM = 148, TYPE = 156, LINK = 157 };
 enum { MAGIC = 257, MAJOR = 329, MINOR = 337, PREFIX = 345, STAR_TRAILER = 508 };
-
-struct pair {
-	const uint8_t *name, *value; /* into pax */
-	size_t name_len, value_len;
-	size_t order;
-};
-
-struct tar_reader {
-	struct tar_input in;
-	struct buf *err;
-	const uint8_t *p; /* of the current piece: what is left */
-	size_t left;
-	uint64_t offset;		 /* of p in the archive */
-	uint64_t content;		 /* bytes of the current entry not yet read */
-	uint32_t padding;		 /* behind them */
-	struct buf path, link;		 /* of the entry */
-	struct buf long_path, long_link; /* GNU */
-	struct buf pax;			 /* whole header */
-	struct buf xattrs;		 /* canonical */
-	bool has_path, has_link;	 /* from PAX */
-	bool has_size, has_uid, has_gid, has_mtime;
-	uint64_t size, uid, gid;
-	int64_t mtime;
-	struct pair pairs[XATTRS_MAX];
-	size_t n_pairs;
-};
 
 int tar_reader_new(const struct tar_input *in, struct buf *err, struct tar_reader **ret)
 {
@@ -75,7 +47,7 @@ uint64_t tar_reader_offset(const struct tar_reader *t)
 	return t->offset;
 }
 
-static int malformed(struct tar_reader *t, const char *what)
+int tar_malformed(struct tar_reader *t, const char *what)
 {
 	return image_fail(t->err, -EBADMSG, "not a tar archive at byte %llu: %s", (unsigned long long)t->offset, what);
 }
@@ -212,216 +184,6 @@ static bool number(const uint8_t *p, size_t len, int64_t *ret)
 	return len == 0;
 }
 
-static bool decimal(const uint8_t *p, size_t len, uint64_t *ret)
-{
-	uint64_t v = 0;
-
-	if (len == 0)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (p[i] < '0' || p[i] > '9' || __builtin_mul_overflow(v, (uint64_t)10, &v) ||
-		    __builtin_add_overflow(v, (uint64_t)(p[i] - '0'), &v))
-			return false;
-	}
-	*ret = v;
-	return true;
-}
-
-/* "-1.5" seconds, digits beyond nanoseconds are cut. */
-static bool pax_time(const uint8_t *p, size_t len, int64_t *ret)
-{
-	bool negative = len && *p == '-';
-	const uint8_t *dot;
-	uint64_t s, fraction = 0;
-	int64_t ns;
-
-	p += negative;
-	len -= negative;
-	dot = len ? memchr(p, '.', len) : NULL;
-	if (!decimal(p, dot ? (size_t)(dot - p) : len, &s) || s > INT64_MAX / NSEC_PER_SEC - 1)
-		return false;
-	for (size_t i = 1, n = dot ? len - (size_t)(dot - p) : 1; dot && i < MAX(n, 10u); i++) {
-		uint8_t c = i < n ? dot[i] : '0';
-
-		if (c < '0' || c > '9')
-			return false;
-		fraction = i <= 9 ? fraction * 10 + (uint64_t)(c - '0') : fraction;
-	}
-	ns = (int64_t)(s * NSEC_PER_SEC + fraction);
-	*ret = negative ? -ns : ns;
-	return true;
-}
-
-/* --- PAX */
-
-bool image_keeps_xattr(const void *name, size_t len)
-{
-	static const char *const prefixes[] = { "trusted.overlay.", "user.overlay.", "user.containers.",
-						"user.fuseoverlayfs.", "security.selinux" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
-		size_t n = strlen(prefixes[i]);
-		bool whole = prefixes[i][n - 1] != '.';
-
-		if (len >= n && memcmp(name, prefixes[i], n) == 0 && (!whole || len == n))
-			return false;
-	}
-	return true;
-}
-
-struct pax_key {
-	const char *key;
-	int (*set)(struct tar_reader *t, const uint8_t *value, size_t len);
-};
-
-static int pax_string(struct tar_reader *t, struct buf *b, bool *has, const uint8_t *value, size_t len)
-{
-	if (memchr(value, '\0', len))
-		return malformed(t, "a zero byte in a name");
-	buf_reset(b);
-	buf_add(b, value, len);
-	buf_str(b, "");
-	*has = len > 0; /* an empty value takes the key back */
-	return b->failed ? -ENOMEM : 0;
-}
-
-static int pax_path(struct tar_reader *t, const uint8_t *value, size_t len)
-{
-	return pax_string(t, &t->path, &t->has_path, value, len);
-}
-
-static int pax_linkpath(struct tar_reader *t, const uint8_t *value, size_t len)
-{
-	return pax_string(t, &t->link, &t->has_link, value, len);
-}
-
-static int pax_number(struct tar_reader *t, uint64_t *n, bool *has, const uint8_t *value, size_t len)
-{
-	*has = len > 0;
-	return len == 0 || decimal(value, len, n) ? 0 : malformed(t, "a number in a PAX header");
-}
-
-static int pax_size(struct tar_reader *t, const uint8_t *value, size_t len)
-{
-	return pax_number(t, &t->size, &t->has_size, value, len);
-}
-
-static int pax_uid(struct tar_reader *t, const uint8_t *value, size_t len)
-{
-	return pax_number(t, &t->uid, &t->has_uid, value, len);
-}
-
-static int pax_gid(struct tar_reader *t, const uint8_t *value, size_t len)
-{
-	return pax_number(t, &t->gid, &t->has_gid, value, len);
-}
-
-static int pax_mtime(struct tar_reader *t, const uint8_t *value, size_t len)
-{
-	t->has_mtime = len > 0;
-	return len == 0 || pax_time(value, len, &t->mtime) ? 0 : malformed(t, "a time in a PAX header");
-}
-
-static const struct pax_key pax_keys[] = {
-	{ "path", pax_path }, { "linkpath", pax_linkpath }, { "size", pax_size },
-	{ "uid", pax_uid },   { "gid", pax_gid },	    { "mtime", pax_mtime },
-};
-
-#define PAX_XATTR "SCHILY.xattr."
-
-static int pax_xattr(struct tar_reader *t, const uint8_t *name, size_t name_len, const uint8_t *value, size_t len)
-{
-	if (name_len == 0 || name_len > IMAGE_NAME_MAX || memchr(name, '\0', name_len))
-		return malformed(t, "name of an extended attribute");
-	if (!image_keeps_xattr(name, name_len))
-		return 0;
-	if (t->n_pairs == XATTRS_MAX)
-		return image_fail(t->err, -E2BIG, "more than %d extended attributes at byte %llu", XATTRS_MAX,
-				  (unsigned long long)t->offset);
-	t->pairs[t->n_pairs] = (struct pair){ name, value, name_len, len, t->n_pairs };
-	t->n_pairs++;
-	return 0;
-}
-
-static int pax_record(struct tar_reader *t, const uint8_t *key, size_t key_len, const uint8_t *value, size_t len)
-{
-	const size_t xattr = strlen(PAX_XATTR), sparse = strlen("GNU.sparse.");
-
-	for (size_t i = 0; i < ARRAY_SIZE(pax_keys); i++) {
-		if (strlen(pax_keys[i].key) == key_len && memcmp(pax_keys[i].key, key, key_len) == 0)
-			return pax_keys[i].set(t, value, len);
-	}
-	if (key_len >= sparse && memcmp(key, "GNU.sparse.", sparse) == 0)
-		return image_fail(t->err, -EOPNOTSUPP, "a sparse file at byte %llu", (unsigned long long)t->offset);
-	if (key_len > xattr && memcmp(key, PAX_XATTR, xattr) == 0)
-		return pax_xattr(t, key + xattr, key_len - xattr, value, len);
-	return 0;
-}
-
-/* "LEN KEY=VALUE\n", LEN counting all of it. */
-static int pax_parse(struct tar_reader *t)
-{
-	const uint8_t *p = (const uint8_t *)t->pax.data, *end = p + t->pax.len;
-
-	while (p < end) {
-		const uint8_t *blank = memchr(p, ' ', MIN((size_t)(end - p), 21u)), *equals;
-		uint64_t len;
-		int r;
-
-		if (!blank || !decimal(p, (size_t)(blank - p), &len) || len > (uint64_t)(end - p) ||
-		    len < (uint64_t)(blank - p) + 4 || p[len - 1] != '\n')
-			return malformed(t, "a PAX header");
-		equals = memchr(blank + 1, '=', (size_t)(p + len - blank) - 2);
-		if (!equals || equals == blank + 1)
-			return malformed(t, "a PAX header");
-		r = pax_record(t, blank + 1, (size_t)(equals - blank) - 1, equals + 1, (size_t)(p + len - equals) - 2);
-		if (r < 0)
-			return r;
-		p += len;
-	}
-	return 0;
-}
-
-static int pair_order(const void *a, const void *b)
-{
-	const struct pair *x = a, *y = b;
-	int c = memcmp(x->name, y->name, MIN(x->name_len, y->name_len));
-
-	if (c)
-		return c;
-	if (x->name_len != y->name_len)
-		return x->name_len < y->name_len ? -1 : 1;
-	return x->order < y->order ? -1 : 1;
-}
-
-static bool pair_same_name(const struct pair *a, const struct pair *b)
-{
-	return a->name_len == b->name_len && memcmp(a->name, b->name, a->name_len) == 0;
-}
-
-/* Sorted by name; of two of one name the later one. */
-static int set_xattrs(struct tar_reader *t, struct record *rec)
-{
-	buf_reset(&t->xattrs);
-	if (t->n_pairs == 0)
-		return 0;
-	qsort(t->pairs, t->n_pairs, sizeof(*t->pairs), pair_order);
-	for (size_t i = 0; i < t->n_pairs; i++) {
-		if (i + 1 < t->n_pairs && pair_same_name(&t->pairs[i], &t->pairs[i + 1]))
-			continue;
-		buf_bytes(&t->xattrs, t->pairs[i].name, t->pairs[i].name_len);
-		buf_bytes(&t->xattrs, t->pairs[i].value, t->pairs[i].value_len);
-	}
-	if (t->xattrs.failed)
-		return -ENOMEM;
-	if (t->xattrs.len > XATTR_TOTAL_MAX)
-		return image_fail(t->err, -E2BIG, "extended attributes of %zu bytes at byte %llu", t->xattrs.len,
-				  (unsigned long long)t->offset);
-	rec->xattrs = (const uint8_t *)t->xattrs.data;
-	rec->xattrs_len = (uint32_t)t->xattrs.len;
-	return 0;
-}
-
 /* --- headers */
 
 static bool is_zero(const uint8_t *b)
@@ -509,20 +271,20 @@ static int set_numbers(struct tar_reader *t, const uint8_t *b, struct record *re
 
 	if (!number(b + MODE, 8, &mode) || !number(b + UID, 8, &uid) || !number(b + GID, 8, &gid) ||
 	    !number(b + SIZE, 12, &size) || !number(b + MTIME, 12, &mtime))
-		return malformed(t, "a number in a header");
+		return tar_malformed(t, "a number in a header");
 	if (rec->type == 'b' || rec->type == 'c') {
 		if (!number(b + MAJOR, 8, &dev[0]) || !number(b + MINOR, 8, &dev[1]) || dev[0] < 0 || dev[1] < 0 ||
 		    dev[0] > UINT32_MAX || dev[1] > UINT32_MAX)
-			return malformed(t, "a device number");
+			return tar_malformed(t, "a device number");
 		rec->rdev = makedev((unsigned)dev[0], (unsigned)dev[1]);
 	}
 	uid = t->has_uid ? (int64_t)t->uid : uid;
 	gid = t->has_gid ? (int64_t)t->gid : gid;
 	size = t->has_size ? (int64_t)t->size : size;
 	if (uid < 0 || uid > UINT32_MAX || gid < 0 || gid > UINT32_MAX)
-		return malformed(t, "an owner out of range");
+		return tar_malformed(t, "an owner out of range");
 	if (size < 0)
-		return malformed(t, "a size out of range");
+		return tar_malformed(t, "a size out of range");
 	rec->mode = (uint16_t)(mode & 07777);
 	rec->uid = (uint32_t)uid;
 	rec->gid = (uint32_t)gid;
@@ -530,7 +292,7 @@ static int set_numbers(struct tar_reader *t, const uint8_t *b, struct record *re
 	if (t->has_mtime)
 		rec->mtime = t->mtime;
 	else if (__builtin_mul_overflow(mtime, (int64_t)NSEC_PER_SEC, &rec->mtime))
-		return malformed(t, "a time out of range");
+		return tar_malformed(t, "a time out of range");
 	return 0;
 }
 
@@ -551,7 +313,7 @@ static int entry(struct tar_reader *t, const uint8_t *b, struct tar_entry *ret)
 		return image_fail_name(t->err, -EBADMSG, ret->path, "an entry of unknown type 0x%02x", b[TYPE]);
 	r = set_numbers(t, b, &ret->rec);
 	if (r == 0)
-		r = set_xattrs(t, &ret->rec);
+		r = tar_set_xattrs(t, &ret->rec);
 	if (r < 0)
 		return r;
 	ret->rec.target = ret->rec.type == 'l' ? ret->link : NULL;
@@ -583,7 +345,7 @@ static int special(struct tar_reader *t, const uint8_t *b)
 	if (!b[TYPE] || !strchr("LKxg", b[TYPE]))
 		return 1;
 	if (!number(b + SIZE, 12, &size) || size < 0)
-		return malformed(t, "size of a header");
+		return tar_malformed(t, "size of a header");
 	r = gather(t, (uint64_t)size, to);
 	if (r < 0)
 		return r;
@@ -592,7 +354,7 @@ static int special(struct tar_reader *t, const uint8_t *b)
 	if (b[TYPE] == 'g') /* of all entries: comments */
 		return 0;
 	if (b[TYPE] == 'x')
-		return pax_parse(t);
+		return tar_parse_pax(t);
 	to->len = strlen(to->data);
 	return 0;
 }
@@ -613,11 +375,11 @@ int tar_reader_next(struct tar_reader *t, struct tar_entry *ret)
 		if (is_zero(b)) {
 			r = block(t, b);
 			if (r > 0 && !is_zero(b))
-				return malformed(t, "a lone zero block");
+				return tar_malformed(t, "a lone zero block");
 			return r < 0 ? r : 0;
 		}
 		if (!checksum_good(b))
-			return malformed(t, "wrong checksum of a header");
+			return tar_malformed(t, "wrong checksum of a header");
 		r = special(t, b);
 		if (r > 0)
 			return entry(t, b, ret);
