@@ -31,6 +31,7 @@
 #include "proc/table.h"
 #include "watch/bpf_calls.h"
 #include "watch/connector.h"
+#include "watch/overlay.h"
 
 /* Newer than the headers of some distributions that build this (fanotify_init(2), fanotify_mark(2)). */
 #ifndef FAN_REPORT_FD_ERROR
@@ -156,61 +157,16 @@ static void probe_filesystem(struct probe_result *r)
 
 /* --- overlay: does the file system below see what happens through it? */
 
-static int overlay_build(const char *dir)
+static void probe_overlay(struct probe_result *r)
 {
-	_cleanup_close_ int fd = -1;
-	char option[256];
+	int seen = overlay_events();
 
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("holdfast", dir, "tmpfs", 0, "size=1m"))
-		return -errno;
-	if (chdir(dir) || mkdir("lower", 0700) || mkdir("upper", 0700) || mkdir("work", 0700) || mkdir("merged", 0700))
-		return -errno;
-	fd = open("lower/f", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	snprintf(option, sizeof(option), "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", dir, dir, dir);
-	return mount("holdfast", "merged", "overlay", 0, option) ? -errno : 0;
-}
-
-static void overlay_try(struct probe_result *r, const char *dir)
-{
-	_cleanup_close_ int group = -1, file = -1;
-	struct pollfd wait = { .events = POLLIN };
-	int err = overlay_build(dir);
-
-	if (err) {
-		say(r, PROBE_UNKNOWN, "no private overlay could be mounted: %s", strerror(-err));
-		return;
-	}
-	group = fanotify_init(GROUP_FLAGS | FAN_REPORT_DFID_NAME, O_RDONLY);
-	if (group < 0 || fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN, AT_FDCWD, dir)) {
-		say(r, PROBE_UNKNOWN, "the layers' file system could not be marked: %s", strerror(errno));
-		return;
-	}
-	file = open("merged/f", O_RDONLY | O_CLOEXEC);
-	wait.fd = group;
-	if (file < 0)
-		say(r, PROBE_UNKNOWN, "%s", strerror(errno));
-	else if (poll(&wait, 1, 1000) == 1)
+	if (seen < 0)
+		say(r, PROBE_UNKNOWN, "no private overlay could be mounted and marked: %s", strerror(-seen));
+	else if (seen)
 		say(r, PROBE_OK, "an open through an overlay is seen on its layers");
 	else
 		say(r, PROBE_MISSING, "an open through an overlay is not seen on its layers");
-}
-
-static void probe_overlay(struct probe_result *r)
-{
-	char dir[] = "/tmp/holdfast-doctor.XXXXXX";
-
-	if (!mkdtemp(dir)) {
-		say(r, PROBE_UNKNOWN, "%s: %s", dir, strerror(errno));
-		return;
-	}
-	overlay_try(r, dir);
-	if (chdir("/") == 0) {
-		umount2(dir, MNT_DETACH); /* the overlay in it and all; only if it was mounted */
-		rmdir(dir);
-	}
 }
 
 /* --- who */
@@ -384,7 +340,8 @@ const struct probe probe_table[] = {
 	{ "permission events", "programs cannot be stopped before they run", probe_permission },
 	{ "error descriptors", "a file that cannot be opened for its verdict is denied without its name",
 	  probe_fd_error },
-	{ "overlay events", "containers need a mark each; changes in them may be missed at their start",
+	{ "overlay events",
+	  "containers need a mark each, their starts may be missed at first; writes in them are found by looking",
 	  probe_overlay },
 	{ "read leases", "a program may be written to between its verdict and its start", probe_lease },
 	{ "BPF", "arguments and file of a process that ended at once may stay unknown; the proc connector stands in",

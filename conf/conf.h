@@ -24,6 +24,7 @@ enum conf_exec_trust { CONF_TRUST_BASELINES, CONF_TRUST_DPKG, CONF_TRUST_EXPLICI
 enum conf_exec_fail { CONF_FAIL_OPEN, CONF_FAIL_CLOSED };
 enum conf_exec_scripts { CONF_SCRIPTS_OFF, CONF_SCRIPTS_REPORT, CONF_SCRIPTS_ENFORCE };
 enum conf_bpf { CONF_BPF_OFF, CONF_BPF_AUTO };
+enum conf_overlays { CONF_OVERLAYS_AUTO, CONF_OVERLAYS_MARK };
 enum conf_exec_libraries { CONF_LIBRARIES_OFF, CONF_LIBRARIES_ENVIRONMENT, CONF_LIBRARIES_ALL };
 enum conf_exec_images { CONF_IMAGES_OWN, CONF_IMAGES_CONTAINERS, CONF_IMAGES_EVERYWHERE };
 enum conf_exec_ungated { CONF_UNGATED_LATE, CONF_UNGATED_KILL };
@@ -150,7 +151,7 @@ struct conf {
 	struct scope scope;	/* paths:, exclude: */
 	const char **sensitive; /* sensitive: absolute paths or globs; a folder stands for what is in it */
 	size_t n_sensitive;
-	struct conf_list diffs; /* diffs: /etc; files there are kept, to show what of them changes */
+	struct conf_list diffs;	      /* diffs: /etc; files there are kept, to show what of them changes */
 	struct scope sensitive_scope; /* the same entries as a scope: paths[i].is_glob tells the globs */
 	enum conf_opens opens;
 
@@ -196,8 +197,9 @@ struct conf {
 	} exec;
 
 	struct {
-		enum conf_bpf bpf; /* sensors.bpf: auto, where it is built in and the kernel allows */
-		uint64_t ring;	   /* sensors.ring: bytes, 2M */
+		enum conf_bpf bpf;	     /* sensors.bpf: auto, where it is built in and the kernel allows */
+		uint64_t ring;		     /* sensors.ring: bytes, 2M */
+		enum conf_overlays overlays; /* sensors.overlays: auto */
 	} sensors;
 
 	struct {

@@ -46,6 +46,7 @@ static const char *const ungated_words[] = { [CONF_UNGATED_LATE] = "late", [CONF
 static const char *const record_words[] = {
 	[CONF_RECORD_OFF] = "off", [CONF_RECORD_IP] = "ip", [CONF_RECORD_ALL] = "all", NULL
 };
+static const char *const overlay_words[] = { [CONF_OVERLAYS_AUTO] = "auto", [CONF_OVERLAYS_MARK] = "mark", NULL };
 static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
 static const char *const priority_words[] = { [PRIORITY_EMERGENCY] = "emergency",
 					      [PRIORITY_ALERT] = "alert",
@@ -172,6 +173,8 @@ const struct conf_key conf_schema[] = {
 	  .help = "programs in the kernel, where it takes them, tell of processes" },
 	{ "sensors.ring", CONF_SIZE, AT(sensors.ring), "2M", .min = 4 * KIB, .max = GIB,
 	  .help = "room for what they tell and nobody has read yet" },
+	{ "sensors.overlays", CONF_WORD, AT(sensors.overlays), "auto", WORDS(overlay_words),
+	  .help = "overlays of containers get marks of their own: where the kernel needs it, or always" },
 
 	{ "network.record", CONF_WORD, AT(network.record), "off", WORDS(record_words),
 	  .help = "connections that go to history: none, those of IPv4 and IPv6, or unix sockets too" },

@@ -262,6 +262,7 @@ static const struct part parts[] = {
 	{ "handover", handover_part_start, handover_part_stop },
 	{ "watchdog", watchdog_part_start, watchdog_part_stop },
 	{ "handover's bound", handover_bound_start, handover_bound_stop },
+	{ "overlays", overlays_part_start, overlays_part_stop },
 	{ "warden", warden_part_start, warden_part_stop },
 	{ "store", store_check, store_release },
 	{ "gaps", start_gaps, stop_gaps },

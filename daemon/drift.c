@@ -12,9 +12,11 @@
 #include "conf/policy.h"
 #include "daemon/monitor.h"
 #include "fim/drift_live.h"
+#include "watch/overlay.h"
 
 #define DEVICES_MAX 64
 #define SAID_MAX    256
+#define SWEEP_NS    (10 * NSEC_PER_SEC)
 
 struct drift {
 	struct drift_live *live;
@@ -56,7 +58,7 @@ static void mark_folder(struct drift *d, const char *path)
 /* State folders of runtimes are stores too, but hold no layers. */
 static bool holds_layers(const char *store)
 {
-	static const char *const drivers[] = { "overlay", "overlay2" };
+	static const char *const drivers[] = { "overlay", "overlay2", "io.containerd.snapshotter.v1.overlayfs" };
 	bool found = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(drivers) && !found; i++) {
@@ -222,6 +224,20 @@ static void drift_free(struct drift *d)
 	free(d);
 }
 
+/* Before there are threads: it forks. */
+int overlays_part_start(struct monitor *m)
+{
+	const struct conf *c = m->conf;
+	bool looks = is_asked_for(c) || c->exec.mode != CONF_EXEC_OFF;
+
+	m->mark_overlays = looks && (c->sensors.overlays == CONF_OVERLAYS_MARK || overlay_events() == 0);
+	return 0;
+}
+
+void overlays_part_stop(struct monitor *m _unused_)
+{
+}
+
 int drift_part_start(struct monitor *m)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -233,6 +249,7 @@ int drift_part_start(struct monitor *m)
 		.emit = pipeline_live,
 		.lost = lost,
 		.no_baseline = no_baseline,
+		.sweep = m->mark_overlays ? SWEEP_NS : 0,
 		.data = m,
 	};
 	int r;
@@ -257,6 +274,11 @@ int drift_part_start(struct monitor *m)
 		drift_free(TAKE_PTR(m->drift));
 		return EX_OSERR;
 	}
+	if (m->mark_overlays)
+		gapbook_note(
+			m->gaps, GAP_WEAK_SENSOR, "containers",
+			"writes through overlays are not told on their layers: found by looking; each overlay is gated "
+			"when its mount is seen");
 	containers_on_known(m->containers, known, m);
 	containers_each(m->containers, drift_part_known, m);
 	return 0;

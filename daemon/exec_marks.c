@@ -29,6 +29,7 @@ struct exec_marks {
 	struct gate *gate;
 	bool host;
 	bool layers;	      /* a policy of containers asks for it */
+	bool rereading;	      /* another configuration, not another mount */
 	bool running;	      /* the first round is through: what it marked was checked before */
 	pthread_mutex_t lock; /* rounds and count */
 	struct gated *list;
@@ -99,6 +100,17 @@ static void want_local(struct exec_marks *x, const struct mount_table *t)
 	}
 }
 
+/* Where the kernel does not tell of what runs through them on the file system of their layers. */
+static void want_overlays(struct exec_marks *x, const struct mount_table *t)
+{
+	for (size_t i = 0; i < t->n && (x->host || x->layers); i++) {
+		const struct mount *m = &t->mounts[i];
+
+		if (fstype_by_name(m->fstype)->class == FSTYPE_OVERLAY && mounts_find(t, m->point) == m)
+			want(x, m->dev, m->point, !x->host);
+	}
+}
+
 /* --- a round */
 
 /*
@@ -134,7 +146,7 @@ static bool would_lock_out(struct exec_marks *x, struct gated *g)
 
 static void set_mark(struct exec_marks *x, struct gated *g)
 {
-	bool lock_out = would_lock_out(x, g);
+	bool lock_out = would_lock_out(x, g), fresh = x->running && !x->rereading && !g->marked && g->layers;
 	int r;
 
 	if (lock_out && !g->marked)
@@ -143,6 +155,11 @@ static void set_mark(struct exec_marks *x, struct gated *g)
 	r = gate_mark(x->gate, g->point, g->dev, g->as_layers);
 	g->marked = r == 0;
 	exec_ungated_judged(x->m, g->dev, g->marked);
+	if (r == 0 && fresh)
+		gapbook_close(x->m->gaps,
+			      gapbook_open(x->m->gaps, GAP_MARK_FAILED, g->point,
+					   "a container was there before its file system was gated", 0, 0),
+			      "gated from here on", 0);
 	if (lock_out)
 		return;
 	if (r == 0 && g->gap)
@@ -182,6 +199,8 @@ static void round_marks(void *data)
 	watch_each_mark(x->m->watch, want_mark, x);
 	if (x->host)
 		want_local(x, &t);
+	if (x->m->mark_overlays)
+		want_overlays(x, &t);
 	/* Set again each time: a device number may have come back with another file system. */
 	for (size_t i = 0; i < x->n; i++)
 		if (x->list[i].wanted)
@@ -189,7 +208,8 @@ static void round_marks(void *data)
 	for (size_t i = x->n; i-- > 0;)
 		if (!x->list[i].wanted)
 			forget(x, &x->list[i]);
-	gate_set_mounts(x->gate, &t);
+	if (!x->m->mark_overlays)
+		gate_set_mounts(x->gate, &t);
 	if (t.n)
 		mounts_free(&t);
 	pthread_mutex_unlock(&x->lock);
@@ -233,9 +253,13 @@ void exec_marks_policies(struct exec_marks *x, const struct conf *conf)
 	pthread_mutex_lock(&x->lock);
 	changed = x->layers != layers;
 	x->layers = layers;
+	x->rereading = true;
 	pthread_mutex_unlock(&x->lock);
 	if (changed)
 		round_marks(x);
+	pthread_mutex_lock(&x->lock);
+	x->rereading = false;
+	pthread_mutex_unlock(&x->lock);
 }
 
 int exec_marks_start(struct monitor *m, struct gate *g, bool host, struct exec_marks **ret)

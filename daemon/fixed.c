@@ -46,6 +46,7 @@ static const struct {
 	NUMBER(exec.ungated),
 	NUMBER(sensors.bpf),
 	NUMBER(sensors.ring),
+	NUMBER(sensors.overlays),
 	TEXT(control),
 };
 

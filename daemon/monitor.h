@@ -55,6 +55,7 @@ struct monitor {
 	struct proc_table *procs;
 	struct containers *containers;
 	struct drift *drift;
+	bool mark_overlays; /* what happens through overlays is not told on the file system of their layers */
 	struct connector *connector;
 	char *no_connector; /* why there is none */
 	struct queue *inbox;
@@ -195,6 +196,8 @@ void containers_place(struct monitor *m, struct event *e);
 json_t *containers_status(struct monitor *m);
 
 /* --- drift.c: files of containers */
+int overlays_part_start(struct monitor *m);
+void overlays_part_stop(struct monitor *m);
 int drift_part_start(struct monitor *m);
 void drift_part_stop(struct monitor *m);
 /* Folders whose file systems are watched for it under this configuration; borrowed until the next call. Main thread. */

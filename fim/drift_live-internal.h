@@ -50,6 +50,7 @@ struct drift_live {
 	struct settle settle;
 	struct arena arena;
 	bool losing;
+	uint64_t swept;	   /* boot ns */
 	const char *cause; /* of paths that a scan names */
 
 	struct {

@@ -190,6 +190,16 @@ static void heal(struct drift_live *l, uint64_t lost)
 	}
 }
 
+static void sweep(struct drift_live *l)
+{
+	uint64_t now = clock_boot_ns();
+
+	if (!l->o.sweep || now - l->swept < l->o.sweep)
+		return;
+	l->swept = now;
+	containers_each(l->o.containers, scan_one, l);
+}
+
 /* The one that is due. */
 static bool take_scan(struct drift_live *l, uint64_t now, struct drift_scan *ret)
 {
@@ -280,6 +290,7 @@ static void *drift_main(void *data)
 		}
 		take_notes(l, notes);
 		heal(l, lost);
+		sweep(l);
 		look_at_due(l, clock_boot_ns(), UINT64_MAX);
 		scan_due(l);
 		next = settle_next(&l->settle);

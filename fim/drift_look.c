@@ -77,6 +77,12 @@ static bool is_images(const struct side *s)
 	return s->exists && !IDENTITY(&s->rec);
 }
 
+/* Whatever way it took: straight into the layer, through the container's root, from another mount namespace. */
+static bool is_outside(const struct process *p, const struct container *c)
+{
+	return p->known & PROCESS_CGROUP && !strstr(p->cgroup, c->id);
+}
+
 static void tell_who(struct event *e, const struct sight *s)
 {
 	const struct facts *f = s->facts;
@@ -89,6 +95,8 @@ static void tell_who(struct event *e, const struct sight *s)
 					       : "the sensor does not tell";
 	if (!f || !f->ops)
 		e->cause = s->cause ? arena_strdup(&e->arena, s->cause) : NULL;
+	else if (f->process && is_outside(f->process, s->c))
+		e->cause = arena_strdup(&e->arena, "by a process outside of the container");
 }
 
 static void tell(const struct sight *s, const struct judge_input *in, const struct judgement *v)

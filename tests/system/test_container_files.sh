@@ -77,10 +77,13 @@ upper=$(podman inspect -f '{{.GraphDriver.Data.UpperDir}}' web)
 echo planted >"$upper/etc/planted"
 want web added /etc/planted
 grep -F '"path":"/etc/planted"' "$tmp/history" | head -1 | grep -qF '"process":{' || fail "planted: nobody: $(grep planted "$tmp/history")"
+outside='"cause":"by a process outside of the container"'
+grep -F '"path":"/etc/planted"' "$tmp/history" | grep -qF "$outside" || fail "planted: from where? $(grep planted "$tmp/history")"
+if grep -F '"path":"/etc/motd"' "$tmp/history" | grep -qF "$outside"; then fail "motd: from outside"; fi
 # From another mount namespace, through a mount of the folder.
 mkdir "$tmp/mnt"
 unshare -m sh -c "mount --bind '$upper' '$tmp/mnt' && echo second >'$tmp/mnt/etc/second'" || fail "bind mount"
-want web added /etc/second
+want web added /etc/second "$outside"
 
 # Another container of the image has nothing to do with it; while the monitor is down it is found afterwards.
 run_container second -d "$image" sleep 1000 || die "podman run"

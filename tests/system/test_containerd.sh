@@ -1,5 +1,6 @@
 #!/bin/sh
-# Containers of containerd with the annotations that Kubernetes gives them: who they are, and what changes in them.
+# The whole story with containerd and the annotations that Kubernetes gives: image import, baseline, container, who it is, what
+# changes in it, a dropped program that is refused, history by the pod's name.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/containers.sh"
 
@@ -28,9 +29,12 @@ containers_end() {
 }
 trap containers_end EXIT
 
-g=$tmp/g
+# Nothing guards the file system that holds the layers.
+g=$tmp/guarded
+mkdir "$g"
+mount -t tmpfs none "$g" || skip "no tmpfs"
 echo x >"$g/file"
-config 'exec: {mode: observe, trust: [baselines]}' "containers:" "  stores: [$fs/c/state]" '  policies: [{namespace: shop}]' \
+config 'exec: {mode: enforce, trust: [explicit]}' "containers:" "  stores: [$fs/c/root, $fs/c/state]" '  policies: [{namespace: shop, exec: enforce}]' \
 	'limits: {settle: 20ms}'
 hf init >/dev/null 2>"$err" || die "init"
 hf init --image "containerd:[$fs/c/root]$image" tiny >"$tmp/init" 2>&1 || die "init --image: $(cat "$tmp/init")"
@@ -52,15 +56,19 @@ grep -qF '"image_digest":"sha256:' "$tmp/history" || grep -qF '"unknown":"' "$tm
 seen exec shop/web-0 /bin/busybox || fail "not found by namespace/pod"
 
 in_it() {
-	k8s tasks exec --exec-id "x$1" "$id" sh -c "$2" >"$tmp/ctr.out" 2>&1 || fail "ctr exec: $(cat "$tmp/ctr.out")"
+	k8s tasks exec --exec-id "x$1" "$id" sh -c "$2" >"$tmp/ctr.out" 2>&1
 }
-in_it 1 'echo more >>/etc/motd; rm /etc/passwd; echo new >/opt-new'
+in_it 1 'echo more >>/etc/motd; rm /etc/passwd; echo new >/opt-new' || fail "ctr exec: $(cat "$tmp/ctr.out")"
 within 20 seen change web-0 /etc/motd '"change":"changed"' || fail "no change: $(cat "$tmp/history")"
 within 20 seen change web-0 /etc/passwd '"change":"removed"' || fail "no removal: $(cat "$tmp/history")"
 within 20 seen change web-0 /opt-new '"change":"added"' || fail "no addition: $(cat "$tmp/history")"
 grep -F '/opt-new' "$tmp/history" | grep -qF '"process":{' || fail "nobody: $(cat "$tmp/history")"
-in_it 2 'cp /bin/busybox /busybox-dropped; echo >>/busybox-dropped; /busybox-dropped true'
-within 20 seen exec web-0 /busybox-dropped '"verdict":"unexpected"' || fail "no drift: $(grep dropped "$tmp/history")"
+in_it 2 'cp /bin/busybox /busybox-dropped; /busybox-dropped true' || fail "a copy of the image's own is refused: $(cat "$tmp/ctr.out")"
+if in_it 3 'echo >>/busybox-dropped; /busybox-dropped true'; then fail "the dropped program ran"; fi
+within 20 seen exec shop/web-0 /busybox-dropped '"verdict":"denied"' || fail "no drift: $(grep dropped "$tmp/history")"
+for word in '"reason":"not in the image of its container"' '"pod":"web-0"' "\"host_path\":\"$fs/c/root/"; do
+	grep -F '/busybox-dropped' "$tmp/history" | head -1 | grep -qF "$word" || fail "denied: no $word: $(grep dropped "$tmp/history" | cut -c1-600)"
+done
 hf check --container nginx >"$tmp/report" 2>"$err"
 [ $? = 7 ] || fail "check: $(cat "$tmp/report")"
 stop

@@ -145,5 +145,27 @@ before=$(hf history --json --kind exec 2>"$err" | wc -l)
 runs /tmp/busybox2 || fail "refused without a policy"
 [ "$(hf history --json --kind exec 2>"$err" | wc -l)" = "$before" ] || fail "told without a policy"
 stop
+
+# As on a kernel that does not tell of what goes through an overlay: each has a mark of its own, from its mount on.
+write_config '  policies:' "$enforced"
+echo 'sensors: {overlays: mark}' >>"$tmp/conf.yaml"
+watch
+told '"kind":"gap"' weak-sensor 'each overlay is gated'
+refused /tmp/busybox2 || fail "overlays: not refused"
+before=$(gated)
+run_container third -d "$image" sleep 100 || die "podman run third: $(cat "$tmp/podman.err")"
+more() {
+	[ "$(gated)" != "$before" ]
+}
+within 10 more || fail "no mark for the new overlay: $before"
+podman exec third sh -c 'cp /bin/busybox /busybox-x; /busybox-x true' || fail "overlays: the image's own is refused"
+podman exec third sh -c 'echo >>/busybox-x; /busybox-x true' && fail "overlays: the new container's is not refused"
+want third /busybox-x denied
+podman rm -f -t 0 third >/dev/null 2>&1
+same() {
+	[ "$(gated)" = "$before" ]
+}
+within 10 same || fail "the mark stays: $before, $(gated)"
+stop
 hf baseline verify >"$tmp/verify" 2>&1 || fail "verify: $(cat "$tmp/verify")"
 end
