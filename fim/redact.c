@@ -1,4 +1,6 @@
-/* Finding secrets in one line. Any thread, no state; time is linear in the line but for the words it is searched for.
+/*
+ * Finding secrets in one line. Any thread, no state; time is linear in the line but for the words it is searched for:
+ * where a run of characters ends is worked out once, and whether it is random by its first RUN_MAX.
  */
 #include "fim/redact.h"
 
@@ -12,9 +14,12 @@ struct span {
 	size_t from, to;
 };
 
+#define RUN_MAX 256
+
 struct line {
 	const char *s;
 	size_t len;
+	size_t run_end[2]; /* of the last run looked at, of a part of a path and of base64 */
 };
 
 static bool is_digit(char c)
@@ -133,10 +138,11 @@ static bool find_value(const struct line *l, size_t start, size_t at, struct spa
 		at++;
 	}
 	at = skip_blanks(l, at);
-	*ret = value_at(l, at);
 	/* With a sign it is a value whatever it is, but for words that say nothing. */
-	return ret->to > ret->from && !is_harmless(l->s + ret->from, ret->to - ret->from) &&
-	       (sign || at == 0 || is_blank(l->s[at - 1]));
+	if (at == l->len || (!sign && at > 0 && !is_blank(l->s[at - 1])) || l->s[at] == '[')
+		return false;
+	*ret = value_at(l, at);
+	return ret->to > ret->from && !is_harmless(l->s + ret->from, ret->to - ret->from);
 }
 
 /* --- shapes */
@@ -251,13 +257,14 @@ static bool is_random(const char *s, size_t len)
 	size_t digits = 0, uppers = 0, lowers = 0, hex = 0;
 	double e;
 
+	len = MIN(len, (size_t)RUN_MAX);
 	for (size_t i = 0; i < len; i++) {
 		digits += is_digit(s[i]);
 		uppers += is_upper(s[i]);
 		lowers += is_lower(s[i]);
 		hex += is_digit(s[i]) || (lower(s[i]) >= 'a' && lower(s[i]) <= 'f');
 	}
-	if (len < 20)
+	if (len < 20 || !digits)
 		return false;
 	e = entropy(s, len);
 	if (hex == len)
@@ -268,22 +275,23 @@ static bool is_random(const char *s, size_t len)
 }
 
 /* Base64 and its like. A path is taken apart: its names count each for itself. */
-static bool find_random(const struct line *l, size_t at, struct span *ret)
+static bool find_random(struct line *l, size_t at, struct span *ret)
 {
-	static const char marks[] = "+/=_";
-	size_t n;
+	static const char *const marks[] = { "+=_", "+/=_" };
+	bool whole;
 
 	if (at > 0 && (is_digit(l->s[at - 1]) || is_upper(l->s[at - 1]) || is_lower(l->s[at - 1])))
 		return false;
-	n = run_of(l, at,
-		   l->s[at] == '/' || (at > 0 && strchr("/.~:", l->s[at - 1] ? l->s[at - 1] : ' ')) ? "+=_" : marks);
-	*ret = (struct span){ at, at + n };
-	return is_random(l->s + at, n);
+	whole = l->s[at] != '/' && !(at > 0 && strchr("/.~:", l->s[at - 1] ? l->s[at - 1] : ' '));
+	if (l->run_end[whole] <= at)
+		l->run_end[whole] = at + run_of(l, at, marks[whole]);
+	*ret = (struct span){ at, l->run_end[whole] };
+	return ret->to > at && is_random(l->s + at, ret->to - at);
 }
 
 /* --- a line */
 
-static bool find_at(const struct line *l, size_t at, struct span *ret)
+static bool find_at(struct line *l, size_t at, struct span *ret)
 {
 	return find_crypt(l, at, ret) || find_userinfo(l, at, ret) || find_prefix(l, at, ret) || find_des(l, at, ret) ||
 	       find_random(l, at, ret);
@@ -291,7 +299,7 @@ static bool find_at(const struct line *l, size_t at, struct span *ret)
 
 void redact_line(struct buf *b, const char *s, size_t len)
 {
-	const struct line l = { s, len };
+	struct line l = { .s = s, .len = len };
 	size_t shown = 0, name = 0;
 
 	for (size_t at = 0; at < len;) {

@@ -15,6 +15,8 @@
 
 #define EDITS_MAX 200
 #define CONTEXT	  3
+#define LINE_SEEN                                                                                                      \
+	4096 /* bytes of a long line in which secrets are looked for: what is shown lies well before their end */
 
 struct row {
 	const char *s;
@@ -172,7 +174,7 @@ static void put_row(struct buf *b, char sign, const struct row *r)
 		_cleanup_buf_ struct buf whole = BUF_INIT;
 
 		/* A secret that is cut is no less one: hidden first. */
-		redact_line(&whole, r->s, r->len);
+		redact_line(&whole, r->s, MIN(r->len, (uint32_t)LINE_SEEN));
 		buf_add(b, whole.data ? whole.data : "", MIN(whole.len, (size_t)TEXTDIFF_LINE_MAX));
 		buf_printf(b, "[...%u bytes]", r->len);
 		b->failed |= whole.failed;

@@ -36,6 +36,9 @@ static void test_redact(void **state _unused_)
 		{ "k: 9f86d081884c7d659a2feaa0c55ad015", "9f86d081884c7d65" },
 		{ "v=Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5MA==", "Zm9vYmFy" },
 		{ "snmp community s3cret-ro", "s3cret-ro" },
+		{ "+++=Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5MA==", "Zm9vYmFy" },
+		{ "/etc/x/Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5MA==/y", "Zm9vYmFy" },
+		{ "psk=\"abc", "abc" },
 		{ "PermitRootLogin yes", NULL },
 		{ "PasswordAuthentication no", NULL },
 		{ "password requisite pam_pwquality.so retry=3", NULL },
@@ -70,19 +73,11 @@ static void test_redact(void **state _unused_)
 static void test_hostile(void **state _unused_)
 {
 	static char text[TEXTDIFF_SIZE_MAX];
-	static const char *const patterns[] = { "\x1b[31m",
-						"\xff\xfe",
-						"://a:",
-						"$1$",
-						"a=\"",
-						"password ",
-						"A1b2C3",
-						"eyJ",
-						":",
-						"\r\n",
-						"\n",
-						"\xe2\x80\xae",
-						"-----BEGIN PRIVATE KEY" };
+	static const char *const patterns[] = {
+		"\x1b[31m", "\xff\xfe", "://a:", "$1$",	 "a=\"",	 "password ", "A1b2C3",
+		"eyJ",	    ":",	"\r\n",	 "\n",	 "\xe2\x80\xae", "+",	      "+=",
+		"/_",	    "+1a",	"pwd=[", "pwd(", "pwd=\"[",	 "$1$a/",     "-----BEGIN PRIVATE KEY"
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
 		_cleanup_buf_ struct buf b = BUF_INIT;
@@ -96,6 +91,10 @@ static void test_hostile(void **state _unused_)
 		for (size_t k = 0; k < b.len; k++)
 			assert_true((uint8_t)b.data[k] >= ' ' || b.data[k] == '\n');
 		assert_null(memchr(b.data, 0x7f, b.len));
+		/* As one line, which a difference would cut. */
+		buf_reset(&b);
+		redact_line(&b, text, sizeof(text));
+		assert_true(text_utf8_valid(b.data ?: "", b.len));
 	}
 	assert_false(textdiff_is_text("a\0b", 3));
 	assert_true(textdiff_is_text("a\xff", 2));
