@@ -30,6 +30,7 @@
 struct item {
 	struct event *event;
 	struct fs_batch *batch;
+	size_t bytes;
 };
 
 struct engine {
@@ -56,7 +57,7 @@ struct engine {
 	uint64_t lost_told;
 	bool losing;
 
-	_Atomic uint64_t held, lost, events, accesses, alerts, repeated, sums, rules;
+	_Atomic uint64_t held, bytes, lost, events, accesses, alerts, repeated, sums, rules;
 };
 
 /* --- what rules ask for */
@@ -228,6 +229,7 @@ static void item_free(struct item *i)
 static void take_item(struct engine *g, struct item *i)
 {
 	g->held -= item_weight(i);
+	g->bytes -= i->bytes;
 	if (i->event && !out_of_time(g))
 		take_event(g, i->event);
 	for (uint32_t n = 0; i->batch && n < i->batch->n && !out_of_time(g); n++)
@@ -308,13 +310,17 @@ static void *engine_main(void *data)
 
 static void engine_push(struct engine *g, struct item *item)
 {
-	uint64_t weight = item_weight(item), room = g->o.room ?: ENGINE_ROOM;
+	uint64_t weight = item_weight(item), room = g->o.room ?: ENGINE_ROOM, most = g->o.bytes ?: ENGINE_BYTES;
+	size_t bytes = item->bytes;
 
-	if (g->held + weight <= MAX(room, weight)) {
+	/* Just one that is larger than all the room there is goes in, when there is nothing else. */
+	if (g->held + weight <= MAX(room, weight) && g->bytes + bytes <= MAX(most, (uint64_t)bytes)) {
 		g->held += weight;
+		g->bytes += bytes;
 		if (queue_try_push(g->queue, item) == 0)
 			return;
 		g->held -= weight;
+		g->bytes -= bytes;
 	}
 	g->lost += weight;
 	item_free(item);
@@ -325,7 +331,7 @@ static struct item *item_new(struct event *e, struct fs_batch *b)
 	struct item *i = calloc(1, sizeof(*i));
 
 	if (i)
-		*i = (struct item){ e, b };
+		*i = (struct item){ e, b, e ? sizeof(*e) + e->arena.used : b ? sizeof(*b) + b->arena.used : 0 };
 	return i;
 }
 

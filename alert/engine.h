@@ -29,6 +29,7 @@ struct engine_options {
 	struct rules *rules;				     /* referenced */
 	const char *procfs;				     /* "/proc" */
 	size_t room;					     /* events and accesses held; 0: ENGINE_ROOM */
+	size_t bytes;					     /* that they take; 0: ENGINE_BYTES */
 	bool (*answered)(const struct alert *a, void *data); /* whether actions are for it: its row is stored before */
 	void (*raised)(struct alert *a, void *data);	     /* each, at once, repeated ones too: for actions */
 	void (*send)(struct alert *a, void *data);	     /* for outputs: first ones and sums */
@@ -40,7 +41,8 @@ struct engine_options {
 	void *data;
 };
 
-#define ENGINE_ROOM 131072
+#define ENGINE_ROOM  131072
+#define ENGINE_BYTES (64 * MIB)
 
 int engine_start(const struct engine_options *o, struct engine **ret);
 /* Evaluates what is queued as long as there is time, ends. */

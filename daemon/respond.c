@@ -32,6 +32,21 @@ static void respond_tell(struct event *e, void *data)
 	pipeline_emit(e, data);
 }
 
+static void respond_lost(bool losing, uint64_t lost, void *data)
+{
+	struct monitor *m = data;
+	uint64_t keys[4];
+	size_t n;
+
+	if (losing) {
+		gapbook_open(m->gaps, GAP_LIMIT, "actions", "more alerts than actions could be started for", lost, 0);
+		return;
+	}
+	n = gapbook_keys(m->gaps, GAP_LIMIT, "actions", keys, ARRAY_SIZE(keys));
+	for (size_t i = 0; i < n; i++)
+		gapbook_close(m->gaps, keys[i], "actions keep up again", 0);
+}
+
 static bool respond_trusted(const uint8_t digest[32], const char *path, void *data)
 {
 	return exec_part_vouches(data, digest, path);
@@ -72,6 +87,7 @@ int respond_part_start(struct monitor *m)
 		.procfs = "/proc",
 		.warden = m->warden,
 		.tell = respond_tell,
+		.lost = respond_lost,
 		.deny = respond_deny,
 		.trusted = respond_trusted,
 		.data = m,

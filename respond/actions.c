@@ -22,7 +22,7 @@ static struct never never_of(const struct respond *r, const struct response *x)
 	return (struct never){ r->procfd, x->conf->respond.never_touch.items, x->conf->respond.never_touch.n };
 }
 
-static bool is_dry(const struct response *x)
+bool action_is_dry(const struct response *x)
 {
 	return x->conf->respond.mode != CONF_RESPOND_ACT;
 }
@@ -57,7 +57,7 @@ void action_locate(struct respond *r, struct response *x)
 	locate_by_path(r, x, p);
 }
 
-static void say_process(const struct response *x, struct buf *why)
+void action_say_process(const struct response *x, struct buf *why)
 {
 	const char *name = x->event->process ? process_name(x->event->process) : NULL;
 
@@ -121,7 +121,7 @@ static int check_container(struct respond *r, struct response *x, struct buf *wh
 	return RESULT_GONE;
 }
 
-static int failed(struct buf *why, int err)
+int action_failed(struct buf *why, int err)
 {
 	buf_printf(why, "%s%s", why->len ? ": " : "", strerror(-err));
 	return err == -ESRCH ? RESULT_GONE : RESULT_FAILED;
@@ -158,18 +158,18 @@ static int freeze_now(struct respond *r, struct response *x, struct buf *why)
 	int e = hold(r, x, why);
 
 	if (e < 0)
-		return failed(why, e);
+		return action_failed(why, e);
 	if (x->group.fd >= 0) {
 		e = cgroup_freeze(&x->group, ACTION_FREEZE_NS);
 		say_container(x, why);
 	} else {
 		e = target_signal(&x->target, SIGSTOP);
-		say_process(x, why);
+		action_say_process(x, why);
 	}
 	if (e == 1 || (e < 0 && e != -ETIMEDOUT)) {
 		warden_release(r->o.warden, x->slot);
 		if (e < 0)
-			return failed(why, e);
+			return action_failed(why, e);
 		buf_str(why, " was frozen already, by somebody else");
 		return RESULT_DONE;
 	}
@@ -191,9 +191,9 @@ static int act_freeze(struct respond *r, struct response *x, const struct conf_s
 		buf_str(why, "it is frozen already");
 		return RESULT_DONE;
 	}
-	if (!is_dry(x))
+	if (!action_is_dry(x))
 		return freeze_now(r, x, why);
-	(x->group.fd >= 0 ? say_container : say_process)(x, why);
+	(x->group.fd >= 0 ? say_container : action_say_process)(x, why);
 	return RESULT_DRY_RUN;
 }
 
@@ -209,7 +209,7 @@ int action_thaw(struct respond *r, struct response *x, struct buf *why)
 	if (!x->frozen)
 		return 0;
 	e = x->frozen_group ? cgroup_thaw(&x->group) : target_signal(&x->target, SIGCONT);
-	(x->frozen_group ? say_container : say_process)(x, why);
+	(x->frozen_group ? say_container : action_say_process)(x, why);
 	/* What is gone is not frozen. If it could not be done, the warden goes on trying for its time. */
 	if (e == 0 || e == -ESRCH || e == -ENODEV || e == -ENOENT) {
 		warden_release(r->o.warden, x->slot);
@@ -225,10 +225,10 @@ static int act_thaw(struct respond *r, struct response *x, const struct conf_ste
 
 	if (!x->frozen) {
 		buf_str(why, "it is not frozen");
-		return is_dry(x) ? RESULT_DRY_RUN : RESULT_DONE;
+		return action_is_dry(x) ? RESULT_DRY_RUN : RESULT_DONE;
 	}
 	e = action_thaw(r, x, why);
-	return e < 0 ? failed(why, e) : RESULT_DONE;
+	return e < 0 ? action_failed(why, e) : RESULT_DONE;
 }
 
 /* --- ending */
@@ -247,7 +247,7 @@ static int ended(struct buf *why, int e)
 	if (e == -ETIMEDOUT)
 		buf_str(why, ": it was told to, but has not ended yet");
 	else if (e < 0)
-		return failed(why, e);
+		return action_failed(why, e);
 	return RESULT_DONE;
 }
 
@@ -257,8 +257,8 @@ static int act_kill(struct respond *r, struct response *x, const struct conf_ste
 
 	if (result != RESULT_COUNT)
 		return result;
-	say_process(x, why);
-	if (is_dry(x))
+	action_say_process(x, why);
+	if (action_is_dry(x))
 		return RESULT_DRY_RUN;
 	e = target_signal(&x->target, SIGKILL);
 	thaw_legacy(r, x);
@@ -273,8 +273,8 @@ static int act_kill_tree(struct respond *r, struct response *x, const struct con
 
 	if (result != RESULT_COUNT)
 		return result;
-	say_process(x, why);
-	if (is_dry(x))
+	action_say_process(x, why);
+	if (action_is_dry(x))
 		return RESULT_DRY_RUN;
 	/* It is stopped again before anything else of it runs for long. */
 	target_signal(&x->target, SIGSTOP);
@@ -299,7 +299,7 @@ static int act_kill_container(struct respond *r, struct response *x, const struc
 	if (result != RESULT_COUNT)
 		return result;
 	say_container(x, why);
-	if (is_dry(x))
+	if (action_is_dry(x))
 		return RESULT_DRY_RUN;
 	e = cgroup_kill(&x->group, r->procfd, ACTION_TREE_NS, &n);
 	buf_printf(why, ", %u %s", n, n == 1 ? "process" : "processes");
@@ -344,7 +344,7 @@ static int act_stop_container(struct respond *r, struct response *x, const struc
 	if (result != RESULT_COUNT)
 		return result;
 	say_container(x, why);
-	if (is_dry(x))
+	if (action_is_dry(x))
 		return RESULT_DRY_RUN;
 	runtime = runtime_of(x, path, sizeof(path));
 	if (!runtime) {
@@ -361,112 +361,7 @@ static int act_stop_container(struct respond *r, struct response *x, const struc
 	const char *const argv[] = { path, runtime->verb, runtime->option, seconds, x->group.id, NULL };
 
 	e = children_run(r, x, ACTION_STOP_CONTAINER, argv, NULL, x->conf->respond.grace + 20 * NSEC_PER_SEC);
-	return e < 0 ? failed(why, e) : RESULT_WAITING;
-}
-
-/* --- evidence, quarantine, deny */
-
-static int entry_open(struct respond *r, struct response *x, struct quarantine *q, struct quarantine_entry *e)
-{
-	const struct conf_respond *c = &x->conf->respond;
-	const struct quarantine_bounds bounds = { c->quarantine_entries, c->quarantine_size, c->quarantine_file };
-	int err = quarantine_open(r->state_dir, true, &bounds, q);
-
-	if (err < 0)
-		return err;
-	err = x->entry ? quarantine_continue(q, x->id, e) : quarantine_begin(q, x->id, e);
-	if (err < 0) {
-		quarantine_close(q);
-		return err;
-	}
-	if (!x->entry)
-		file_describe(x, e->meta);
-	return 0;
-}
-
-static int entry_failed(struct buf *why, int err)
-{
-	if (err != -EDQUOT)
-		return failed(why, err);
-	buf_str(why, "the quarantine is full");
-	return RESULT_FAILED;
-}
-
-static int act_evidence(struct respond *r, struct response *x, const struct conf_step *step _unused_, struct buf *why)
-{
-	_cleanup_quarantine_ struct quarantine q = { .fd = -1 };
-	struct quarantine_entry e;
-	int err;
-
-	if (x->target.pidfd < 0 || target_wait(&x->target, 0) == 0) {
-		buf_str(why, "the process has ended");
-		return RESULT_GONE;
-	}
-	say_process(x, why);
-	if (is_dry(x))
-		return RESULT_DRY_RUN;
-	err = entry_open(r, x, &q, &e);
-	if (err < 0)
-		return entry_failed(why, err);
-	err = quarantine_evidence(&e, &x->target);
-	if (err == 0 || err == -EDQUOT) {
-		int committed = quarantine_commit(&e);
-
-		x->entry |= committed == 0;
-		err = err ? err : committed;
-	}
-	quarantine_end(&e);
-	return err < 0 ? entry_failed(why, err) : RESULT_DONE;
-}
-
-static int act_quarantine(struct respond *r, struct response *x, const struct conf_step *step _unused_, struct buf *why)
-{
-	_cleanup_quarantine_ struct quarantine q = { .fd = -1 };
-	_cleanup_(file_close) struct file f = FILE_INIT;
-	struct quarantine_entry e;
-	int result = file_find(r, x, &f, why), err;
-
-	if (result != RESULT_COUNT)
-		return result;
-	if (is_dry(x))
-		return RESULT_DRY_RUN;
-	err = entry_open(r, x, &q, &e);
-	if (err < 0)
-		return entry_failed(why, err);
-	err = quarantine_take(&e, &f.what, why);
-	x->entry |= err == 0;
-	quarantine_end(&e);
-	if (err < 0)
-		return err == -ENOENT ? RESULT_GONE : RESULT_FAILED;
-	return RESULT_DONE;
-}
-
-static int act_deny(struct respond *r, struct response *x, const struct conf_step *step _unused_, struct buf *why)
-{
-	_cleanup_(file_close) struct file f = FILE_INIT;
-	_cleanup_buf_ struct buf hex = BUF_INIT, reason = BUF_INIT;
-	uint64_t time = x->conf->respond.deny;
-	int result = file_find(r, x, &f, why), err;
-
-	if (result != RESULT_COUNT)
-		return result;
-	buf_hex(&hex, f.digest, sizeof(f.digest));
-	buf_printf(why, "%ssha256 %s", why->len ? "; " : "", hex.failed ? "" : hex.data);
-	if (is_dry(x) && r->o.deny)
-		return RESULT_DRY_RUN;
-	buf_printf(&reason, "ladder %s, response %llu: %s", x->ladder->name, (unsigned long long)x->id,
-		   x->rule ? x->rule : "");
-	err = !r->o.deny      ? -ENOSYS
-	      : reason.failed ? -ENOMEM
-			      : r->o.deny(f.digest, f.what.shown ? f.what.shown : f.what.path, reason.data,
-					  time ? clock_real_ns() + time : 0, r->o.data);
-	if (err == -ENOSYS) {
-		buf_str(why, ": nothing judges program starts here");
-		return RESULT_FAILED;
-	}
-	if (err == 1)
-		buf_str(why, ", which is denied already");
-	return err < 0 ? failed(why, err) : RESULT_DONE;
+	return e < 0 ? action_failed(why, e) : RESULT_WAITING;
 }
 
 /* --- log, alert, run */
@@ -474,7 +369,7 @@ static int act_deny(struct respond *r, struct response *x, const struct conf_ste
 static int act_log(struct respond *r _unused_, struct response *x, const struct conf_step *step _unused_,
 		   struct buf *why _unused_)
 {
-	return is_dry(x) ? RESULT_DRY_RUN : RESULT_DONE;
+	return action_is_dry(x) ? RESULT_DRY_RUN : RESULT_DONE;
 }
 
 /* Says what comes next, and how to stop it. */
@@ -493,7 +388,7 @@ static int act_alert(struct respond *r _unused_, struct response *x, const struc
 		}
 		buf_printf(why, " unless released: holdfast release %llu", (unsigned long long)x->id);
 	}
-	return is_dry(x) ? RESULT_DRY_RUN : RESULT_DONE;
+	return action_is_dry(x) ? RESULT_DRY_RUN : RESULT_DONE;
 }
 
 static int act_run(struct respond *r, struct response *x, const struct conf_step *step, struct buf *why)
@@ -503,7 +398,7 @@ static int act_run(struct respond *r, struct response *x, const struct conf_step
 	int e;
 
 	text_escape(why, step->argv[0], strlen(step->argv[0]));
-	if (is_dry(x))
+	if (action_is_dry(x))
 		return RESULT_DRY_RUN;
 	o = file_json(x);
 	json_line(&text, o);
@@ -514,7 +409,7 @@ static int act_run(struct respond *r, struct response *x, const struct conf_step
 		buf_str(why, ": too many programs run");
 		return RESULT_FAILED;
 	}
-	return e < 0 ? failed(why, e) : RESULT_WAITING;
+	return e < 0 ? action_failed(why, e) : RESULT_WAITING;
 }
 
 static int (*const actions[ACTION_COUNT])(struct respond *r, struct response *x, const struct conf_step *step,

@@ -1,4 +1,5 @@
-/* Inside of the responder, shared by its files: respond.c (thread, ladders), actions.c, children.c, limits.c, state.c.
+/* Inside of the responder, shared by its files: respond.c (thread, ladders), match.c, control.c, actions.c,
+ * actions_file.c, children.c, limits.c, state.c.
  */
 #ifndef RESPOND_INTERNAL_H
 #define RESPOND_INTERNAL_H
@@ -74,10 +75,39 @@ struct respond {
 	struct limit total;
 	uint64_t next_id, saved_id; /* ids below saved_id are never given again */
 	bool dirty;		    /* the state file is to be written */
+	uint64_t lost_told;
+	bool losing;
 	atomic_bool ending;
 };
 
-/* --- actions.c */
+/* --- match.c */
+
+/* In c; NULL: none. */
+const struct conf_ladder *ladder_for(const struct conf *c, const struct respond_request *q);
+
+/* The same ladder is at work on it. On the thread. */
+bool response_is_at_work(const struct respond *r, const struct response *x);
+
+/* --- control.c */
+
+/* As an event; text may be NULL. Counts. */
+void response_tell(struct respond *r, const struct response *x, enum action_kind action, enum action_result result,
+		   const char *text);
+
+/* --- respond.c */
+
+/* The thread looks at everything once more. Any thread. */
+void respond_wake(struct respond *r);
+
+/* --- actions.c; act_evidence and those behind it: actions_file.c */
+
+bool action_is_dry(const struct response *x);
+void action_say_process(const struct response *x, struct buf *why);
+/* The result that the error stands for; why gets its text. */
+int action_failed(struct buf *why, int err);
+int act_evidence(struct respond *r, struct response *x, const struct conf_step *step, struct buf *why);
+int act_quarantine(struct respond *r, struct response *x, const struct conf_step *step, struct buf *why);
+int act_deny(struct respond *r, struct response *x, const struct conf_step *step, struct buf *why);
 
 /* Does one step, or says what would be done; why gets a sentence. RESULT_WAITING: later, by the child's end. */
 int action_run(struct respond *r, struct response *x, const struct conf_step *step, struct buf *why);

@@ -1,6 +1,6 @@
 /*
- * The responder: which ladder answers an alert, and the thread "respond" that climbs it. Others reach it through the
- * queue, and read what is at work under a lock that is never held over an action.
+ * The responder: requests, and the thread "respond" that climbs ladders. Others reach it through the queue, and read
+ * what is at work under a lock that is never held over an action (control.c).
  */
 #include "respond/respond.h"
 
@@ -42,50 +42,7 @@ static void request_free(struct request *q)
 	free(q);
 }
 
-/* --- which ladder */
-
-static bool any_glob(const struct conf_list *globs, const char *s)
-{
-	for (size_t i = 0; s && i < globs->n; i++)
-		if (text_glob(globs->items[i], s))
-			return true;
-	return false;
-}
-
-static bool in_container(const struct respond_request *q)
-{
-	return q->container && !streq(q->container, "host");
-}
-
-static bool matches_container(const struct conf_ladder *l, const struct respond_request *q)
-{
-	if (l->where != CONF_WHERE_ANY && in_container(q) != (l->where == CONF_WHERE_CONTAINER))
-		return false;
-	if (!l->containers.n)
-		return true;
-	return in_container(q) && (any_glob(&l->containers, q->image) || any_glob(&l->containers, q->container_name) ||
-				   any_glob(&l->containers, q->container));
-}
-
-static bool matches_tags(const struct conf_ladder *l, const struct respond_request *q)
-{
-	for (size_t i = 0; i < q->n_tags; i++)
-		if (any_glob(&l->tags, q->tags[i]))
-			return true;
-	return !l->tags.n;
-}
-
-static const struct conf_ladder *ladder_for(const struct conf *c, const struct respond_request *q)
-{
-	for (size_t i = 0; i < c->respond.n_ladders; i++) {
-		const struct conf_ladder *l = &c->respond.ladders[i];
-
-		if (q->priority <= l->minimum && (!l->rules.n || any_glob(&l->rules, q->rule)) && matches_tags(l, q) &&
-		    matches_container(l, q))
-			return l;
-	}
-	return NULL;
-}
+/* --- requests */
 
 static struct conf *conf_now(struct respond *r)
 {
@@ -137,41 +94,9 @@ int respond_put(struct respond *r, const struct respond_request *request)
 	return -EAGAIN;
 }
 
-/* --- telling */
-
-static void copy_text(struct event *e, const char **member, const char *text)
+void respond_wake(struct respond *r)
 {
-	*member = text ? arena_strdup(&e->arena, text) : NULL;
-}
-
-static void tell(struct respond *r, const struct response *x, enum action_kind action, enum action_result result,
-		 const char *text)
-{
-	struct event *e = event_new(EVENT_ACTION);
-
-	if (!e)
-		return;
-	e->time = clock_real_ns();
-	e->boot_time = clock_boot_ns();
-	e->action = action;
-	e->result = result;
-	e->response = x->id;
-	e->process = x->event->process ? process_ref(x->event->process) : NULL;
-	e->about = x->about ? event_ref(x->about) : NULL;
-	e->container = x->event->container ? container_ref(x->event->container) : NULL;
-	copy_text(e, &e->path, x->event->path);
-	copy_text(e, &e->host_path, x->event->host_path);
-	copy_text(e, &e->reason, x->rule);
-	copy_text(e, &e->cause, x->ladder->name);
-	copy_text(e, &e->text, text && *text ? text : NULL);
-	copy_text(e, &e->user, x->released_by);
-	pthread_mutex_lock(&r->lock);
-	r->stats.actions++;
-	r->stats.refused += result == RESULT_REFUSED;
-	r->stats.limited += result == RESULT_LIMITED;
-	r->stats.failed += result == RESULT_FAILED;
-	pthread_mutex_unlock(&r->lock);
-	r->o.tell(e, r->o.data);
+	queue_try_push(r->queue, &wake);
 }
 
 /* --- one response */
@@ -203,7 +128,7 @@ static void response_thaw(struct respond *r, struct response *x, const char *bec
 		return;
 	e = action_thaw(r, x, &why);
 	buf_printf(&why, ": %s%s%s", because, e < 0 ? "; " : "", e < 0 ? strerror(-e) : "");
-	tell(r, x, ACTION_THAW, e < 0 ? RESULT_FAILED : RESULT_DONE, why.data);
+	response_tell(r, x, ACTION_THAW, e < 0 ? RESULT_FAILED : RESULT_DONE, why.data);
 }
 
 static void response_end(struct respond *r, struct response *x)
@@ -255,7 +180,7 @@ static void response_climb(struct respond *r, struct response *x)
 			x->waiting = true;
 			return;
 		}
-		tell(r, x, step->action, (enum action_result)result, why.data);
+		response_tell(r, x, step->action, (enum action_result)result, why.data);
 		if (ends_ladder((enum action_result)result)) {
 			response_end(r, x);
 			return;
@@ -274,7 +199,7 @@ static void response_tick(struct respond *r, struct response *x)
 	over = x->released;
 	pthread_mutex_unlock(&r->lock);
 	if (over && !x->waiting) {
-		tell(r, x, ACTION_RELEASE, RESULT_DONE, NULL);
+		response_tell(r, x, ACTION_RELEASE, RESULT_DONE, NULL);
 		response_end(r, x);
 		return;
 	}
@@ -295,26 +220,6 @@ static uint64_t response_wakes(const struct response *x)
 }
 
 /* --- new ones */
-
-static bool same_target(const struct response *a, const struct response *b)
-{
-	if (a->group.fd >= 0 || b->group.fd >= 0)
-		return a->group.fd >= 0 && b->group.fd >= 0 && a->group.ino == b->group.ino;
-	return a->target.pidfd >= 0 && b->target.pidfd >= 0 && a->target.pid == b->target.pid &&
-	       a->target.start_ns == b->target.start_ns;
-}
-
-/* The same ladder is at work on it. */
-static bool is_at_work(const struct respond *r, const struct response *x)
-{
-	for (size_t i = 0; i < RESPOND_MAX; i++) {
-		const struct response *y = &r->responses[i];
-
-		if (y->id && streq(y->ladder->name, x->ladder->name) && same_target(x, y))
-			return true;
-	}
-	return false;
-}
 
 static void count(struct respond *r, uint64_t *counter)
 {
@@ -350,7 +255,7 @@ static void take_request(struct respond *r, struct request *q)
 	free(q);
 	count(r, &r->stats.requests);
 	action_locate(r, &x);
-	if (is_at_work(r, &x)) {
+	if (response_is_at_work(r, &x)) {
 		count(r, &r->stats.merged);
 		drop(&x);
 		return;
@@ -362,8 +267,8 @@ static void take_request(struct respond *r, struct request *q)
 		first |= slot == r->responses + RESPOND_MAX;
 		/* The first one is told of; more would only fill the history. */
 		if (first)
-			tell(r, &x, x.ladder->steps[0].action, RESULT_LIMITED,
-			     "too much was done in the last minute: nothing but alerts until it is over");
+			response_tell(r, &x, x.ladder->steps[0].action, RESULT_LIMITED,
+				      "too much was done in the last minute: nothing but alerts until it is over");
 		drop(&x);
 		return;
 	}
@@ -396,12 +301,12 @@ static void child_done(struct respond *r, const struct child *c, int status)
 			_cleanup_buf_ struct buf why = BUF_INIT;
 			int result;
 
-			tell(r, x, c->action, RESULT_FAILED, text);
+			response_tell(r, x, c->action, RESULT_FAILED, text);
 			result = action_run(r, x, &kill, &why);
-			tell(r, x, ACTION_KILL_CONTAINER, (enum action_result)result, why.data);
+			response_tell(r, x, ACTION_KILL_CONTAINER, (enum action_result)result, why.data);
 		} else {
-			tell(r, x, c->action, c->killed || status ? RESULT_FAILED : RESULT_DONE,
-			     c->killed || status ? text : NULL);
+			response_tell(r, x, c->action, c->killed || status ? RESULT_FAILED : RESULT_DONE,
+				      c->killed || status ? text : NULL);
 		}
 		response_next(r, x);
 		return;
@@ -433,11 +338,31 @@ static void resume(struct respond *r)
 		if (!x->resumed)
 			continue;
 		result = action_freeze_again(r, x, &why);
-		tell(r, x, ACTION_FREEZE, (enum action_result)result, why.data);
+		response_tell(r, x, ACTION_FREEZE, (enum action_result)result, why.data);
 		if (ends_ladder((enum action_result)result))
 			response_end(r, x);
 	}
 	r->dirty = true;
+}
+
+/* Told from here: whoever loses a request may hold locks that telling wants. */
+static void tell_loss(struct respond *r)
+{
+	uint64_t lost;
+
+	pthread_mutex_lock(&r->lock);
+	lost = r->stats.lost;
+	pthread_mutex_unlock(&r->lock);
+	if (lost != r->lost_told && !r->losing) {
+		r->losing = true;
+		if (r->o.lost)
+			r->o.lost(true, lost - r->lost_told, r->o.data);
+	} else if (lost == r->lost_told && r->losing && !queue_depth(r->queue)) {
+		r->losing = false;
+		if (r->o.lost)
+			r->o.lost(false, lost, r->o.data);
+	}
+	r->lost_told = lost;
 }
 
 static void *respond_thread(void *data)
@@ -460,88 +385,9 @@ static void *respond_thread(void *data)
 				response_tick(r, &r->responses[i]);
 		children = children_poll(r, child_done);
 		state_save(r);
+		tell_loss(r);
 	}
 	return NULL;
-}
-
-/* --- release, list */
-
-int respond_release(struct respond *r, uint64_t id, const char *user)
-{
-	int e = -ENOENT;
-
-	pthread_mutex_lock(&r->lock);
-	for (size_t i = 0; i < RESPOND_MAX; i++) {
-		struct response *x = &r->responses[i];
-
-		if (!id || x->id != id || x->released)
-			continue;
-		x->released = true;
-		x->released_by = user ? strdup(user) : NULL;
-		e = 0;
-	}
-	pthread_mutex_unlock(&r->lock);
-	/* A full queue wakes it as well. */
-	if (e == 0)
-		queue_try_push(r->queue, &wake);
-	return e;
-}
-
-json_t *respond_list(struct respond *r)
-{
-	uint64_t now = clock_mono_ns();
-	json_t *list = json_array();
-
-	pthread_mutex_lock(&r->lock);
-	for (size_t i = 0; i < RESPOND_MAX; i++) {
-		const struct response *x = &r->responses[i];
-		const struct conf_step *next;
-		json_t *o;
-
-		if (!x->id || x->released)
-			continue;
-		o = json_object();
-		json_object_set_new(o, "id", json_u64(x->id));
-		json_put_string(o, "ladder", x->ladder->name);
-		json_put_string(o, "rule", x->rule);
-		json_put_string(o, "path", x->event->path);
-		if (x->event->process)
-			json_object_set_new(o, "process", process_json(x->event->process));
-		json_put_string(o, "container", x->group.fd >= 0 ? x->group.id : x->container);
-		if (x->frozen)
-			json_object_set_new(o, "frozen", json_true());
-		if (x->step < x->ladder->n_steps) {
-			next = &x->ladder->steps[x->step];
-			json_object_set_new(o, "next", json_string(action_names[next->action]));
-			json_object_set_new(o, "in_ms", json_u64(x->due > now ? (x->due - now) / NSEC_PER_MSEC : 0));
-		}
-		json_array_append_new(list, o);
-	}
-	pthread_mutex_unlock(&r->lock);
-	return list;
-}
-
-void respond_reload(struct respond *r, struct conf *conf)
-{
-	struct conf *old;
-
-	pthread_mutex_lock(&r->lock);
-	old = r->conf;
-	r->conf = conf_ref(conf);
-	pthread_mutex_unlock(&r->lock);
-	conf_unref(old);
-}
-
-void respond_get_stats(struct respond *r, struct respond_stats *ret)
-{
-	pthread_mutex_lock(&r->lock);
-	*ret = r->stats;
-	ret->active = ret->frozen = 0;
-	for (size_t i = 0; i < RESPOND_MAX; i++) {
-		ret->active += r->responses[i].id != 0;
-		ret->frozen += r->responses[i].frozen;
-	}
-	pthread_mutex_unlock(&r->lock);
 }
 
 /* --- start, stop */

@@ -39,6 +39,8 @@ struct respond_options {
 	uint64_t resume_ns;    /* responses of an earlier run go on at the earliest after; 0: RESPOND_RESUME_NS */
 	/* What was done; takes over e. */
 	void (*tell)(struct event *e, void *data);
+	/* Begin and end of an episode in which requests found no room, on the thread "respond". NULL: not told. */
+	void (*lost)(bool losing, uint64_t lost, void *data);
 	/*
 	 * Programs with that SHA-256 are refused from now on, until then (real ns; 0: for good). 1: they are already;
 	 * -ENOSYS: nothing judges starts. NULL: nothing ever does here.

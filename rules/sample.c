@@ -42,6 +42,17 @@ static const char *keep(struct reading *r, const json_t *o, const char *key)
 	return copy;
 }
 
+struct text_key {
+	const char *key;
+	size_t at; /* a const char * in what is filled in */
+};
+
+static void keep_all(struct reading *r, const json_t *o, const struct text_key *keys, size_t n, void *into)
+{
+	for (size_t i = 0; i < n; i++)
+		*(const char **)((char *)into + keys[i].at) = keep(r, o, keys[i].key);
+}
+
 /* --- records */
 
 static bool number_of(const json_t *o, const char *key, uint64_t *ret)
@@ -251,6 +262,15 @@ static void read_labels(struct reading *r, const json_t *o, struct container *c)
 
 static void read_container(struct reading *r, const json_t *o)
 {
+	static const struct text_key texts[] = {
+		{ "name", offsetof(struct container, name) },
+		{ "image", offsetof(struct container, image) },
+		{ "image_digest", offsetof(struct container, image_digest) },
+		{ "image_id", offsetof(struct container, image_id) },
+		{ "pod", offsetof(struct container, pod) },
+		{ "namespace", offsetof(struct container, namespace) },
+		{ "runtime", offsetof(struct container, runtime) },
+	};
 	struct container *c = container_new();
 	const json_t *privileged = json_object_get(o, "privileged");
 
@@ -260,13 +280,7 @@ static void read_container(struct reading *r, const json_t *o)
 	}
 	r->s->event->container = c;
 	c->id = keep(r, o, "id") ?: "";
-	c->name = keep(r, o, "name");
-	c->image = keep(r, o, "image");
-	c->image_digest = keep(r, o, "image_digest");
-	c->image_id = keep(r, o, "image_id");
-	c->pod = keep(r, o, "pod");
-	c->namespace = keep(r, o, "namespace");
-	c->runtime = keep(r, o, "runtime");
+	keep_all(r, o, texts, ARRAY_SIZE(texts), c);
 	c->have_privileged = json_is_boolean(privileged);
 	c->privileged = json_is_true(privileged);
 	read_labels(r, json_object_get(o, "labels"), c);
@@ -391,6 +405,12 @@ static void read_time(const json_t *o, struct event *e)
 
 static void read_event(struct reading *r, const json_t *o)
 {
+	static const struct text_key texts[] = {
+		{ "path", offsetof(struct event, path) },	    { "path2", offsetof(struct event, path2) },
+		{ "host_path", offsetof(struct event, host_path) }, { "baseline", offsetof(struct event, baseline) },
+		{ "reason", offsetof(struct event, reason) },	    { "cause", offsetof(struct event, cause) },
+		{ "text", offsetof(struct event, text) },
+	};
 	int kind = by_name(event_kind_names, EVENT_KIND_COUNT, text_of(o, "kind"));
 	const json_t *fields = json_object_get(o, "fields"), *process = json_object_get(o, "process"),
 		     *container = json_object_get(o, "container");
@@ -408,13 +428,7 @@ static void read_event(struct reading *r, const json_t *o)
 		return;
 	}
 	read_time(o, e);
-	e->path = keep(r, o, "path");
-	e->path2 = keep(r, o, "path2");
-	e->host_path = keep(r, o, "host_path");
-	e->baseline = keep(r, o, "baseline");
-	e->reason = keep(r, o, "reason");
-	e->cause = keep(r, o, "cause");
-	e->text = keep(r, o, "text");
+	keep_all(r, o, texts, ARRAY_SIZE(texts), e);
 	read_change(r, o, e);
 	if (json_is_object(process))
 		e->process = read_lineage(r, process);

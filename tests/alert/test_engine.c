@@ -65,11 +65,12 @@ static void on_lost(bool losing, uint64_t lost, void *data)
 	s->n_lost += losing && lost > 0;
 }
 
-static struct engine *start(struct seen *s, struct conf *conf, size_t room)
+static struct engine *start_with(struct seen *s, struct conf *conf, size_t room, size_t bytes)
 {
 	struct engine_options o = { .conf = conf,
 				    .procfs = "/proc",
 				    .room = room,
+				    .bytes = bytes,
 				    .raised = on_raised,
 				    .send = on_send,
 				    .store = on_store,
@@ -82,6 +83,11 @@ static struct engine *start(struct seen *s, struct conf *conf, size_t room)
 	assert_int_equal(engine_start(&o, &g), 0);
 	rules_unref(o.rules);
 	return g;
+}
+
+static struct engine *start(struct seen *s, struct conf *conf, size_t room)
+{
+	return start_with(s, conf, room, 0);
 }
 
 static void seen_free(struct seen *s)
@@ -219,11 +225,11 @@ static void test_repeats(void **state _unused_)
 }
 
 /* Whoever hands over never waits; what finds no room is counted and told. */
-static void test_loss(void **state _unused_)
+static void check_loss(size_t room, size_t bytes)
 {
 	struct conf *conf = rig_conf("rules: {repeat: 0}\n");
 	struct seen s = { .hold_ns = 20 * NSEC_PER_MSEC };
-	struct engine *g = start(&s, conf, 8);
+	struct engine *g = start_with(&s, conf, room, bytes);
 	struct engine_stats stats;
 	uint64_t begin = clock_mono_ns();
 
@@ -238,6 +244,17 @@ static void test_loss(void **state _unused_)
 	assert_int_equal(s.n_lost, 1);
 	seen_free(&s);
 	conf_unref(conf);
+}
+
+static void test_loss(void **state _unused_)
+{
+	check_loss(8, 0);
+}
+
+/* Few, but large: 8 of them at the most too. */
+static void test_loss_bytes(void **state _unused_)
+{
+	check_loss(0, 8 * sizeof(struct event));
 }
 
 static bool has_raised(void *data)
@@ -350,8 +367,9 @@ static void test_ruleset(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faces), cmocka_unit_test(test_accesses), cmocka_unit_test(test_repeats),
-		cmocka_unit_test(test_loss),  cmocka_unit_test(test_reload),   cmocka_unit_test(test_ruleset),
+		cmocka_unit_test(test_faces),	cmocka_unit_test(test_accesses),   cmocka_unit_test(test_repeats),
+		cmocka_unit_test(test_loss),	cmocka_unit_test(test_loss_bytes), cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_ruleset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

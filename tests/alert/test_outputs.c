@@ -296,20 +296,29 @@ static void read_until(int fd, struct buf *text, const char *mark, int n)
 	}
 }
 
+/* Listens where output "unix" sends; its connection. Returns the socket that listens. */
+static int first_peer(struct rig *r, int *ret_peer)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/socket", r->dir.path);
+	fd = listen_at(path, SOCK_STREAM);
+	*ret_peer = accept_within(fd);
+	return fd;
+}
+
 static void test_unix(void **state _unused_)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	struct rig r;
-	char path[128];
 	int fd, peer;
 
 	/* Nobody listens: kept. */
 	rig_new(&r, "outputs: [{type: unix, path: @/socket}]\n");
-	snprintf(path, sizeof(path), "%s/socket", r.dir.path);
 	put(&r, 3, PRIORITY_ERROR);
 	until(&r, 0, 0, 1, 0);
-	fd = listen_at(path, SOCK_STREAM);
-	peer = accept_within(fd);
+	fd = first_peer(&r, &peer);
 	read_until(peer, &text, "\n", 3);
 	/* Gone, and back. */
 	until(&r, 0, 3, 0, 0);
@@ -342,9 +351,7 @@ static void test_restart(void **state _unused_)
 	rig_start(&r);
 	assert_int_equal(stats_of(&r, 0).pending, 50);
 	put(&r, 1, PRIORITY_ERROR);
-	snprintf(path, sizeof(path), "%s/socket", r.dir.path);
-	fd = listen_at(path, SOCK_STREAM);
-	peer = accept_within(fd);
+	fd = first_peer(&r, &peer);
 	read_until(peer, &text, "\n", 51);
 	for (int i = 1; i <= 51; i++) {
 		char mark[32];

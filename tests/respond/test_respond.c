@@ -29,6 +29,8 @@ struct bench {
 	unsigned denied;
 	uint64_t until;
 	char reason[128];
+	unsigned losing, kept_up; /* how often that was told */
+	uint64_t lost;
 };
 
 static void on_tell(struct event *e, void *data)
@@ -45,6 +47,17 @@ static void on_tell(struct event *e, void *data)
 	}
 	pthread_mutex_unlock(&b->lock);
 	event_unref(e);
+}
+
+static void on_lost(bool losing, uint64_t lost, void *data)
+{
+	struct bench *b = data;
+
+	pthread_mutex_lock(&b->lock);
+	b->losing += losing;
+	b->kept_up += !losing;
+	b->lost = lost;
+	pthread_mutex_unlock(&b->lock);
 }
 
 static bool on_trusted(const uint8_t digest[32] _unused_, const char *path _unused_, void *data)
@@ -84,6 +97,7 @@ static void bench_run(struct bench *b)
 					   .warden = b->warden,
 					   .resume_ns = 300 * NSEC_PER_MSEC,
 					   .tell = on_tell,
+					   .lost = on_lost,
 					   .deny = on_deny,
 					   .trusted = on_trusted,
 					   .data = b };
@@ -167,6 +181,37 @@ static void test_kill(void **state _unused_)
 	/* It is gone by now. */
 	assert_int_equal(ask(&b, pid, NULL, 0), 1);
 	until(told(&b, ACTION_KILL, RESULT_GONE));
+	bench_end(&b);
+}
+
+static bool keeps_up(struct bench *b)
+{
+	bool r;
+
+	pthread_mutex_lock(&b->lock);
+	r = b->kept_up > 0;
+	pthread_mutex_unlock(&b->lock);
+	return r;
+}
+
+/* More than there is room for while it is busy: nobody waits, and what was lost is counted and told once. */
+static void test_loss(void **state _unused_)
+{
+	struct respond_stats s;
+	struct bench b;
+	unsigned refused = 0;
+
+	bench_begin(&b, LADDER("act", "log, kill"));
+	pthread_mutex_lock(&b.lock); /* it waits for that in on_tell */
+	for (unsigned i = 0; i < RESPOND_QUEUE + 10; i++)
+		refused += ask(&b, 0, NULL, 0) == -EAGAIN;
+	pthread_mutex_unlock(&b.lock);
+	assert_true(refused >= 9);
+	until(keeps_up(&b));
+	respond_get_stats(b.r, &s);
+	assert_int_equal(s.lost, refused);
+	assert_int_equal(b.losing, 1);
+	assert_int_equal(b.lost, refused);
 	bench_end(&b);
 }
 
@@ -560,11 +605,11 @@ static void test_killed(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kill),   cmocka_unit_test(test_reused_pid), cmocka_unit_test(test_dry_run),
-		cmocka_unit_test(test_never),  cmocka_unit_test(test_limits),	  cmocka_unit_test(test_stopped),
-		cmocka_unit_test(test_run),    cmocka_unit_test(test_quarantine), cmocka_unit_test(test_keep),
-		cmocka_unit_test(test_ladder), cmocka_unit_test(test_released),	  cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_killed), cmocka_unit_test(test_deny),
+		cmocka_unit_test(test_kill),	cmocka_unit_test(test_loss),   cmocka_unit_test(test_reused_pid),
+		cmocka_unit_test(test_dry_run), cmocka_unit_test(test_never),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_stopped), cmocka_unit_test(test_run),    cmocka_unit_test(test_quarantine),
+		cmocka_unit_test(test_keep),	cmocka_unit_test(test_ladder), cmocka_unit_test(test_released),
+		cmocka_unit_test(test_restart), cmocka_unit_test(test_killed), cmocka_unit_test(test_deny),
 	};
 
 	if (geteuid() != 0) {
