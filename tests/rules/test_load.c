@@ -314,6 +314,46 @@ static void test_meaning(void **state)
 	}
 }
 
+/* Every operator that goes with a modifier, behind each of them, in an exception; and what does not. */
+static void test_modifiers(void **state)
+{
+	static const struct {
+		const char *operator, * value;
+	} ops[] = {
+		{ "contains", "a" },   { "icontains", "A" }, { "startswith", "/" },
+		{ "endswith", "z" },   { "glob", "'/a*'" },  { "iglob", "'/A*'" },
+		{ "regex", "'/a.*'" }, { "=", "/a" },	     { "!=", "/a" },
+	};
+	static const char *const modifiers[] = { "oneof", "anyof", "allof" };
+	size_t taken = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(modifiers); k++) {
+			_cleanup_buf_ struct buf b = BUF_INIT;
+			struct rules_messages m = { 0 };
+			struct rules *r = NULL;
+			/* Not to be one of several is what not is for. */
+			int expected = streq(ops[i].operator, "!=") ? -EINVAL : 0, got;
+
+			buf_printf(
+				&b,
+				RULE("a", OPEN
+				     "  exceptions:\n  - {name: e, fields: fd.name, comps: %s %s, values: [%s, /b]}\n"),
+				ops[i].operator, modifiers[k], ops[i].value);
+			got = load_text(b.data, &r, &m);
+			if (got != expected)
+				fail_msg("%s %s: %d %s", ops[i].operator, modifiers[k], got,
+					 m.text.data ? m.text.data : "");
+			taken += got == 0;
+			if (r)
+				rules_unref(r);
+			buf_free(&m.text);
+		}
+	}
+	assert_int_equal(taken, 24);
+}
+
 /* --- hostile files: refused or loaded, with a message, soon */
 
 static void check_hostile(struct buf *b, int expected, const char *message)
@@ -463,7 +503,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loads),	cmocka_unit_test(test_refused),	  cmocka_unit_test(test_meaning),
-		cmocka_unit_test(test_hostile), cmocka_unit_test(test_published),
+		cmocka_unit_test(test_hostile), cmocka_unit_test(test_modifiers), cmocka_unit_test(test_published),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
