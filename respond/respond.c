@@ -16,8 +16,9 @@
 #include "lib/text.h"
 #include "respond/internal.h"
 
-#define RESPOND_TICK_NS (20 * NSEC_PER_MSEC) /* between two looks at programs that run */
-#define RESPOND_IDLE_NS (3600 * NSEC_PER_SEC)
+#define RESPOND_TICK_NS	 (20 * NSEC_PER_MSEC) /* between two looks at programs that run */
+#define RESPOND_YIELD_NS NSEC_PER_SEC	      /* for which a slow step lets others go before it */
+#define RESPOND_IDLE_NS	 (3600 * NSEC_PER_SEC)
 
 /* What waits in the queue. */
 struct request {
@@ -165,6 +166,14 @@ static bool ends_frozen(const struct response *x)
 	return false;
 }
 
+/* Copying and digesting takes its time; whoever has just been alerted about is not to run on meanwhile. */
+static bool lets_others_go(struct respond *r, const struct response *x, enum action_kind action)
+{
+	bool slow = action == ACTION_EVIDENCE || action == ACTION_QUARANTINE || action == ACTION_DENY;
+
+	return slow && queue_depth(r->queue) && clock_mono_ns() < x->due + RESPOND_YIELD_NS;
+}
+
 /* Does what is due. */
 static void response_climb(struct respond *r, struct response *x)
 {
@@ -173,7 +182,7 @@ static void response_climb(struct respond *r, struct response *x)
 		_cleanup_buf_ struct buf why = BUF_INIT;
 		int result;
 
-		if (x->released)
+		if (x->released || lets_others_go(r, x, step->action))
 			return;
 		result = action_run(r, x, step, &why);
 		if (result == RESULT_WAITING) {

@@ -215,6 +215,25 @@ static void test_loss(void **state _unused_)
 	bench_end(&b);
 }
 
+/* What is fast and has just been asked for comes before what is slow of others. */
+static void test_fast_first(void **state _unused_)
+{
+	struct bench b;
+	pid_t one = orphan(NULL, NULL, NULL), two = orphan(NULL, NULL, NULL);
+
+	bench_begin(&b, LADDER("act", "freeze, evidence, kill"));
+	pthread_mutex_lock(&b.lock); /* it waits for that in on_tell, with the first process frozen */
+	assert_int_equal(ask(&b, one, NULL, 0), 1);
+	assert_int_equal(ask(&b, two, NULL, 0), 1);
+	pthread_mutex_unlock(&b.lock);
+	until(told(&b, ACTION_KILL, RESULT_DONE) == 2);
+	assert_int_equal(b.told[0].action, ACTION_FREEZE);
+	assert_int_equal(b.told[1].action, ACTION_FREEZE);
+	assert_int_equal(told(&b, ACTION_EVIDENCE, RESULT_DONE), 2);
+	assert_true(is_gone(one) && is_gone(two));
+	bench_end(&b);
+}
+
 /* Another process under the same pid: nothing happens to it. */
 static void test_reused_pid(void **state _unused_)
 {
@@ -605,11 +624,12 @@ static void test_killed(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kill),	cmocka_unit_test(test_loss),   cmocka_unit_test(test_reused_pid),
-		cmocka_unit_test(test_dry_run), cmocka_unit_test(test_never),  cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_stopped), cmocka_unit_test(test_run),    cmocka_unit_test(test_quarantine),
-		cmocka_unit_test(test_keep),	cmocka_unit_test(test_ladder), cmocka_unit_test(test_released),
-		cmocka_unit_test(test_restart), cmocka_unit_test(test_killed), cmocka_unit_test(test_deny),
+		cmocka_unit_test(test_kill),	   cmocka_unit_test(test_loss),	   cmocka_unit_test(test_fast_first),
+		cmocka_unit_test(test_reused_pid), cmocka_unit_test(test_dry_run), cmocka_unit_test(test_never),
+		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_stopped), cmocka_unit_test(test_run),
+		cmocka_unit_test(test_quarantine), cmocka_unit_test(test_keep),	   cmocka_unit_test(test_ladder),
+		cmocka_unit_test(test_released),   cmocka_unit_test(test_restart), cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_deny),
 	};
 
 	if (geteuid() != 0) {
