@@ -20,6 +20,7 @@
 
 #include "fim/skip.h"
 #include "lib/util.h"
+#include "watch/place.h"
 
 #define BRIEF_CAME	 (FS_CREATE | FS_RENAME_TO)
 #define BRIEF_WENT	 (FS_DELETE | FS_RENAME_FROM)
@@ -154,7 +155,7 @@ bool brief_event(struct live *l, const struct fs_event *e, bool flood)
 	if (answer == BRIEF_UNSURE)
 		brief_doubt(l, e->path);
 	/* What was renamed is told under its new name. */
-	if (!settle_is_temporary(e->path) && !(e->ops & FS_RENAME_FROM && e->path2))
+	if (!place_is_temporary(e->path) && !(e->ops & FS_RENAME_FROM && e->path2))
 		merge_transient(l, e->path, &facts);
 	return true;
 }

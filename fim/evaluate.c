@@ -15,6 +15,7 @@
 
 #include "fim/compare.h"
 #include "lib/util.h"
+#include "watch/place.h"
 
 #define EVALUATE_CHAIN_MAX 16
 #define EVALUATE_WAITS_MAX 20
@@ -397,7 +398,7 @@ static void evaluate_judge(struct live *l, struct job *j, const struct judge_inp
 	judge_path(in, &v);
 	/* An editor's temporary file is no news, unless somebody ran it; what was renamed is told under its new name.
 	 */
-	if (v.transient && (!settle_is_temporary(j->path) || f->ops & FS_EXEC) && (!f->to || !*f->to))
+	if (v.transient && (!place_is_temporary(j->path) || f->ops & FS_EXEC) && (!f->to || !*f->to))
 		merge_transient(l, j->path, f);
 	if (v.tell)
 		tell_change(l, &(struct told){ in, &v, f, j->extra_len ? j->extra : NULL, j->extra_len });

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "lib/util.h"
+#include "watch/place.h"
 
 #define LIVE_STOP_NS   (400 * NSEC_PER_MSEC)
 #define LIVE_JOIN_NS   (500 * NSEC_PER_MSEC) /* of all threads together, in which readers notice that they should end */
@@ -34,6 +35,7 @@ static bool live_is_canary(const char *path)
 static void live_event(struct live *l, const struct fs_event *event, bool flood)
 {
 	struct fs_event e = *event;
+	bool ran = e.ops & FS_EXEC && place_is_temporary(e.path);
 	attr_mask mask;
 
 	l->counters.events++;
@@ -60,7 +62,7 @@ static void live_event(struct live *l, const struct fs_event *event, bool flood)
 		merge_open(l, &e);
 	if (e.ops & FS_EXEC)
 		hold_exec(l, &e);
-	e.ops &= LIVE_FILE_OPS;
+	e.ops &= LIVE_FILE_OPS | (ran ? FS_EXEC : 0U);
 	if (!e.ops)
 		return;
 	if (e.ops & LIVE_APPEARING && l->o.noticed && conf_is_sensitive(l->conf, e.path))

@@ -8,24 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/text.h"
-
-/* dpkg unpacks, syncs, and renames much later; editors keep theirs only as long as they save. */
-static const char *const settle_temporary_names[] = {
-	"*.dpkg-new", "*.dpkg-tmp", ".*.sw[a-z]", "*~", "4913", ".goutputstream-??????", "*;????????",
-};
-
-bool settle_is_temporary(const char *path)
-{
-	const char *name = strrchr(path, '/');
-
-	name = name ? name + 1 : path;
-	for (size_t i = 0; i < ARRAY_SIZE(settle_temporary_names); i++) {
-		if (text_glob(settle_temporary_names[i], name))
-			return true;
-	}
-	return false;
-}
+#include "watch/place.h"
 
 int settle_init(struct settle *s, size_t limit, uint64_t settle_ns, uint64_t settle_max_ns)
 {
@@ -145,7 +128,7 @@ static uint64_t settle_due(const struct settle *s, const struct pending *p)
 
 	if (!f->ops) /* a candidate, or resting */
 		return MAX(f->candidate ? f->first + MAX(s->settle, SETTLE_CANDIDATE) : p->rest_until, p->rest_until);
-	if (!(f->ops & (FS_DELETE | FS_RENAME_FROM)) && settle_is_temporary(p->node.path)) {
+	if (!(f->ops & (FS_DELETE | FS_RENAME_FROM)) && place_is_temporary(p->node.path)) {
 		quiet = MAX(quiet, SETTLE_TEMPORARY);
 		patience = MAX(patience, SETTLE_TEMPORARY);
 	}

@@ -86,7 +86,5 @@ static inline size_t settle_count(const struct settle *s)
 {
 	return s->map.n;
 }
-/* A name that is used for files in the making. */
-bool settle_is_temporary(const char *path);
 
 #endif

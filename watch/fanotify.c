@@ -129,7 +129,7 @@ static void drop(struct fan *f)
 /* Scope decides what is left of the ops. */
 static uint32_t wanted_ops(struct fan *f, const struct fan_name *n, enum scope_answer answer)
 {
-	uint32_t ops = answer == SCOPE_IN ? n->ops & ~(uint32_t)FS_OPEN : 0;
+	uint32_t ops = answer == SCOPE_IN ? n->ops & ~(uint32_t)(FS_OPEN | FS_EXEC) : 0;
 
 	if (is_canary(n->name))
 		return n->ops;
@@ -137,8 +137,10 @@ static uint32_t wanted_ops(struct fan *f, const struct fan_name *n, enum scope_a
 		return 0;
 	if ((n->ops & FS_OPEN) && keeps_open(f, n->place, n->path, answer, n->is_dir))
 		ops |= FS_OPEN;
-	/* Begins a package transaction, which explains changes of files that are in scope. */
-	if ((n->ops & FS_EXEC) && package_manager_program(n->path))
+	/* Of the many starts two kinds matter: one begins a package transaction, which explains changes of files that
+	 * are in scope; the other ran what would be no news as long as nobody does. */
+	if ((n->ops & FS_EXEC) &&
+	    (package_manager_program(n->path) || (answer == SCOPE_IN && place_is_temporary(n->path))))
 		ops |= FS_EXEC;
 	return ops;
 }

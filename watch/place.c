@@ -70,3 +70,20 @@ enum scope_answer place_answer(const struct place *p, const struct scope *scope,
 		return scope_match_child(scope, p->path, p->mask, name, &mask);
 	return p->ask ? scope_match(scope, full, &mask) : (enum scope_answer)p->self;
 }
+
+/* dpkg unpacks, syncs, and renames much later; editors keep theirs only as long as they save. */
+static const char *const temporary_names[] = {
+	"*.dpkg-new", "*.dpkg-tmp", ".*.sw[a-z]", "*~", "4913", ".goutputstream-??????", "*;????????",
+};
+
+bool place_is_temporary(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	name = name ? name + 1 : path;
+	for (size_t i = 0; i < ARRAY_SIZE(temporary_names); i++) {
+		if (text_glob(temporary_names[i], name))
+			return true;
+	}
+	return false;
+}

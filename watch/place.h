@@ -28,6 +28,8 @@ void place_init(struct place *p, const struct conf *conf, const char *state_dir,
 enum scope_answer place_answer(const struct place *p, const struct scope *scope, const char *name, const char *full);
 /* path is dir, or lies below it. */
 bool place_is_below(const char *dir, const char *path);
+/* A name that editors and package managers use for files in the making. */
+bool place_is_temporary(const char *path);
 /* Length of the part of a glob before its first component with a wildcard, without the trailing slash ("/home" of
  * "/home/x*"). */
 size_t place_literal_prefix(const char *pattern);

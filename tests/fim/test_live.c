@@ -64,6 +64,8 @@ static const struct live_case cases[] = {
 	{ "opened for writing, not written", "echo a >f", "true >>f", "", NULL, SAME },
 	{ "came and went", "true", "echo a >t1; echo a >t2; rm t1 t2", "transient ", NULL, SAME },
 	{ "came, was renamed and went", "true", "echo a >t1; mv t1 t2; rm t2", "transient ", NULL, SAME },
+	{ "an editor's temporary file", "true", "echo a >t~; rm t~", "", NULL, SAME },
+	{ "one that was run", "true", "cp /bin/true t~; ./t~; rm t~", "transient ", NULL, "" },
 	{ "through a second link outside", "echo a >f; ln f $OUT/second", "echo b >>$OUT/second", "changed f", "sh",
 	  LATER },
 	{ "second link made outside", "echo a >f", "ln f $OUT/late; echo b >>$OUT/late", "changed f", "sh", LATER },
