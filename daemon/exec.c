@@ -146,7 +146,9 @@ static void exec_verdict(const struct gate_verdict *v, void *data)
 	e->reason = gate_reason_texts[v->reason];
 	e->cause = *v->why ? arena_strdup(&e->arena, v->why) : NULL;
 	e->container = v->container ? container_ref(v->container) : NULL;
-	e->process = x->ending ? NULL : proc_table_get(x->m->procs, v->pid, false);
+	if (!x->ending)
+		e->process =
+			v->seen ? proc_table_told(x->m->procs, v->pid) : proc_table_get(x->m->procs, v->pid, false);
 	if (!e->process)
 		e->process_why = x->ending ? "the monitor was ending" : "gone before it could be asked";
 	exec_describe(x, v, e);
@@ -165,16 +167,22 @@ static bool exec_concerns(const struct exec *x, int32_t pid)
 	return session == x->m->o->session || (session < 0 && errno == ESRCH);
 }
 
-static void exec_hook_exec(int32_t pid, uint64_t mono_ns, void *data)
+static void exec_hook_exec(int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told, void *data)
 {
 	struct exec *x = data;
-
+	struct file_id id;
 	bool named;
 
 	if (!exec_concerns(x, pid))
 		return;
-	named = x->environment && exec_environment_note(x->environment, pid);
-	gate_exec_seen(x->gate, pid, mono_ns);
+	named = x->environment && exec_environment_note(x->environment, pid, told);
+	/* What stat says of files on marked file systems is what the kernel keeps. */
+	if (told && told->exe_judged) {
+		id = (struct file_id){ told->exe_dev, told->exe_ino, told->exe_size, told->exe_ctime };
+		gate_exec_seen(x->gate, pid, mono_ns, &id);
+	} else {
+		gate_exec_seen(x->gate, pid, mono_ns, NULL);
+	}
 	if (named || x->m->conf->exec.libraries == CONF_LIBRARIES_ALL)
 		gate_look_at_libraries(x->gate, pid, named);
 }
@@ -381,7 +389,8 @@ static int exec_begin(struct exec *x)
 		return EX_OSERR;
 	if (m->connector)
 		connector_set_hooks(m->connector,
-				    &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, exec_hook_refused, x });
+				    &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, exec_hook_refused,
+							       m->conf->exec.libraries == CONF_LIBRARIES_ALL, x });
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
 	pthread_mutex_lock(&m->vouch_lock);

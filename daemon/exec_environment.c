@@ -69,17 +69,27 @@ static uint64_t inode_of(int proc, int32_t pid)
 	return statx(proc, path, AT_STATX_DONT_SYNC, STATX_INO, &stx) < 0 ? 0 : stx.stx_ino;
 }
 
-bool exec_environment_note(struct exec_environment *x, int32_t pid)
+static void read_now(struct exec_environment *x, struct started *now)
 {
 	struct environment e = { .said = BUF_INIT };
+
+	now->known = environment_read(x->proc, now->pid, &e) == 0;
+	now->ino = now->known ? inode_of(x->proc, now->pid) : 0;
+	now->said = e.said.len ? TAKE_PTR(e.said.data) : NULL;
+	buf_free(&e.said);
+}
+
+bool exec_environment_note(struct exec_environment *x, int32_t pid, const struct bpf_proc_event *told)
+{
 	struct started *n = &x->entries[(uint32_t)pid % ENTRIES], now = { .pid = pid };
 	char *old;
 
-	now.known = environment_read(x->proc, pid, &e) == 0;
-	now.ino = now.known ? inode_of(x->proc, pid) : 0;
-	now.said = e.said.len ? TAKE_PTR(e.said.data) : NULL;
-	if (!now.said)
-		buf_free(&e.said);
+	if (told && told->plain_environ) {
+		now.known = true;
+		now.ino = told->exe_ino;
+	} else {
+		read_now(x, &now);
+	}
 	pthread_mutex_lock(&x->lock);
 	old = n->said;
 	*n = now;

@@ -27,7 +27,7 @@ static bool wanted(const struct monitor *m)
 
 void exec_ungated_judged(struct monitor *m, uint64_t dev, bool judged)
 {
-	if (wanted(m))
+	if (m->connector)
 		connector_judged(m->connector, dev, judged);
 }
 

@@ -98,7 +98,7 @@ struct gate_options {
 	size_t slots;		       /* starts in flight; 0: 4096, or what the limit of descriptors allows */
 	const struct conf *conf;       /* policies of containers; reference taken. NULL: none */
 	struct containers *containers; /* who is in a container; NULL: nobody asks */
-	struct proc_table *procs;      /* for processes that are gone already; NULL: nobody knows */
+	struct proc_table *procs;      /* asked for processes that are gone, and for execs not told yet; NULL: nobody */
 	struct watchdog *watchdog;     /* gets a beat of the gate thread; may be NULL */
 	/*
 	 * A group that an earlier run opened, which becomes the gate's unless the call fails; 0: none. One that is not
@@ -172,9 +172,9 @@ void gate_set_conf(struct gate *g, const struct conf *conf);
 
 /*
  * The process connector's messages, on its thread and in its order, mono_ns the time of the exec (CLOCK_MONOTONIC;
- * 0: now). They end leases early and start the look after the exec; without them leases end after a second.
+ * 0: now), exe what runs by what stat would say, NULL: to be asked of /proc. They end leases early and start the look after the exec; without them leases end after a second.
  */
-void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns);
+void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct file_id *exe);
 void gate_exit_seen(struct gate *g, int32_t pid);
 
 /*

@@ -83,13 +83,29 @@ static bool is_late(const struct gate *g, const struct sighting *v, bool any, bo
 	return g->o.enforce && (any || g->o.host);
 }
 
-void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns)
+static bool is_expected(struct gate *g, int32_t pid, const struct file_id *exe)
+{
+	bool found = false;
+	struct slot *s;
+
+	pthread_mutex_lock(&g->lock);
+	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
+	found |= s->pid == pid && s->origin == SLOT_EVENT && same_inode(&s->id, exe);
+	pthread_mutex_unlock(&g->lock);
+	return found;
+}
+
+void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct file_id *exe)
 {
 	struct sighting v = { .pid = pid, .mono_ns = mono_ns ?: clock_mono_ns() };
 	bool any = false, runs = false;
 	struct slot *s;
 
-	v.have_exe = late_identify(pid, &v.exe) == 0;
+	/* What is to be acted on is looked at twice: stat may name a file otherwise than the kernel does. */
+	v.have_exe = !(exe && is_expected(g, pid, exe)) && late_identify(pid, &v.exe) == 0;
+	if (exe && !v.have_exe)
+		v.exe = *exe;
+	v.have_exe |= exe != NULL;
 	pthread_mutex_lock(&g->lock);
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	v.script |= is_of(s, &v) && s->before == 0 && s->j.type == EXEC_TYPE_SCRIPT;
@@ -227,6 +243,16 @@ static void wait_for_work(struct gate *g)
 		;
 }
 
+/* With the lock held, but for the time that it takes: execs may have been told that nobody was woken for. */
+static void hear_execs(struct gate *g)
+{
+	if (!g->o.procs)
+		return;
+	pthread_mutex_unlock(&g->lock);
+	proc_table_sync(g->o.procs);
+	pthread_mutex_lock(&g->lock);
+}
+
 void *gate_after(void *data)
 {
 	struct gate *g = data;
@@ -240,6 +266,8 @@ void *gate_after(void *data)
 		if (!g->after_end)
 			wait_for_work(g);
 		last = g->after_end;
+		if (!last && !TAILQ_EMPTY(&g->held))
+			hear_execs(g);
 		expire(g, last);
 		while ((s = TAILQ_FIRST(&g->done))) {
 			slot_move(g, s, NULL);

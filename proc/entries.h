@@ -32,6 +32,7 @@ struct entry {
 struct unread {
 	int32_t pid;
 	int dirfd;
+	unsigned int parts; /* what is missing */
 	uint64_t serial, boot_ns;
 };
 

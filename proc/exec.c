@@ -165,7 +165,7 @@ static void read_rest(struct proc_table *t, const struct unread *u)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	struct rest r = { .u = u };
-	unsigned int parts = PROC_PART_REST;
+	unsigned int parts = u->parts;
 
 	table_lock(t);
 	struct entry *e = unread_entry(t, u);
@@ -205,7 +205,7 @@ void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	_cleanup_process_ struct process *old = NULL;
-	struct unread u = { .pid = tgid, .boot_ns = boot_ns };
+	struct unread u = { .pid = tgid, .parts = PROC_PART_REST, .boot_ns = boot_ns };
 	_cleanup_(proc_fds_close) struct proc_fds fds;
 	struct process now = { 0 }, v;
 
@@ -267,7 +267,8 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	_cleanup_process_ struct process *old = held_same(t, told);
 	_cleanup_(proc_fds_close) struct proc_fds fds = { .dir = -1, .exe = -1, .cmdline = -1 };
-	struct unread u = { .pid = told->pid, .boot_ns = boot_ns };
+	/* What else there is was told; that a process ends, which then shows the root, stat tells. */
+	struct unread u = { .pid = told->pid, .parts = PROC_PART_CGROUP | PROC_PART_STAT, .boot_ns = boot_ns };
 	bool whole = told->known & PROCESS_EXE && told->known & PROCESS_CMDLINE, known = old;
 	struct process now = { 0 }, v;
 
@@ -279,6 +280,8 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 		fds.dir = proc_open(t->procfd, told->pid);
 	if (!whole && fds.dir >= 0)
 		proc_read_image(&fds, &a, &now);
+	if (!(told->known & PROCESS_CWD))
+		u.parts = PROC_PART_REST;
 	snapshot_values(old, &v);
 	v.exec_count++;
 	forget_image(&v);

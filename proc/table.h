@@ -93,12 +93,20 @@ void proc_table_exit(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
  */
 void proc_table_opened_exec(struct proc_table *t, int32_t tgid, const char *path);
 
+/* Waits, some milliseconds at most, until all that was told so far is applied, and the hooks of its source were called. */
+void proc_table_sync(struct proc_table *t);
+
 /*
  * The process as known now; a reference the caller drops, or NULL. ended: the event said that the process is gone
  * (pidfd -1), so the one that ended last under this pid is meant and not a newer one. A process never heard of is read
  * from /proc.
  */
 struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended);
+/*
+ * The same for one whose exec is known to be applied (a hook of the connector told of it): nothing is waited for, and
+ * one that has ended since is found without asking /proc.
+ */
+struct process *proc_table_told(struct proc_table *t, int32_t pid);
 /*
  * The process with that pid and start (as /proc gives it) as it was at boot_ns: where it has run another program since,
  * the one from before the exec. That is kept for the last PROC_IMAGES_MAX execs of all processes; what goes by an

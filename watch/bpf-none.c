@@ -25,6 +25,12 @@ int bpf_procs_fd(const struct bpf_procs *b)
 	return -1;
 }
 
+void bpf_procs_prompt(struct bpf_procs *b, enum bpf_prompt prompt)
+{
+	(void)b;
+	(void)prompt;
+}
+
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data)
 {

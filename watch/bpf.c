@@ -58,6 +58,7 @@ static int start(struct bpf_procs *b, size_t ring)
 	b->refuses = has_prepare_exec();
 	bpf_program__set_autoload(b->skeleton->progs.on_prepare, b->refuses);
 	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_RING_DEFAULT);
+	b->skeleton->rodata->crowded = bpf_map__max_entries(b->skeleton->maps.ring) / 4;
 	if (r == 0)
 		r = proc_bpf__load(b->skeleton);
 	if (r == 0)
@@ -98,6 +99,11 @@ void bpf_procs_close(struct bpf_procs *b)
 int bpf_procs_fd(const struct bpf_procs *b)
 {
 	return b->ring.fd;
+}
+
+void bpf_procs_prompt(struct bpf_procs *b, enum bpf_prompt prompt)
+{
+	__atomic_store_n(&b->skeleton->bss->prompt, prompt, __ATOMIC_RELEASE);
 }
 
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),

@@ -25,7 +25,12 @@ struct bpf_proc_event {
 	enum bpf_record_kind kind;
 	int32_t maker; /* fork: the process that called it */
 	uint64_t mono_ns;
-	uint64_t exe_dev, exe_ino; /* exec; dev as in struct stat */
+	/* exec, refused: the file as the kernel keeps it (another dev than stat's on btrfs, another inode on overlays)
+	 */
+	uint64_t exe_dev, exe_ino, exe_size;
+	int64_t exe_ctime;  /* ns */
+	bool exe_judged;    /* of a superblock that was named to bpf_procs_judged */
+	bool plain_environ; /* exec: no variable of the environment is the dynamic loader's */
 	enum bpf_refused refused;
 	bool cgroup_sure;    /* exec: of the unified hierarchy; else /proc may know one that says more */
 	struct process told; /* pid and what is known of it; start_ns as /proc gives it */
@@ -37,8 +42,10 @@ struct bpf_proc_event {
  */
 int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err);
 void bpf_procs_close(struct bpf_procs *b);
-/* Readable while records wait. */
+/* Readable while records wait; not all wake who polls it (bpf_procs_prompt). */
 int bpf_procs_fd(const struct bpf_procs *b);
+/* Which execs wake. Any thread. */
+void bpf_procs_prompt(struct bpf_procs *b, enum bpf_prompt prompt);
 /* Hands at most max records to fn, in the kernel's order. Their number, or a negative errno. */
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data);

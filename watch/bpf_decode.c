@@ -160,6 +160,10 @@ int bpf_decode_proc(const void *data, size_t len, struct arena *a, struct bpf_pr
 		.mono_ns = r.mono_ns,
 		.exe_dev = makedev(r.exe_dev >> 20, r.exe_dev & 0xfffff),
 		.exe_ino = r.exe_ino,
+		.exe_size = r.exe_size,
+		.exe_ctime = r.exe_ctime,
+		.exe_judged = r.flags & BPF_EXE_JUDGED,
+		.plain_environ = r.flags & BPF_ENV_PLAIN,
 	};
 	decode_process(&r, a, &ret->told);
 	ret->cgroup_sure = !(r.flags & BPF_CGROUP_LEGACY);

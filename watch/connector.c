@@ -32,8 +32,9 @@
 #define SYNC_NS (5 * NSEC_PER_MSEC)
 /* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
 #define RESCAN_NS NSEC_PER_SEC
-/* So that it is known since when nothing was read, should something be lost. */
+/* So that it is known since when nothing was read, should something be lost; and for records that wake nobody. */
 #define IDLE_MS 1000
+#define RING_MS 100
 
 struct cpu_seq {
 	uint32_t next;
@@ -44,7 +45,7 @@ struct connector {
 	struct proc_table *table;
 	void (*lost)(uint64_t n, uint64_t since, void *data);
 	void *data;
-	int fd, stop_fd;       /* fd: -1 without netlink */
+	int fd, wake_fd;       /* fd: -1 without netlink */
 	struct bpf_procs *bpf; /* NULL: netlink owns forks, starts and ends */
 	char *weakness;
 	pthread_t thread;
@@ -66,6 +67,7 @@ struct connector {
 	/* Shared. */
 	pthread_mutex_t hook_lock; /* held while they are called */
 	struct connector_hooks hooks;
+	_Atomic bool stopping;
 	_Atomic bool busy; /* messages were or may have been taken and are not applied */
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
@@ -81,11 +83,11 @@ static void apply_fork(struct connector *c, const struct connector_msg *m, uint6
 	proc_table_fork(c->table, m->parent_tgid, m->tgid, boot_ns);
 }
 
-static void tell_exec(struct connector *c, int32_t tgid, uint64_t mono_ns)
+static void tell_exec(struct connector *c, int32_t tgid, uint64_t mono_ns, const struct bpf_proc_event *told)
 {
 	pthread_mutex_lock(&c->hook_lock);
 	if (c->hooks.exec)
-		c->hooks.exec(tgid, mono_ns, c->hooks.data);
+		c->hooks.exec(tgid, mono_ns, told, c->hooks.data);
 	pthread_mutex_unlock(&c->hook_lock);
 }
 
@@ -101,7 +103,7 @@ static void end_process(struct connector *c, int32_t tgid, uint64_t boot_ns)
 static void apply_exec(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
 {
 	proc_table_exec(c->table, m->tgid, boot_ns);
-	tell_exec(c, m->tgid, m->mono_ns);
+	tell_exec(c, m->tgid, m->mono_ns, NULL);
 }
 
 static void apply_ids(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
@@ -152,7 +154,7 @@ static void apply_bpf_exec(struct connector *c, const struct bpf_proc_event *e)
 {
 	proc_table_execed(c->table, &e->told, !e->cgroup_sure, e->mono_ns + c->boot_offset);
 	if (!was_refused(c, e->told.pid))
-		tell_exec(c, e->told.pid, e->mono_ns);
+		tell_exec(c, e->told.pid, e->mono_ns, e);
 }
 
 static void apply_bpf_refused(struct connector *c, const struct bpf_proc_event *e)
@@ -195,7 +197,8 @@ static void check_sequence(struct connector *c, const struct connector_msg *m)
 
 static void apply(struct connector *c, const struct connector_msg *m)
 {
-	if (m->sequenced)
+	/* Beside BPF only some are sent. */
+	if (m->sequenced && !c->bpf)
 		check_sequence(c, m);
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
 		const struct handler *h = &handlers[i];
@@ -307,11 +310,16 @@ static void heal(struct connector *c)
 
 /* --- the thread */
 
-static void raise_priority(void)
+/*
+ * What netlink tells has to be read from /proc before the process is gone: ahead of all others, on whatever processor.
+ * The programs have told it all; a real-time thread would push the process that has just started from its processor
+ * while another one idles.
+ */
+static void raise_priority(const struct connector *c)
 {
 	struct sched_param rr = { .sched_priority = 1 };
 
-	if (pthread_setschedparam(pthread_self(), SCHED_RR, &rr))
+	if (c->bpf || pthread_setschedparam(pthread_self(), SCHED_RR, &rr))
 		setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), -20);
 }
 
@@ -365,7 +373,7 @@ static int wait_ms(const struct connector *c)
 	uint64_t now = clock_mono_ns();
 
 	if (!c->scan_due)
-		return IDLE_MS;
+		return c->bpf ? RING_MS : IDLE_MS;
 	return c->scan_after <= now ? 0 : (int)((c->scan_after - now) / NSEC_PER_MSEC) + 1;
 }
 
@@ -373,13 +381,14 @@ static void *connector_thread(void *data)
 {
 	struct connector *c = data;
 	struct pollfd fds[] = { { .fd = c->fd, .events = POLLIN },
-				{ .fd = c->stop_fd, .events = POLLIN },
+				{ .fd = c->wake_fd, .events = POLLIN },
 				{ .fd = c->bpf ? bpf_procs_fd(c->bpf) : -1, .events = POLLIN } };
 	struct proc_batch b;
+	eventfd_t woken;
 	bool empty;
 
 	pthread_setname_np(pthread_self(), "proc");
-	raise_priority();
+	raise_priority(c);
 	proc_batch_init(&b);
 	for (;;) {
 		uint64_t now = clock_real_ns();
@@ -398,8 +407,10 @@ static void *connector_thread(void *data)
 			say_idle(c);
 		}
 		poll(fds, ARRAY_SIZE(fds), wait_ms(c));
-		if (fds[1].revents)
+		if (atomic_load(&c->stopping))
 			return NULL;
+		if (fds[1].revents)
+			eventfd_read(c->wake_fd, &woken);
 	}
 }
 
@@ -431,6 +442,8 @@ int connector_sync(struct connector *c, uint64_t timeout_ns)
 		return 0;
 	pthread_mutex_lock(&c->lock);
 	c->waiters++;
+	/* What waits may be records that wake nobody. */
+	eventfd_write(c->wake_fd, 1);
 	while (r == 0 && !caught_up(c, now))
 		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
 	c->waiters--;
@@ -449,8 +462,8 @@ static void connector_free(struct connector *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	if (c->stop_fd >= 0)
-		close(c->stop_fd);
+	if (c->wake_fd >= 0)
+		close(c->wake_fd);
 	bpf_procs_close(c->bpf);
 	free(c->weakness);
 	pthread_cond_destroy(&c->idle);
@@ -473,7 +486,7 @@ static struct connector *connector_new(const struct connector_options *o)
 		.lost = o->lost,
 		.data = o->data,
 		.fd = -1,
-		.stop_fd = -1,
+		.wake_fd = -1,
 		.busy = true,
 		.told_until = clock_real_ns(),
 	};
@@ -501,6 +514,9 @@ static int open_sources(struct connector *c, const struct connector_options *o, 
 		buf_printf(err, "%s%s%s", no_netlink.data, no_bpf.len ? "; " : "", no_bpf.len ? no_bpf.data : "");
 		return s;
 	}
+	/* The programs tell the rest. */
+	if (c->bpf && c->fd >= 0)
+		proc_socket_select(c->fd, PROC_EVENT_UID | PROC_EVENT_GID | PROC_EVENT_SID);
 	if (no_bpf.len)
 		c->weakness = strdup(no_bpf.data);
 	else if (s < 0 && no_netlink.len)
@@ -530,8 +546,8 @@ int connector_start(const struct connector_options *o, struct connector **ret, s
 	if (!c)
 		return -ENOMEM;
 	c->seq = calloc(CONNECTOR_CPU_MAX, sizeof(*c->seq));
-	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!c->seq || c->stop_fd < 0)
+	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!c->seq || c->wake_fd < 0)
 		return c->seq ? -errno : -ENOMEM;
 	r = open_sources(c, o, err);
 	if (r < 0)
@@ -555,13 +571,11 @@ int connector_start(const struct connector_options *o, struct connector **ret, s
 
 void connector_stop(struct connector *c)
 {
-	uint64_t one = 1;
-
 	if (!c)
 		return;
 	proc_table_set_sync(c->table, NULL, NULL);
-	if (write(c->stop_fd, &one, sizeof(one)) < 0)
-		return; /* cannot be: a fresh eventfd */
+	atomic_store(&c->stopping, true);
+	eventfd_write(c->wake_fd, 1);
 	pthread_join(c->thread, NULL);
 	proc_table_set_fed(c->table, false);
 	if (c->fd >= 0)
@@ -574,6 +588,8 @@ void connector_set_hooks(struct connector *c, const struct connector_hooks *h)
 	pthread_mutex_lock(&c->hook_lock);
 	c->hooks = h ? *h : (struct connector_hooks){ 0 };
 	pthread_mutex_unlock(&c->hook_lock);
+	if (c->bpf)
+		bpf_procs_prompt(c->bpf, !h ? BPF_PROMPT_NONE : h->prompt ? BPF_PROMPT_ALL : BPF_PROMPT_OPEN);
 }
 
 void connector_get_stats(struct connector *c, struct connector_stats *ret)

@@ -57,13 +57,17 @@ void connector_stop(struct connector *c);
 
 /*
  * Told on the connector's thread, after the table was, in the kernel's order. mono_ns: CLOCK_MONOTONIC of the moment it
- * happened. When connector_set_hooks returns, the former ones are not being called any more. h: copied; NULL: none.
+ * happened. What need not be looked at while it runs comes some milliseconds later, or when somebody asks for a process
+ * (prompt: nothing does). When connector_set_hooks returns, the former ones are not being called any more. h: copied;
+ * NULL: none.
  */
 struct connector_hooks {
-	void (*exec)(int32_t tgid, uint64_t mono_ns, void *data);
+	/* told: what the programs saw of it; NULL with netlink. Borrowed. */
+	void (*exec)(int32_t tgid, uint64_t mono_ns, const struct bpf_proc_event *told, void *data);
 	void (*exit)(int32_t tgid, void *data);
 	/* Instead of exec: it was not let run (connector_refuse). e: borrowed. */
 	void (*refused)(const struct bpf_proc_event *e, void *data);
+	bool prompt;
 	void *data;
 };
 void connector_set_hooks(struct connector *c, const struct connector_hooks *h);

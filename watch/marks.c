@@ -93,8 +93,8 @@ static int find_needs(const struct watch *w, struct need **ret, size_t *ret_n)
 }
 
 /*
- * The mount holds a configured or sensitive path, is guarded as a whole, or a glob may find something in it. *ret_layers:
- * it just holds layers of containers.
+ * The mount holds a configured or sensitive path, is guarded as a whole, or a glob may find something in it.
+ * *ret_layers: it just holds layers of containers.
  */
 static bool is_wanted(const struct watch *w, const struct mount *m, const struct need *needs, size_t n,
 		      bool *ret_layers)

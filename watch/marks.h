@@ -17,7 +17,7 @@ struct fan_fs {
 	uint8_t fsid[DECODE_FSID_LEN];
 	uint64_t rdev[2]; /* block devices that hold it: of dev itself and of the mount's source; 0 none */
 	bool seen, marked, stand_in, is_dev;
-	bool layers; /* wanted for layers of containers alone: nothing there is guarded */
+	bool layers;	     /* wanted for layers of containers alone: nothing there is guarded */
 	uint32_t generation; /* of cached paths */
 	int fd;		     /* open on `point` while events are being decoded, else -1: it would hold up an unmount */
 	int mount_id;

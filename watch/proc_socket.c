@@ -58,18 +58,28 @@ uint32_t proc_socket_drops(int fd)
 	return info[SK_MEMINFO_DROPS];
 }
 
-/* Asks for the messages. Kernels of all ages take this form; 6.6 and later one that selects, which would leave holes.
- */
-static int ask(int fd, enum proc_cn_mcast_op op, uint32_t token)
+/* What proc_socket_select sends; linux/cn_proc.h has it since 6.6. */
+struct selection {
+	uint32_t op, kinds;
+};
+
+static int ask(int fd, const void *request, size_t len, uint32_t token)
 {
-	char buf[NLMSG_SPACE(sizeof(struct cn_msg) + sizeof(op))] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr h = { .nlmsg_len = NLMSG_LENGTH(sizeof(struct cn_msg) + sizeof(op)), .nlmsg_type = NLMSG_DONE };
-	struct cn_msg cn = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .ack = token, .len = sizeof(op) };
+	char buf[NLMSG_SPACE(sizeof(struct cn_msg) + sizeof(struct selection))] __attribute__((aligned(8))) = { 0 };
+	struct nlmsghdr h = { .nlmsg_len = NLMSG_LENGTH((uint32_t)(sizeof(struct cn_msg) + len)),
+			      .nlmsg_type = NLMSG_DONE };
+	struct cn_msg cn = { .id = { CN_IDX_PROC, CN_VAL_PROC }, .ack = token, .len = (uint16_t)len };
 
 	memcpy(buf, &h, sizeof(h));
 	memcpy(buf + NLMSG_HDRLEN, &cn, sizeof(cn));
-	memcpy(buf + NLMSG_HDRLEN + sizeof(cn), &op, sizeof(op));
+	memcpy(buf + NLMSG_HDRLEN + sizeof(cn), request, len);
 	return send(fd, buf, h.nlmsg_len, 0) < 0 ? -errno : 0;
+}
+
+/* Kernels of all ages take this form. */
+static int ask_all(int fd, enum proc_cn_mcast_op op, uint32_t token)
+{
+	return ask(fd, &op, sizeof(op), token);
 }
 
 /* The kernel's answer, told from those to other listeners, which come here too, by its token; none comes outside of the
@@ -112,7 +122,7 @@ static int listen_proc(int fd, int buffer)
 	int r;
 
 	proc_socket_set_buffer(fd, buffer);
-	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : ask(fd, PROC_CN_MCAST_LISTEN, token);
+	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : ask_all(fd, PROC_CN_MCAST_LISTEN, token);
 	if (r == 0)
 		r = await_answer(fd, token);
 	/* In another network namespace nobody listens at the other end. */
@@ -139,5 +149,10 @@ int proc_socket_open(int buffer, int *ret_fd, struct buf *err)
 
 void proc_socket_ignore(int fd)
 {
-	ask(fd, PROC_CN_MCAST_IGNORE, 0);
+	ask_all(fd, PROC_CN_MCAST_IGNORE, 0);
+}
+
+void proc_socket_select(int fd, uint32_t kinds)
+{
+	ask(fd, &(struct selection){ PROC_CN_MCAST_LISTEN, kinds }, sizeof(struct selection), 0);
 }

@@ -15,6 +15,11 @@
 /* Listens, with the kernel's consent: -ENOTSUP outside of the initial namespaces, where none comes. Text in err. */
 int proc_socket_open(int buffer, int *ret_fd, struct buf *err);
 void proc_socket_ignore(int fd);
+/*
+ * Only these kinds (PROC_EVENT_* or'ed) from now on; before Linux 6.6 all come as before. The numbers of the messages
+ * then have holes that are none: only the socket's drops tell of a loss.
+ */
+void proc_socket_select(int fd, uint32_t kinds);
 /* The receive buffer, beyond net.core.rmem_max where allowed. */
 int proc_socket_set_buffer(int fd, int bytes);
 /* How many messages were dropped since it was opened (modulo 2^32); 0 where the kernel does not tell. */

@@ -166,12 +166,16 @@ static void run_bare(struct rig *r, int control)
 }
 
 /* Only of the test's own session: the gate judges, and kills, what others on this machine start too. */
-static void hook_exec(int32_t pid, uint64_t mono_ns, void *data)
+static void hook_exec(int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told, void *data)
 {
 	pid_t session = getsid(pid);
+	struct file_id id;
 
-	if (session == getsid(0) || (session < 0 && errno == ESRCH))
-		gate_exec_seen(data, pid, mono_ns);
+	if (session != getsid(0) && (session >= 0 || errno != ESRCH))
+		return;
+	if (told && told->exe_judged)
+		id = (struct file_id){ told->exe_dev, told->exe_ino, told->exe_size, told->exe_ctime };
+	gate_exec_seen(data, pid, mono_ns, told && told->exe_judged ? &id : NULL);
 }
 
 static void hook_exit(int32_t pid, void *data)
@@ -196,6 +200,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct mount_table mounts = { .n = 0 };
 	struct gate *g = NULL;
+	struct stat st;
 	char byte;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -210,6 +215,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	if (!o->no_connector && (proc_table_new("/proc", 4096, &procs) < 0 ||
 				 connector_start(&(struct connector_options){ .procs = procs }, &c, &err) < 0))
 		_exit(76);
+	go.procs = procs;
 	struct trust *t = make_trust(r, o);
 	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, 0, o->layers) < 0) {
 		fprintf(stderr, "gate: %s\n", err.data ? err.data : "");
@@ -219,6 +225,8 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		gate_set_mounts(g, &mounts);
 		mounts_free(&mounts);
 	}
+	if (c && stat(r->mnt, &st) == 0)
+		connector_judged(c, st.st_dev, true);
 	if (c)
 		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });
 	if (write(control, "r", 1) != 1 || read(control, &byte, 1) < 0)

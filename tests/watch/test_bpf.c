@@ -166,6 +166,8 @@ static void test_whole(void **state)
 	assert_int_equal(stat(real, &st), 0);
 	assert_int_equal(f->exec.exe_ino, st.st_ino);
 	assert_int_equal(f->exec.exe_dev, st.st_dev);
+	assert_int_equal(f->exec.exe_size, st.st_size);
+	assert_int_equal(f->exec.exe_ctime, (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec);
 	/* What exec and fork leave as it is. */
 	assert_int_equal(p->known & (PROCESS_IDS | PROCESS_LOGINUID | PROCESS_NO_LOGINUID | PROCESS_SESSION),
 			 self.known & (PROCESS_IDS | PROCESS_LOGINUID | PROCESS_NO_LOGINUID | PROCESS_SESSION));
@@ -181,6 +183,36 @@ static void test_whole(void **state)
 		assert_string_equal(p->cgroup, self.cgroup);
 	assert_true(p->start_ns >= self.start_ns);
 	assert_true(clock_mono_ns() - f->exec.mono_ns < DEADLINE_NS);
+}
+
+static void set_environment(void *data)
+{
+	char name[16];
+
+	clearenv();
+	/* More than are looked at. */
+	for (int i = 0; !data && i < BPF_ENV_MAX + 1; i++) {
+		snprintf(name, sizeof(name), "V%d", i);
+		setenv(name, "x", 1);
+	}
+	for (char *const *p = data; p && *p; p++)
+		putenv(*p);
+}
+
+static void test_environment(void **state)
+{
+	static char shell[] = "SHELL=/bin/sh", loader[] = "LD_BIND_NOW=1", empty[] = "E=", like[] = "XLD_PRELOAD=x";
+	static char *const cases[][4] = { { NULL }, { shell, empty, like }, { loader }, { shell, empty, loader } };
+	static const bool plain[] = { true, true, false, false };
+	struct fixture *f = *state;
+
+	NEED_BPF(f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		run(f, "/bin/true", ARGV((char *)"true"), set_environment, (void *)cases[i]);
+		assert_int_equal(f->exec.plain_environ, plain[i]);
+	}
+	run(f, "/bin/true", ARGV((char *)"true"), set_environment, NULL);
+	assert_false(f->exec.plain_environ);
 }
 
 static void test_long_argv(void **state)
@@ -675,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_argv, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_environment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_where_and_who, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strange_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deep_folder, setup, teardown),

@@ -49,6 +49,23 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	__u16 i_mode;
+	long long i_size;
+	long long i_ctime_sec; /* Linux 6.11 */
+	__u32 i_ctime_nsec;
+};
+
+struct timespec64 {
+	long long tv_sec;
+	long tv_nsec;
+};
+
+/* Before 6.11, and before 6.6. */
+struct inode___hidden {
+	struct timespec64 __i_ctime;
+};
+
+struct inode___old {
+	struct timespec64 i_ctime;
 };
 
 struct dentry {
@@ -163,6 +180,8 @@ struct fs_struct {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
 	struct file *exe_file;
 };
 

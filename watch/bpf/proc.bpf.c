@@ -13,6 +13,12 @@ struct {
 	__uint(max_entries, 1 << 22);
 } ring SEC(".maps");
 
+/* Which execs somebody waits for. */
+__u32 prompt;
+
+/* Bytes unread at which the reader is woken whatever the kind; set by the loader. */
+const volatile __u64 crowded = 1 << 20;
+
 /* Lost by the program of each kind. */
 __u64 lost[BPF_RECORD_KINDS];
 _Static_assert(BPF_RECORD_KINDS == 4, "a mask bounds the index");
@@ -200,6 +206,60 @@ __noinline __u32 put_cgroup(__u64 kernfs_node_at, __u32 at)
 
 /* --- a start */
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u8);
+} judged SEC(".maps"); /* superblocks whose programs are */
+
+#define OVERLAYFS_MAGIC 0x794c7630
+
+static __always_inline bool is_overlay(struct inode *inode)
+{
+	return BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_MAGIC;
+}
+
+static __always_inline bool is_judged(struct inode *inode)
+{
+	__u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+
+	return bpf_map_lookup_elem(&judged, &dev);
+}
+
+/* ns; the top bit of the nanoseconds is a flag since 6.13. */
+static __always_inline __s64 ctime_of(struct inode *inode)
+{
+	struct timespec64 t;
+
+	if (bpf_core_field_exists(inode->i_ctime_sec))
+		return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000LL +
+		       (BPF_CORE_READ(inode, i_ctime_nsec) & 0x7fffffff);
+	if (bpf_core_field_exists(((struct inode___hidden *)0)->__i_ctime))
+		t = BPF_CORE_READ((struct inode___hidden *)inode, __i_ctime);
+	else
+		t = BPF_CORE_READ((struct inode___old *)inode, i_ctime);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/* Whether it is sure that no variable is the loader's ("LD_..."); s->data is overwritten. */
+static __always_inline bool has_plain_environment(struct scratch *s, const struct task_struct *task)
+{
+	unsigned long at = BPF_CORE_READ(task, mm, env_start), end = BPF_CORE_READ(task, mm, env_end);
+
+	for (int i = 0; i < BPF_ENV_MAX; i++) {
+		long n;
+
+		if (at >= end)
+			return true;
+		n = bpf_probe_read_user_str(s->data, BPF_ARGV_MAX, (void *)at);
+		if (n <= 0 || n >= BPF_ARGV_MAX || (s->data[0] == 'L' && s->data[1] == 'D' && s->data[2] == '_'))
+			return false;
+		at += n;
+	}
+	return false;
+}
+
 static __always_inline __u32 put_argv(struct scratch *s, const struct task_struct *task)
 {
 	unsigned long from = BPF_CORE_READ(task, mm, arg_start), to = BPF_CORE_READ(task, mm, arg_end);
@@ -240,13 +300,44 @@ static __always_inline void put_paths(struct scratch *s, const struct task_struc
 	r->flags |= legacy | (kn ? s->flags : 0);
 }
 
+/*
+ * Waking the reader while the program starts costs that program more than all else here. So records lie until somebody
+ * asks (connector_sync), until there are many, or until the reader looks by itself; but for starts that have to be
+ * looked at while they run: of what nobody judged before, or with code for the loader. Where records lie unread the
+ * kernel would not wake unasked.
+ */
+static __always_inline bool is_urgent(const struct bpf_record *r)
+{
+	const __u32 settled = BPF_EXE_JUDGED | BPF_ENV_PLAIN;
+
+	if (r->kind != BPF_RECORD_EXEC)
+		return r->kind == BPF_RECORD_REFUSED;
+	return prompt == BPF_PROMPT_ALL || (prompt == BPF_PROMPT_OPEN && (r->flags & settled) != settled);
+}
+
+static __always_inline __u64 wake_for(const struct bpf_record *r)
+{
+	if (is_urgent(r) || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > crowded)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
 static __always_inline void tell(struct scratch *s)
 {
 	__u64 len = sizeof(s->r) + s->r.argv_len + s->r.exe_len + s->r.cwd_len + s->r.cgroup_len;
 
 	asm volatile("" : "+r"(len));
-	if (len > sizeof(s->r) + DATA_MAX || bpf_ringbuf_output(&ring, &s->r, len, 0))
+	if (len > sizeof(s->r) + DATA_MAX || bpf_ringbuf_output(&ring, &s->r, len, wake_for(&s->r)))
 		count_lost(s->r.kind & (BPF_RECORD_KINDS - 1));
+}
+
+static __always_inline void fill_file(struct bpf_record *r, struct inode *inode)
+{
+	r->exe_dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	r->exe_ino = BPF_CORE_READ(inode, i_ino);
+	r->exe_size = BPF_CORE_READ(inode, i_size);
+	r->exe_ctime = ctime_of(inode);
+	r->flags |= is_judged(inode) && !is_overlay(inode) ? BPF_EXE_JUDGED : 0;
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -263,8 +354,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	fill(&s->r, BPF_RECORD_EXEC, task);
-	s->r.exe_dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	s->r.exe_ino = BPF_CORE_READ(file, f_inode, i_ino);
+	fill_file(&s->r, BPF_CORE_READ(file, f_inode));
+	s->r.flags |= has_plain_environment(s, task) ? BPF_ENV_PLAIN : 0;
 	s->r.argv_len = put_argv(s, task);
 	put_paths(s, task, file);
 	tell(s);
@@ -276,13 +367,6 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, __u8);
-} judged SEC(".maps"); /* superblocks whose programs are */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
 	__type(key, struct bpf_file_id);
 	__type(value, __u8);
@@ -291,7 +375,6 @@ struct {
 __u32 refusing;
 __s32 refuse_session; /* of this session only; 0: of all */
 
-#define OVERLAYFS_MAGIC 0x794c7630
 #define TMPFS_MAGIC	0x01021994
 #define FUSE_MAGIC	0x65735546
 
@@ -299,11 +382,10 @@ static __always_inline bool may_run(const struct task_struct *task, struct inode
 {
 	struct inode *caller = BPF_CORE_READ(task, mm, exe_file, f_inode);
 	struct bpf_file_id id = {};
-	__u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	__s32 sid = BPF_CORE_READ(task, signal, pids[HF_PIDTYPE_SID], numbers[0].nr);
 
 	/* What runs through an overlay is judged on its layers' file system. */
-	if (bpf_map_lookup_elem(&judged, &dev) || BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_MAGIC)
+	if (is_judged(inode) || is_overlay(inode))
 		return true;
 	if (refuse_session && refuse_session != sid)
 		return true;
@@ -323,8 +405,7 @@ static __always_inline void tell_refused(const struct task_struct *task, struct 
 		return;
 	}
 	fill(&s->r, BPF_RECORD_REFUSED, task);
-	s->r.exe_dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	s->r.exe_ino = BPF_CORE_READ(inode, i_ino);
+	fill_file(&s->r, inode);
 	s->r.exe_len = put_path((__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)BPF_CORE_READ(file, f_path.mnt), 0);
 	s->r.flags |= s->flags;
 	s->r.refused = BPF_REFUSED_UNGATED;
@@ -363,7 +444,7 @@ static __always_inline void tell_small(enum bpf_record_kind kind, const struct t
 	}
 	fill(r, kind, task);
 	r->maker = maker;
-	bpf_ringbuf_submit(r, 0);
+	bpf_ringbuf_submit(r, wake_for(r));
 }
 
 SEC("raw_tp/sched_process_fork")

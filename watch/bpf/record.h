@@ -13,6 +13,15 @@
 #define BPF_NAME_MAX  256  /* of one name, with its NUL */
 #define BPF_DEPTH_MAX 64   /* names of one path */
 
+#define BPF_ENV_MAX   128  /* variables that are looked at */
+
+/* The execs whose record wakes the reader at once. */
+enum bpf_prompt {
+	BPF_PROMPT_NONE,
+	BPF_PROMPT_OPEN, /* those with something left to look at: not judged before, or with code for the loader */
+	BPF_PROMPT_ALL,
+};
+
 enum bpf_record_kind {
 	BPF_RECORD_FORK,
 	BPF_RECORD_EXEC,
@@ -48,6 +57,8 @@ enum bpf_record_flag {
 	BPF_HAS_LOGIN = 1 << 8,	    /* loginuid and session are members of this kernel's tasks */
 	BPF_CGROUP_LEGACY = 1 << 9, /* of a controller's hierarchy; in the unified one it is the root */
 	BPF_CGROUP_CUT = 1 << 10,
+	BPF_EXE_JUDGED = 1 << 11,  /* its superblock is among those that programs are judged on */
+	BPF_ENV_PLAIN = 1 << 12,   /* no variable in the environment is the loader's */
 };
 
 /*
@@ -67,7 +78,8 @@ struct bpf_record {
 	__u32 uid, gid, euid, egid;
 	__u32 loginuid, session;
 	__u32 tty_major, tty_minor; /* 0, 0: none */
-	__u64 exe_ino;
+	__u64 exe_ino, exe_size;
+	__s64 exe_ctime; /* ns; as the kernel keeps it */
 	__u32 exe_dev; /* major << 20 | minor */
 	__u32 argv_len, exe_len, cwd_len, cgroup_len;
 	char comm[16];
