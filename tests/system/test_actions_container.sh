@@ -48,10 +48,20 @@ done </run/test/actions
 echo done >/run/test/done
 END
 
+# All that is told of as calls. What overlayfs does to write to a file of the image, or to remove one, is none.
+cat >"$tmp/last.yaml" <<'END'
+- rule: every call
+  desc: x
+  condition: >
+    container.id != host and evt.type in (open, openat, creat, mkdir, mkdirat, rename, renameat, renameat2, unlink, unlinkat,
+      rmdir, chmod, fchmod, fchmodat, mknod, mknodat, link, linkat, symlink, symlinkat)
+  output: "%evt.type %fd.name"
+  priority: DEBUG
+END
 g=$tmp/g
 config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*", exec: observe}]' 'limits: {settle: 20ms}' \
 	'exec: {mode: observe, trust: [baselines]}' 'sensitive: [/etc/shadow, /etc/sudoers, /root/.ssh, /root/.bashrc]' \
-	"rules: {files: [$(cd "$here/../.." && pwd)/conf/rules/holdfast.yaml, $here/actions.yaml], repeat: 0}"
+	"rules: {files: [$(cd "$here/../.." && pwd)/conf/rules/holdfast.yaml, $here/actions.yaml, $tmp/last.yaml], repeat: 0}"
 hf init -q 2>"$err" || die "init"
 hf init --image "containers-storage:[$fs/graph]$image" actions >/dev/null 2>"$err" || die "init --image: $(cat "$err")"
 watch
@@ -91,6 +101,18 @@ while IFS='|' read -r name rules here command; do
 	done >>"$tmp/wrong"
 done <"$tmp/run/actions"
 while read -r line; do fail "$line"; done <"$tmp/wrong"
+calls() { # NAME: what was told of
+	hf history --json --kind alert | jq -r --arg name "$1" '
+		select(.rule == "every call" and (.process.cgroup // "" | endswith("/act-" + $name))) | .output' | sort -u
+}
+while read -r name call; do
+	[ "$(calls "$name")" = "$call" ] || fail "$name: not just $call but $(calls "$name")"
+done <<'END'
+passwd openat /etc/passwd
+history-rm unlinkat /root/.ash_history
+log-emptied openat /var/log/syslog
+rpm openat /var/lib/rpm/new
+END
 echo "$n actions"
 [ "$n" -ge 40 ] || fail "just $n actions"
 cut -f4 "$tmp/seen" | sort -u >"$tmp/names"
