@@ -264,7 +264,7 @@ static int check(struct cmd *c)
 	if (status)
 		return status;
 	k.rootfd = rootfd;
-	status = differ_new(&c->db, k.found.info.algo, &k.differ);
+	status = differ_new(&c->db, k.found.info.algo, true, &k.differ);
 	return status < 0 ? cmd_fail(status, NULL, "check") : check_report(&k, d, rootfd);
 }
 

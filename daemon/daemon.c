@@ -17,7 +17,10 @@
 #include "daemon/monitor.h"
 #include "lib/clock.h"
 
-#define DAEMON_ARENAS  2 /* malloc arenas: threads are few and memory counts */
+#define DAEMON_ARENAS 2 /* malloc arenas: threads are few and memory counts */
+/* Tables that are mostly empty cost what is in them, and what was large goes back at once; glibc would raise it by
+ * itself. */
+#define DAEMON_MMAP    (256 * 1024)
 #define DAEMON_TRIM_NS (60 * NSEC_PER_SEC)
 
 /* --- parts */
@@ -204,6 +207,7 @@ static int start_live(struct monitor *m)
 		.lost = pipeline_rescan,
 		.known = m->known ? pipeline_known : NULL,
 		.packages = m->packages,
+		.mime = m->mime,
 		.data = m,
 	};
 	int r = live_start(&o, &m->live, &err);
@@ -420,9 +424,12 @@ static int on_wake(struct loop_source *source, uint32_t events, void *data)
 
 static int on_trim(struct loop_source *source, uint32_t events, void *data)
 {
+	const struct monitor *m = data;
+
 	(void)source;
 	(void)events;
-	(void)data;
+	if (m->mime)
+		mime_rest(m->mime);
 	malloc_trim(0);
 	return 0;
 }
@@ -489,6 +496,7 @@ int daemon_run(const struct daemon_options *o)
 	pthread_mutex_init(&m.outputs_lock, NULL);
 	m.baseline = o->baseline ? o->baseline : "host";
 	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
+	mallopt(M_MMAP_THRESHOLD, DAEMON_MMAP);
 	signal(SIGPIPE, SIG_IGN);
 	/* Signals are blocked before any thread exists, so that all of them go to the loop. */
 	if (loop_new(&m.loop) == 0) {

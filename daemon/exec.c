@@ -31,7 +31,6 @@ struct exec {
 	struct monitor *m;
 	struct gate *gate;
 	struct exec_trust *trust;
-	struct mime *mime; /* the verdict thread's */
 	struct exec_marks *marks;
 	struct exec_keep *keep;
 	struct exec_environment *environment; /* NULL: exec.libraries is off */
@@ -74,13 +73,18 @@ void watchdog_part_stop(struct monitor *m)
 
 int known_part_start(struct monitor *m)
 {
+	/* Without it types stay unknown. */
+	if (mime_new(&m->mime) < 0)
+		m->mime = NULL;
 	return m->conf->exec.mode != CONF_EXEC_OFF && known_new(&m->known) < 0 ? EX_OSERR : 0;
 }
 
 void known_part_stop(struct monitor *m)
 {
-	if (!m->left_behind)
-		known_free(TAKE_PTR(m->known));
+	if (m->left_behind)
+		return;
+	known_free(TAKE_PTR(m->known));
+	mime_free(TAKE_PTR(m->mime));
 }
 
 /* The loop is not there yet, or waits for us: nobody else sees that the monitor is to end. */
@@ -117,11 +121,11 @@ static void exec_describe(struct exec *x, const struct gate_verdict *v, struct e
 		r->digest_len = EXEC_DIGEST_SIZE;
 		memcpy(r->digest, v->digest, EXEC_DIGEST_SIZE);
 	}
-	if (v->verdict == EXEC_ALLOWED || !x->mime || x->ending)
+	if (v->verdict == EXEC_ALLOWED || !x->m->mime || x->ending)
 		return;
 	n = pread(v->fd, head, sizeof(head), 0);
 	if (n > 0)
-		r->mime = mime_type(x->mime, &e->arena, head, (size_t)n);
+		r->mime = mime_type(x->m->mime, &e->arena, head, (size_t)n);
 	r->have |= r->mime ? ATTR_BIT(ATTR_MIME) : 0;
 }
 
@@ -252,8 +256,6 @@ static int exec_on_tick(struct loop_source *source _unused_, uint32_t events _un
 	exec_tell_losses(x);
 	if (x->keep)
 		exec_keep_look(x->keep);
-	if (x->mime)
-		mime_rest(x->mime);
 	return 0;
 }
 
@@ -415,8 +417,6 @@ int exec_part_start(struct monitor *m)
 	if (!m->exec)
 		return EX_OSERR;
 	m->exec->m = m;
-	if (mime_new(&m->exec->mime) < 0)
-		m->exec->mime = NULL;
 	status = exec_begin(m->exec);
 	if (status)
 		exec_part_stop(m);
@@ -447,7 +447,6 @@ void exec_part_stop(struct monitor *m)
 		loop_remove(x->beat);
 	if (x->tick)
 		loop_remove(x->tick);
-	mime_free(x->mime);
 	exec_environment_free(x->environment);
 	free(x);
 	m->exec = NULL;

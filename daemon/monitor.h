@@ -15,6 +15,7 @@
 #include "daemon/output.h"
 #include "db/writer.h"
 #include "exec/known.h"
+#include "fim/mime.h"
 #include "exec/watchdog.h"
 #include "fim/live.h"
 #include "lib/log.h"
@@ -65,6 +66,7 @@ struct monitor {
 			     by _exit */
 	struct canary *canary;
 	struct control *control;
+	struct mime *mime;	   /* libmagic's data, read once for all, given back while nobody asks; NULL: no memory */
 	struct known *known;	   /* digests of programs, for live and the gate; NULL: exec.mode is off */
 	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
 	struct handover *handover;

@@ -172,6 +172,7 @@ static json_t *status_live(struct monitor *m, const struct live_stats *s)
 	status_number(o, "held", s->held);
 	status_number(o, "excused", s->excused);
 	status_number(o, "approvals", s->approvals);
+	status_number(o, "without_diff", s->undiffed);
 	status_number(o, "dropped", s->dropped);
 	status_number(o, "errors", s->errors);
 	status_number(o, "rescans", s->rescans);

@@ -243,7 +243,9 @@ static int keep_content(struct db *d, const struct event *e)
 {
 	int r = texts_put(d, e->after.digest, e->after.digest_len, e->content, e->content_len, e->time);
 
-	return r < 0 ? r : texts_trim(d);
+	if (r == 0)
+		r = texts_trim(d);
+	return MIN(r, 0);
 }
 
 int history_add(struct db *d, struct event *e)

@@ -40,7 +40,7 @@ int texts_trim(struct db *d)
 		return r;
 	sqlite3_bind_int64(st, 1, TEXTS_TOTAL_MAX);
 	r = db_step(d, st);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : sqlite3_changes(sqlite3_db_handle(st));
 }
 
 int texts_get(struct db *d, enum digest_algo algo, const uint8_t *digest, struct buf *ret)

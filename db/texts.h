@@ -14,7 +14,7 @@
 
 /* Inside a transaction. Nothing happens when it is there already, but that it was seen. */
 int texts_put(struct db *d, const uint8_t *digest, size_t digest_len, const void *data, size_t size, uint64_t now);
-/* Inside a transaction, after some were put: keeps to the bound. */
+/* Inside a transaction, after some were put: keeps to the bound. How many went, or a negative errno. */
 int texts_trim(struct db *d);
 /* -ENOENT: none of that digest, or not what it says. */
 int texts_get(struct db *d, enum digest_algo algo, const uint8_t *digest, struct buf *ret);

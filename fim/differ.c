@@ -3,15 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "db/texts.h"
 #include "fim/read.h"
 #include "fim/textdiff.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/text.h"
 
 _Static_assert(TEXTS_SIZE_MAX == TEXTDIFF_SIZE_MAX, "what is kept can be compared");
@@ -19,12 +23,14 @@ _Static_assert(TEXTS_SIZE_MAX == TEXTDIFF_SIZE_MAX, "what is kept can be compare
 struct differ {
 	const struct db_options *options;
 	enum digest_algo algo;
+	bool wait;
 	struct db *db;
 	uint64_t second; /* CLOCK_MONOTONIC; and how many in it */
 	unsigned n;
+	uint64_t skipped;
 };
 
-int differ_new(const struct db_options *db, enum digest_algo algo, struct differ **ret)
+int differ_new(const struct db_options *db, enum digest_algo algo, bool wait, struct differ **ret)
 {
 	struct differ *d = calloc(1, sizeof(*d));
 
@@ -32,8 +38,14 @@ int differ_new(const struct db_options *db, enum digest_algo algo, struct differ
 		return -ENOMEM;
 	d->options = db;
 	d->algo = algo;
+	d->wait = wait;
 	*ret = d;
 	return 0;
+}
+
+uint64_t differ_skipped(const struct differ *d)
+{
+	return d->skipped;
 }
 
 void differ_free(struct differ *d)
@@ -74,33 +86,63 @@ static bool is_wanted(const struct conf *conf, const char *path, const struct re
 
 /* --- reading */
 
-static int read_open(int fd, struct buf *ret)
+/* A file system that cannot say whether it would wait is one in memory, or one of layers whose files were just read. */
+static ssize_t read_piece(int fd, void *data, size_t size, off_t at, bool wait)
+{
+	const struct iovec piece = { data, size };
+	ssize_t n = wait ? pread(fd, data, size, at) : preadv2(fd, &piece, 1, at, RWF_NOWAIT);
+
+	return n < 0 && errno == EOPNOTSUPP ? pread(fd, data, size, at) : n;
+}
+
+static int read_open(int fd, bool wait, struct buf *ret)
 {
 	char piece[8192];
 	struct stat st;
-	ssize_t n;
+	ssize_t n = 1;
 
 	/* The mode of now counts too: what was closed meanwhile is nobody's to keep. */
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & S_IROTH) || st.st_size > TEXTS_SIZE_MAX)
 		return -ESTALE;
-	while (ret->len <= TEXTS_SIZE_MAX && (n = read(fd, piece, sizeof(piece))) > 0)
-		buf_add(ret, piece, (size_t)n);
-	return ret->failed ? -ENOMEM : ret->len > TEXTS_SIZE_MAX ? -ESTALE : 0;
+	/* What came behind it meanwhile shows in the digest. */
+	while (ret->len < (size_t)st.st_size && !ret->failed && n > 0) {
+		n = read_piece(fd, piece, sizeof(piece), (off_t)ret->len, wait);
+		if (n > 0)
+			buf_add(ret, piece, (size_t)n);
+	}
+	if (n < 0)
+		return -errno;
+	return ret->failed ? -ENOMEM : 0;
 }
 
-/* The content that hashes to the record's digest. -ESTALE: it is another one by now; -EINVAL: no text. */
-static int read_text(int rootfd, const char *path, const struct record *rec, enum digest_algo algo, struct buf *ret)
+static int open_text(int rootfd, const char *path, bool wait)
 {
-	_cleanup_close_ int dirfd = -1, fd = -1;
-	_cleanup_digest_ struct digest *hash = NULL;
-	uint8_t is[DIGEST_MAX];
+	const struct open_how cached = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+					 .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_IN_ROOT | RESOLVE_CACHED };
+	_cleanup_close_ int dirfd = -1;
 	const char *name;
-	int r = file_open_parent(rootfd, path, &dirfd, &name);
+	int fd, r;
 
+	fd = wait ? -1 : (int)syscall(SYS_openat2, rootfd, path, &cached, sizeof(cached));
+	/* A kernel before 5.12, or one that does not let us ask. */
+	if (!wait && (fd >= 0 || (errno != EINVAL && errno != ENOSYS && errno != EPERM)))
+		return fd < 0 ? -errno : fd;
+	r = file_open_parent(rootfd, path, &dirfd, &name);
 	if (r < 0)
 		return r;
 	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	r = fd < 0 ? -errno : read_open(fd, ret);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The content that hashes to the record's digest. -ESTALE: it is another one by now; -EINVAL: no text. */
+static int read_text(int rootfd, const char *path, const struct record *rec, enum digest_algo algo, bool wait,
+		     struct buf *ret)
+{
+	_cleanup_digest_ struct digest *hash = NULL;
+	uint8_t is[DIGEST_MAX];
+	_cleanup_close_ int fd = open_text(rootfd, path, wait);
+	int r = fd < 0 ? fd : read_open(fd, wait, ret);
+
 	if (r == 0)
 		r = digest_new(algo, &hash);
 	if (r == 0)
@@ -149,10 +191,14 @@ static void compare(struct differ *d, struct event *e, const struct buf *after)
 void differ_event(struct differ *d, const struct conf *conf, int rootfd, struct event *e)
 {
 	_cleanup_buf_ struct buf after = BUF_INIT;
+	int r;
 
 	if (e->kind != EVENT_CHANGE || e->container || !e->path || !e->has_after || e->path2 ||
-	    !is_wanted(conf, e->path, &e->after, d->algo) || is_flood(d) ||
-	    read_text(rootfd, e->path, &e->after, d->algo, &after) < 0)
+	    !is_wanted(conf, e->path, &e->after, d->algo))
+		return;
+	r = is_flood(d) ? -EAGAIN : read_text(rootfd, e->path, &e->after, d->algo, d->wait, &after);
+	d->skipped += r == -EAGAIN;
+	if (r < 0)
 		return;
 	if (e->has_before && is_wanted(conf, e->path, &e->before, d->algo) &&
 	    memcmp(e->before.digest, e->after.digest, e->after.digest_len) != 0)
@@ -180,7 +226,7 @@ static int keep_file(struct keeping *k, const char *path, const struct record *r
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 
-	if (!is_wanted(k->conf, path, rec, k->algo) || read_text(k->rootfd, path, rec, k->algo, &text) < 0)
+	if (!is_wanted(k->conf, path, rec, k->algo) || read_text(k->rootfd, path, rec, k->algo, true, &text) < 0)
 		return 0;
 	k->n++;
 	return texts_put(k->d, rec->digest, rec->digest_len, text.data, text.len, k->now);
@@ -239,7 +285,10 @@ int differ_keep_baseline(struct db *d, const struct conf *conf, int rootfd, int6
 		r = keep_below(&k, conf->diffs.items[i]);
 	if (r == 0 && k.reader)
 		r = texts_trim(d);
-	if (r == 0 && k.reader)
+	if (r > 0)
+		log_warn("diffs: more than %d MiB: of %d files, those seen longest ago, no content is kept",
+			 TEXTS_TOTAL_MAX >> 20, r);
+	if (r >= 0 && k.reader)
 		r = db_commit(d);
 	if (r < 0 && k.reader)
 		db_rollback(d);

@@ -15,8 +15,13 @@
 
 struct differ;
 
-/* db: where content is kept; a connection of its own is opened when it is first needed. Both outlive it. */
-int differ_new(const struct db_options *db, enum digest_algo algo, struct differ **ret);
+/*
+ * db: where content is kept; a connection of its own is opened when it is first needed. Both outlive it. wait: false for
+ * a thread that must not wait for a disk: what the kernel does not have in memory any more is not compared then.
+ */
+int differ_new(const struct db_options *db, enum digest_algo algo, bool wait, struct differ **ret);
+/* Changes that were told without a difference though one is due: too many at once, not in memory. */
+uint64_t differ_skipped(const struct differ *d);
 void differ_free(struct differ *d);
 
 /*

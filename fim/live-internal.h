@@ -118,7 +118,7 @@ struct brief {
 struct live_counters {
 	_Atomic uint64_t events, evaluated, changes, transient, opens, rescans, dropped, errors, latency_max, pending,
 		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds, held, excused,
-		approvals;
+		approvals, undiffed;
 	_Atomic int64_t baseline;
 };
 

@@ -491,6 +491,7 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 	l->read = (struct read_options){ .hash_size = o->conf->limits.hash_size,
 					 .step = live_step,
 					 .step_data = l,
+					 .mime = o->mime,
 					 .known = o->known,
 					 .known_data = o->data };
 	r = live_load_scope(l);
@@ -498,7 +499,7 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 		buf_printf(err, "baseline %s: its scope cannot be read", o->baseline);
 	if (r == 0)
 		live_do_approvals(l);
-	if (r == 0 && differ_new(o->db, states_baseline(l->states)->algo, &l->differ) < 0)
+	if (r == 0 && differ_new(o->db, states_baseline(l->states)->algo, false, &l->differ) < 0)
 		l->differ = NULL;
 	return r < 0 ? r : hold_init(l);
 }

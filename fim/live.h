@@ -25,6 +25,7 @@ struct live_stats {
 	size_t held;		 /* changes of package transactions that wait to be verified */
 	uint64_t excused;	 /* changes that packages explained or that were approved */
 	uint64_t approvals;	 /* that were in force when they were read last */
+	uint64_t undiffed;	 /* changes told without the lines that differ, though their file is in diffs */
 	size_t rescans_waiting;	 /* with the one that runs */
 	uint64_t guarded;	 /* entries in the baseline */
 	uint64_t unread;	 /* of them without a digest though one is due */
@@ -62,6 +63,7 @@ struct live_options {
 	void (*device)(const struct fs_event *e, void *data);
 	/* The sensor asks for a rescan (FS_RESCAN): whoever takes it calls live_rescan. NULL: live does that itself. */
 	void (*lost)(const struct fs_event *e, void *data);
+	struct mime *mime;		 /* NULL: each thread that reads has its own. Outlives it */
 	struct packages_store *packages; /* NULL: live reads lists of packages for itself. Outlives it */
 	void *data;
 };

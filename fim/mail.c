@@ -207,6 +207,7 @@ void live_get_stats(struct live *l, struct live_stats *ret)
 		.held = c->held,
 		.excused = c->excused,
 		.approvals = c->approvals,
+		.undiffed = c->undiffed,
 		.rescans_waiting = c->rescans_waiting,
 		.guarded = c->guarded,
 		.unread = c->unread,

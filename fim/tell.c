@@ -74,6 +74,7 @@ void tell_parts(struct live *l, const struct change_parts *c)
 	}
 	if (l->differ && l->rootfd >= 0)
 		differ_event(l->differ, l->conf, l->rootfd, e);
+	l->counters.undiffed = l->differ ? differ_skipped(l->differ) : 0;
 	tell_emit(l, e);
 }
 

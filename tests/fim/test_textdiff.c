@@ -2,10 +2,14 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "fim/differ.h"
 #include "fim/redact.h"
 #include "fim/textdiff.h"
 #include "lib/text.h"
@@ -197,13 +201,57 @@ static void test_random(void **state _unused_)
 	}
 }
 
+/* --- content of changes */
+
+/* Without waiting for a disk; in a flood without content, and counted. */
+static void test_flood_is_counted(void **state _unused_)
+{
+	static const char text[] = "a\nb\n";
+	char dir[] = "/tmp/holdfast-differ.XXXXXX", path[64], yaml[96];
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_digest_ struct digest *hash = NULL;
+	_cleanup_(differ_free_p) struct differ *d = NULL;
+	_cleanup_conf_ struct conf *conf = NULL;
+	_cleanup_buf_ struct buf errors = BUF_INIT;
+	uint8_t digest[DIGEST_MAX];
+	unsigned kept = 0, n = 0;
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	snprintf(yaml, sizeof(yaml), "diffs: [%s]\n", dir);
+	assert_int_equal(conf_parse("test", yaml, strlen(yaml), &conf, &errors), 0);
+	f = fopen(path, "we");
+	assert_true(f && fputs(text, f) >= 0 && fclose(f) == 0 && chmod(path, 0644) == 0);
+	assert_int_equal(digest_new(DIGEST_SHA256, &hash), 0);
+	assert_int_equal(digest_once(hash, text, strlen(text), digest), 0);
+	assert_int_equal(differ_new(NULL, DIGEST_SHA256, false, &d), 0);
+	/* A machine that stands still for seconds has more of them. */
+	for (; n < 100 * DIFFER_PER_SECOND && !differ_skipped(d); n++) {
+		_cleanup_event_ struct event *e = event_new(EVENT_CHANGE);
+
+		e->path = path;
+		e->has_after = true;
+		e->after.type = 'f';
+		e->after.mode = 0644;
+		e->after.size = strlen(text);
+		memcpy(e->after.digest, digest, sizeof(digest));
+		e->after.digest_len = (uint8_t)digest_size(hash);
+		e->after.have = ATTR_BIT(ATTR_MODE) | ATTR_BIT(ATTR_SIZE) | ATTR_BIT(ATTR_DIGEST);
+		differ_event(d, conf, root, e);
+		kept += e->content_len == strlen(text) && memcmp(e->content, text, strlen(text)) == 0;
+	}
+	assert_int_equal(kept, n - 1);
+	assert_true(kept >= DIFFER_PER_SECOND);
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_redact),
-		cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_exact),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_redact), cmocka_unit_test(test_hostile),		cmocka_unit_test(test_exact),
+		cmocka_unit_test(test_random), cmocka_unit_test(test_flood_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

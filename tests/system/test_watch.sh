@@ -77,6 +77,9 @@ echo a >"$g/x.omit"
 settled
 never 'x.omit'
 
+# It never names itself as the author.
+never '"kind":"change"' "\"pid\":$pid,"
+
 # SIGTERM: at once, and everything is stored.
 echo last >>"$g/sub/three"
 told "$g/sub/three"
