@@ -1,12 +1,13 @@
 #!/bin/sh
 # Short containers, many at once: each first start has its container's name, and what the monitor holds is what it held before;
 # what it costs is printed. Files of the containers are followed too.
-# usage: test_storm.sh [CONTAINERS [AT ONCE]]; without: 30 10
+# usage: test_storm.sh [CONTAINERS [AT ONCE [WITHOUT]]]; without: 30 10 10. WITHOUT: how many are run without a monitor, to compare.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/containers.sh"
 
 total=${1:-30}
 width=${2:-10}
+alone=${3:-$width}
 own_fs
 cgroups v2
 podman_setup
@@ -50,7 +51,7 @@ marks() {
 
 # The same without a monitor.
 without=$(waited)
-storm 2000 "$width"
+storm 2000 "$alone"
 without=$(($(waited) - without))
 watch
 
@@ -92,9 +93,9 @@ held=$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")
 sanitized || [ "$held" -le $((memory + 8192)) ] || fail "memory: $memory KiB before, $held KiB after"
 printf '%s containers, %s at once: descriptors %s -> %s, memory %s -> %s KiB\n' "$total" "$width" "$fds" "$after" "$memory" "$held"
 # Not asserted: a loaded machine has its own ideas. In hundredths.
-ratio=$(((with + monitor) * 100 * width / (total * (without > 0 ? without : 1))))
+ratio=$(((with + monitor) * 100 * alone / (total * (without > 0 ? without : 1))))
 printf 'CPU: %s.%02d times that of the containers alone (ticks: %s for %s without; %s, and the monitor %s, for %s with it)\n' \
-	$((ratio / 100)) $((ratio % 100)) "$without" "$width" "$with" "$monitor" "$total"
+	$((ratio / 100)) $((ratio % 100)) "$without" "$alone" "$with" "$monitor" "$total"
 # Nothing that is in the image was a deviation, and nobody lost anything.
 hf status --json >"$tmp/status" || true
 grep -o '"container_files":{[^}]*}' "$tmp/status" | grep -q '"lost":0' || fail "lost: $(grep -o '"container_files":{[^}]*}' "$tmp/status")"
