@@ -1,7 +1,7 @@
 /*
- * The store of podman, buildah and CRI-O (containers/storage, overlay driver). It has no layer as an archive any more:
- * headers and padding are kept beside (tar-split), contents lie unpacked in diff/. Put together they are the archive
- * again, byte for byte, and its digest says so. Nothing is locked: what changes while it is read has another digest.
+ * The store of podman, buildah and CRI-O (containers/storage, overlay driver): which image, which layers. It has no
+ * layer as an archive any more: they are put together again (image_split.c). Nothing is locked: what changes while it
+ * is read has another digest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,29 +12,20 @@
 
 #include "fim/image_error.h"
 #include "fim/image_source.h"
-#include "fim/image_unpack.h"
+#include "fim/image_split.h"
 #include "fim/read.h"
 #include "lib/cleanup.h"
 
-#define GRAPH_ROOT   "/var/lib/containers/storage"
-#define LIST_MAX     (64 * MIB) /* of images.json and layers.json */
-#define LINE_MAX_LEN (4 * MIB)	/* of tar-split: a header in base 64 */
-#define LAYERS_DEEP  (2 * IMAGE_LAYERS_MAX)
+#define GRAPH_ROOT  "/var/lib/containers/storage"
+#define LIST_MAX    (64 * MIB) /* of images.json and layers.json */
+#define LAYERS_DEEP (2 * IMAGE_LAYERS_MAX)
 
 struct storage {
 	int root; /* of the store */
 	const char *image;
 	json_t *layers_list;
 	const char *ids[IMAGE_LAYERS_MAX]; /* of the layers, lowest first */
-	/* the layer at hand */
-	int packed, diff, file;
-	struct image_range range, content;
-	struct image_stream *stream;
-	struct image_unpack *unpack;
-	struct buf lines, out;
-	size_t at, given;
-	bool ended;
-	struct buf *err;
+	struct image_split split;	   /* the layer at hand */
 };
 
 /* --- small files */
@@ -262,8 +253,8 @@ static int storage_open(struct image *i, const char *where)
 	i->data = s;
 	if (!s)
 		return -ENOMEM;
-	s->root = s->packed = s->diff = s->file = -1;
-	s->err = i->err;
+	s->root = -1;
+	s->split = (struct image_split)IMAGE_SPLIT_INIT;
 	if (*where == '[') {
 		const char *start = where + 1 + (strncmp(where + 1, "overlay@", 8) ? 0 : 8);
 
@@ -281,210 +272,26 @@ static int storage_open(struct image *i, const char *where)
 	return resolve(i, where);
 }
 
-/* --- a layer: tar-split and the files */
-
-static void close_layer(struct storage *s)
-{
-	int *const fds[] = { &s->packed, &s->diff, &s->file };
-
-	if (s->unpack)
-		image_unpack_free(TAKE_PTR(s->unpack));
-	if (s->stream)
-		image_stream_free(TAKE_PTR(s->stream));
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (*fds[i] >= 0)
-			close(*fds[i]);
-		*fds[i] = -1;
-	}
-	buf_reset(&s->lines);
-	buf_reset(&s->out);
-	s->at = s->given = 0;
-	s->content.left = 0;
-	s->ended = false;
-}
-
-static int split_bad(struct storage *s, const char *what)
-{
-	return image_fail(s->err, -EBADMSG, "tar-split: %s", what);
-}
-
-/* The next line, without its newline; 0 at the end. */
-static int next_line(struct storage *s, char **ret, size_t *ret_len)
-{
-	char *start, *newline;
-
-	for (;;) {
-		uint8_t data[32 * KIB];
-		ssize_t n;
-
-		start = s->lines.len > s->at ? s->lines.data + s->at : NULL;
-		newline = start ? memchr(start, '\n', s->lines.len - s->at) : NULL;
-		if (newline || (s->ended && start)) {
-			*ret = start;
-			*ret_len = newline ? (size_t)(newline - start) : s->lines.len - s->at;
-			s->at += *ret_len + (newline != NULL);
-			return 1;
-		}
-		if (s->ended)
-			return 0;
-		if (s->at > 0) {
-			memmove(s->lines.data, s->lines.data + s->at, s->lines.len - s->at);
-			s->lines.len -= s->at;
-			s->at = 0;
-		}
-		if (s->lines.len > LINE_MAX_LEN)
-			return split_bad(s, "a line without end");
-		n = image_unpack_read(s->unpack, data, sizeof(data));
-		if (n < 0)
-			return (int)n;
-		s->ended = n == 0;
-		buf_add(&s->lines, data, (size_t)n);
-		if (s->lines.failed)
-			return -ENOMEM;
-	}
-}
-
-static int decode(const char *text, struct buf *ret)
-{
-	size_t len = strlen(text);
-	int n;
-
-	buf_reset(ret);
-	if (len % 4 || len > LINE_MAX_LEN || !buf_reserve(ret, len / 4 * 3 + 4))
-		return len % 4 ? -EBADMSG : -ENOMEM;
-	n = EVP_DecodeBlock((unsigned char *)ret->data, (const unsigned char *)text, (int)len);
-	if (n < 0)
-		return -EBADMSG;
-	/* It counts the padding as bytes. */
-	n -= len > 0 && text[len - 1] == '=';
-	n -= len > 1 && text[len - 2] == '=';
-	ret->len = (size_t)n;
-	ret->data[n] = '\0';
-	return 0;
-}
-
-/* The content of a file, from where it is unpacked. Below diff/ only, whatever its name says. */
-static int open_content(struct storage *s, const char *name, uint64_t size)
-{
-	_cleanup_close_ int dirfd = -1;
-	_cleanup_buf_ struct buf path = BUF_INIT;
-	const char *last;
-	struct stat st;
-	int r;
-
-	while (strncmp(name, "./", 2) == 0)
-		name += 2;
-	/* Components are not followed through links, but ".." is one of them. */
-	if (strstr(name, "..") && (strncmp(name, "../", 3) == 0 || strstr(name, "/../")))
-		return image_fail_name(s->err, -EBADMSG, name, "leaves the tree");
-	buf_printf(&path, "/%s", name);
-	if (path.failed)
-		return -ENOMEM;
-	r = file_open_parent(s->diff, path.data, &dirfd, &last);
-	if (r == 0 && (!*last || streq(last, "..")))
-		r = -EINVAL;
-	if (r == 0) {
-		s->file = openat(dirfd, last, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
-		r = s->file < 0 ? -errno : fstat(s->file, &st) < 0 ? -errno : 0;
-	}
-	if (r < 0)
-		return image_fail_name(s->err, -EBADMSG, name, "the store has it unpacked no longer (%s)",
-				       strerror(-r));
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != size)
-		return image_fail_name(s->err, -EBADMSG, name, "what is unpacked in the store is another file");
-	s->content = (struct image_range){ s->file, 0, size };
-	return 0;
-}
-
-static int file_entry(struct storage *s, json_t *o)
-{
-	json_int_t size = json_integer_value(json_object_get(o, "size"));
-	const char *name = json_string_value(json_object_get(o, "name"));
-	const char *raw = json_string_value(json_object_get(o, "name_raw"));
-	_cleanup_buf_ struct buf bytes = BUF_INIT;
-
-	if (size <= 0)
-		return 0;
-	if (raw && decode(raw, &bytes) < 0)
-		return split_bad(s, "a name");
-	if (raw ? memchr(bytes.data, '\0', bytes.len) != NULL : !name)
-		return split_bad(s, "a name");
-	return open_content(s, raw ? bytes.data : name, (uint64_t)size);
-}
-
-static int entry(struct storage *s, const char *line, size_t len)
-{
-	json_error_t error;
-	json_t *o = json_loadb(line, len, 0, &error);
-	json_int_t type = json_integer_value(json_object_get(o, "type"));
-	const char *payload = json_string_value(json_object_get(o, "payload"));
-	int r = 0;
-
-	if (type == 2)
-		r = payload ? decode(payload, &s->out) : 0;
-	else if (type == 1)
-		r = file_entry(s, o);
-	else
-		r = -EBADMSG;
-	json_decref(o);
-	return r == -EBADMSG ? split_bad(s, "an entry of no known form") : r;
-}
-
-static ssize_t storage_read(void *ctx, uint8_t *data, size_t room)
-{
-	struct storage *s = ctx;
-
-	for (;;) {
-		size_t n = MIN(room, s->out.len - s->given), len;
-		char *line;
-		int r;
-
-		if (n > 0) {
-			memcpy(data, s->out.data + s->given, n);
-			s->given += n;
-			return (ssize_t)n;
-		}
-		if (s->content.left > 0)
-			return image_range_read(&s->content, data, room);
-		if (s->file >= 0)
-			close(TAKE_FD(s->file));
-		buf_reset(&s->out);
-		s->given = 0;
-		r = next_line(s, &line, &len);
-		if (r <= 0)
-			return r;
-		r = len ? entry(s, line, len) : 0;
-		if (r < 0)
-			return r;
-	}
-}
+/* --- a layer */
 
 static int storage_layer(struct image *i, uint32_t n, struct image_bytes *ret)
 {
 	struct storage *s = i->data;
 	_cleanup_buf_ struct buf path = BUF_INIT;
-	struct image_bytes packed = { image_range_read, &s->range };
-	struct stat st;
-	int r;
+	_cleanup_close_ int packed = -1, diff = -1;
 
-	close_layer(s);
+	image_split_close(&s->split);
 	buf_printf(&path, "overlay-layers/%s.tar-split.gz", s->ids[n]);
-	s->packed = openat(s->root, path.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->packed < 0 || fstat(s->packed, &st) < 0)
+	packed = openat(s->root, path.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (packed < 0)
 		return image_fail_name(i->err, -errno, path.data, "the store cannot put the layer together again: %s",
 				       strerror(errno));
 	buf_reset(&path);
 	buf_printf(&path, "overlay/%s/diff", s->ids[n]);
-	s->diff = openat(s->root, path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (s->diff < 0)
+	diff = openat(s->root, path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (diff < 0)
 		return image_fail_name(i->err, -errno, path.data, "%s", strerror(errno));
-	s->range = (struct image_range){ s->packed, 0, (uint64_t)st.st_size };
-	r = image_stream_new(&packed, DIGEST_SHA256, &s->stream);
-	if (r == 0)
-		r = image_unpack_new(s->stream, IMAGE_PACK_GZIP, i->err, &s->unpack);
-	if (r == 0)
-		*ret = (struct image_bytes){ storage_read, s };
-	return r;
+	return image_split_open(&s->split, TAKE_FD(packed), TAKE_FD(diff), i->err, ret);
 }
 
 static void storage_close(struct image *i)
@@ -493,9 +300,7 @@ static void storage_close(struct image *i)
 
 	if (!s)
 		return;
-	close_layer(s);
-	buf_free(&s->lines);
-	buf_free(&s->out);
+	image_split_free(&s->split);
 	if (s->root >= 0)
 		close(s->root);
 	free(s);
