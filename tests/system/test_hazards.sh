@@ -73,7 +73,10 @@ ends 20 "$g/good" || fail "after a foreign lease"
 # No descriptors: the kernel refuses by itself; afterwards all is well.
 if command -v prlimit >/dev/null; then
 	limit_before=$(awk '/^Max open files/ {print $4 ":" $5}' "/proc/$pid/limits")
-	: >"$tmp/gaps"
+	kernel_gaps() {
+		hf history --kind gap --json | grep -F 'the kernel could not open the program' | grep -c '"to":'
+	}
+	gaps_before=$(kernel_gaps)
 	before=$(hf status --json | sed 's/.*"refused_by_kernel":\([0-9]*\).*/\1/')
 	prlimit --pid "$pid" --nofile=4:"${limit_before#*:}" || die "prlimit"
 	ends 20 "$g/good" && fail "started without a verdict"
@@ -82,6 +85,8 @@ if command -v prlimit >/dev/null; then
 		[ "$(hf status --json | sed 's/.*"refused_by_kernel":\([0-9]*\).*/\1/')" -gt "$before" ]
 	}
 	within 10 more_refused || fail "no descriptors: not counted"
+	more_gaps() { [ "$(kernel_gaps)" -gt "$gaps_before" ]; }
+	within 15 more_gaps || fail "no descriptors: no gap of its own"
 	ends 20 "$g/good" || fail "when there are descriptors again"
 fi
 stop
@@ -107,6 +112,7 @@ ends 20 "$g/good" || fail "after a flood"
 stop
 
 # Frozen, by either kind of cgroup: the watchdog is in none of them.
+emptied() { rmdir "$own" 2>/dev/null; }
 watch
 if mkdir -p "$tmp/v2" && mount -t cgroup2 none "$tmp/v2" 2>/dev/null && mkdir "$tmp/v2/holdfast-test-$$" 2>/dev/null; then
 	own=$tmp/v2/holdfast-test-$$
@@ -118,7 +124,6 @@ if mkdir -p "$tmp/v2" && mount -t cgroup2 none "$tmp/v2" 2>/dev/null && mkdir "$
 	within 10 frozen || fail "not frozen"
 	released "frozen (v2)"
 	echo 0 >"$own/cgroup.freeze"
-	emptied() { rmdir "$own" 2>/dev/null; }
 	within 10 emptied || fail "somebody stayed in the cgroup"
 else
 	echo "not tried: no cgroup v2"
@@ -132,7 +137,6 @@ if [ -n "$freezer" ] && mkdir "$freezer/holdfast-test-$$" 2>/dev/null; then
 	within 10 frozen || fail "not frozen (v1)"
 	released "frozen (v1)"
 	echo THAWED >"$own/freezer.state"
-	emptied() { rmdir "$own" 2>/dev/null; }
 	within 10 emptied || fail "somebody stayed in the freezer"
 else
 	echo "not tried: no cgroup v1 freezer"
@@ -157,7 +161,6 @@ if [ -n "$memory" ] && mkdir "$memory/holdfast-test-$$" 2>/dev/null; then
 		echo "not tried: the kernel found memory elsewhere"
 		stop
 	fi
-	emptied() { rmdir "$own" 2>/dev/null; }
 	within 10 emptied || fail "somebody stayed in the memory cgroup"
 else
 	echo "not tried: no cgroup v1 memory"
