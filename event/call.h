@@ -65,6 +65,18 @@ static inline bool call_has_socket(const struct call_info *c)
 extern const struct call_info call_table[];
 extern const size_t call_count;
 
+/* The same calls of 32-bit programs; a call may have several numbers there. */
+struct call_compat {
+	int number; /* -1: this architecture has none */
+	const char *name;
+};
+extern const struct call_compat call_compat_table[];
+extern const size_t call_compat_count;
+/* And those that they make through socketcall(2), by its first argument; NULL where nobody asks. */
+#define CALL_SOCKETCALL	 102
+#define CALL_SOCKETCALLS 21
+extern const char *const call_of_socketcall[CALL_SOCKETCALLS];
+
 /* NULL when the sensor does not know it. */
 const struct call_info *call_by_name(const char *name, size_t len);
 

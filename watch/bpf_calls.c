@@ -29,6 +29,7 @@ struct bpf_calls {
 _Static_assert((int)CALL_RAW_SOCKETS == BPF_CALL_RAW_SOCKETS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
 		       (int)CALL_DUP == BPF_CALL_DUP,
 	       "the table's filters are the program's");
+_Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
 _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
 
 union record {
@@ -73,6 +74,32 @@ static void fill_rows(struct calls_bpf *skeleton)
 	}
 }
 
+static uint8_t id_of(const struct bpf_calls_wants *wants, const char *name)
+{
+	const struct call_info *c = name ? call_by_name(name, strlen(name)) : NULL;
+
+	return c && wants->calls[c - call_table] ? (uint8_t)(c - call_table + 1) : 0;
+}
+
+static void want_compat(struct calls_bpf__bss *bss, const struct bpf_calls_wants *wants)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < CALL_SOCKETCALLS; i++) {
+		bss->socketcall_of[i] = id_of(wants, call_of_socketcall[i]);
+		any |= bss->socketcall_of[i] != 0;
+	}
+	for (size_t i = 0; i < call_compat_count; i++) {
+		int number = call_compat_table[i].number;
+
+		if (number >= 0 && number < BPF_CALL_NUMBERS)
+			bss->compat_of[number] = id_of(wants, call_compat_table[i].name);
+	}
+	/* Any number but 0: the program looks further. */
+	if (call_compat_table[0].number >= 0)
+		bss->compat_of[CALL_SOCKETCALL] = any;
+}
+
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 {
 	struct calls_bpf__bss *bss = b->skeleton->bss;
@@ -88,6 +115,7 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 		if (c->uring && c->uring < BPF_URING_OPS)
 			bss->uring_of[c->uring] = id;
 	}
+	want_compat(bss, wants);
 }
 
 /* The kernel may lack the tracepoint of io_uring, or what its program reads. */

@@ -196,6 +196,55 @@ static void test_calls(void **state)
 	assert_int_equal(lost(f->b), 0);
 }
 
+#if defined(__x86_64__)
+/* A call as 32-bit programs make it, which this one can too. */
+static long call_32(long number, long a, long b)
+{
+	long r;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(r)
+			 : "a"(number), "b"(a), "c"(b), "d"(0)
+			 : "r8", "r9", "r10", "r11", "memory");
+	return r;
+}
+
+static void act_compat(void)
+{
+	_exit(call_32(310, CLONE_NEWUTS | CLONE_FS, 0) == 0 ? 0 : 1); /* unshare; nobody is told of the end */
+}
+
+/* setns(-1, CLONE_NEWNET), and the one that has that number in the other table: fchown. */
+static void act_compat_calls(void)
+{
+	call_32(346, -1, CLONE_NEWNET);
+	syscall(346, -1, 0, 0);
+}
+
+static void test_compat(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	pid_t pid;
+
+	NEED_CALLS(f);
+	pid = fork();
+	if (pid == 0)
+		act_compat();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status) {
+		print_message("skipped: the kernel takes no calls of 32-bit programs\n");
+		skip();
+	}
+	child(f, act_compat_calls);
+	assert_int_equal(f->n, 1);
+	assert_string_equal(f->info->name, "setns");
+	assert_int_equal(f->result, -EBADF);
+	assert_string_equal(f->args[0], "-1");
+	assert_string_equal(f->args[1], "CLONE_NEWNET");
+}
+#endif
+
 static void act_many_others(void)
 {
 	/* A connection is not a raw socket; nobody asks for the rest. */
@@ -303,6 +352,9 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
+#if defined(__x86_64__)
+		cmocka_unit_test_setup_teardown(test_compat, setup, teardown),
+#endif
 		cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
 	};

@@ -494,6 +494,64 @@ static void test_uring(void **state)
 	assert_int_equal(t->socket.remote_port, port);
 }
 
+/* --- as 32-bit programs call */
+
+#if defined(__x86_64__)
+static long call_32(long number, long a, long b, long c)
+{
+	long r;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(r)
+			 : "a"(number), "b"(a), "c"(b), "d"(c)
+			 : "r8", "r9", "r10", "r11", "memory");
+	return r;
+}
+
+/* Pointers have 32 bits. */
+static void act_compat(void)
+{
+	struct {
+		struct sockaddr_in address;
+		uint32_t args[3];
+	} *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0);
+
+	NEED(low != MAP_FAILED);
+	low->address = loopback(port);
+	/* connect, and the same through socketcall */
+	call_32(362, fd, (long)&low->address, sizeof(low->address));
+	low->args[0] = (uint32_t)other;
+	low->args[1] = (uint32_t)(uintptr_t)&low->address;
+	low->args[2] = sizeof(low->address);
+	call_32(102, 3, (long)low->args, 0);
+}
+
+static void test_compat(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	pid_t pid;
+
+	NEED_CALLS(f);
+	pid = fork();
+	if (pid == 0)
+		_exit(call_32(20, 0, 0, 0) == getpid() ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status) {
+		print_message("skipped: the kernel takes no calls of 32-bit programs\n");
+		skip();
+	}
+	port = free_port();
+	child(f, act_compat);
+	/* The second is the same again, and counted. */
+	assert_int_equal(f->counted, 2);
+	assert_string_equal(f->told[0].call, "connect");
+	assert_int_equal(f->told[0].result, -ECONNREFUSED);
+	assert_int_equal(f->told[0].socket.remote_port, port);
+}
+#endif
+
 /* --- data */
 
 static void act_receive(void)
@@ -566,6 +624,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_udp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_uring, setup, teardown),
+#if defined(__x86_64__)
+		cmocka_unit_test_setup_teardown(test_compat, setup, teardown),
+#endif
 		cmocka_unit_test_setup_teardown(test_data, setup, teardown),
 	};
 

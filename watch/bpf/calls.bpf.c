@@ -2,8 +2,8 @@
 /*
  * System calls as they return, those alone that somebody asks for, into a ring of their own. Which ones these are, and
  * which arguments are strings, is in tables that user space fills. Calls of 32-bit programs on a 64-bit kernel have
- * other numbers: they are passed over. What is asked of sockets through io_uring makes no system call: it is told as it
- * is handed in.
+ * other numbers, and a table of their own. What is asked of sockets through io_uring makes no system call: it is told
+ * as it is handed in.
  */
 #include "watch/bpf/kernel.h"
 #include "watch/bpf/record.h"
@@ -17,7 +17,9 @@ struct {
 } ring SEC(".maps");
 
 __u8 call_of[BPF_CALL_NUMBERS]; /* by number: 1 and up; 0: nobody asks */
-__u8 uring_of[BPF_URING_OPS];	/* by opcode, the same */
+__u8 compat_of[BPF_CALL_NUMBERS];
+__u8 socketcall_of[BPF_SOCKETCALLS];
+__u8 uring_of[BPF_URING_OPS]; /* by opcode, the same */
 struct bpf_call_row rows[BPF_CALL_ROWS];
 __u32 self; /* not told */
 __u64 lost[BPF_CALL_PROGRAMS];
@@ -34,12 +36,12 @@ static __always_inline bool passes(const struct bpf_call_row *row, const __u64 *
 
 static __always_inline void read_args(const struct pt_regs *regs, __u64 *args)
 {
-	args[0] = BPF_CORE_READ(regs, HF_ARG0);
-	args[1] = BPF_CORE_READ(regs, HF_ARG1);
-	args[2] = BPF_CORE_READ(regs, HF_ARG2);
-	args[3] = BPF_CORE_READ(regs, HF_ARG3);
-	args[4] = BPF_CORE_READ(regs, HF_ARG4);
-	args[5] = BPF_CORE_READ(regs, HF_ARG5);
+	args[0] = regs->HF_ARG0;
+	args[1] = regs->HF_ARG1;
+	args[2] = regs->HF_ARG2;
+	args[3] = regs->HF_ARG3;
+	args[4] = regs->HF_ARG4;
+	args[5] = regs->HF_ARG5;
 }
 
 static __always_inline void read_text(struct bpf_call *c, unsigned int to, __u64 from)
@@ -51,7 +53,7 @@ static __always_inline void read_text(struct bpf_call *c, unsigned int to, __u64
 
 static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const __u64 *args, __s64 result)
 {
-	const struct task_struct *task = (void *)bpf_get_current_task();
+	const struct task_struct *task = bpf_get_current_task_btf();
 	__u64 ids = bpf_get_current_pid_tgid();
 
 	h->id = id;
@@ -59,7 +61,7 @@ static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const _
 	h->tid = (__u32)ids;
 	h->count = 1;
 	h->mono_ns = bpf_ktime_get_ns();
-	h->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	h->start_ns = task->group_leader->start_boottime;
 	h->result = result;
 	__builtin_memcpy(h->args, args, sizeof(h->args));
 }
@@ -138,11 +140,17 @@ static __always_inline __s64 read_address(struct socket_scratch *s, const struct
 		__u64 name;
 		__s32 len;
 	} header = { 0 };
+	__u32 compat[2];
 
 	if (row->address == BPF_ADDRESS_1)
 		return read_user_address(s, args[1], (__s32)args[2]);
 	if (row->address == BPF_ADDRESS_4)
 		return read_user_address(s, args[4], sizeof(s->address));
+	if (is_compat()) {
+		if (bpf_probe_read_user(compat, sizeof(compat), (void *)args[1]))
+			return 0;
+		return read_user_address(s, compat[0], (__s32)compat[1]);
+	}
 	if (bpf_probe_read_user(&header, sizeof(header), (void *)args[1]))
 		return 0;
 	return read_user_address(s, header.name, header.len);
@@ -219,30 +227,64 @@ static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, cons
 	return 0;
 }
 
-SEC("raw_tp/sys_exit")
-int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int tell_any(__u32 id, const __u64 *args, __s64 result)
 {
-	const struct pt_regs *regs = (const void *)ctx->args[0];
-	__u64 number = HF_SYSCALL_NUMBER(regs), args[6];
 	const struct bpf_call_row *row;
-	__u32 id;
+
+	/* The compiler must not know more of it than the verifier. */
+	asm volatile("" : "+r"(id));
+	row = &rows[id & (BPF_CALL_ROWS - 1)];
+	if (row->filter >= BPF_CALL_CONNECT)
+		return tell_socket(id, row, args, result);
+	if (passes(row, args))
+		tell(id, row, args, result);
+	return 0;
+}
+
+/* Of a 32-bit program; socketcall stands for many, with its arguments in memory. */
+static __always_inline int tell_compat(const struct pt_regs *regs, __u32 number, __s64 result)
+{
+	__u64 args[6] = HF_COMPAT_ARGS(regs);
+	__u32 id = compat_of[number & (BPF_CALL_NUMBERS - 1)], words[6] = { 0 };
+
+	for (int i = 0; i < 6; i++)
+		args[i] = (__u32)args[i];
+	if (number != BPF_SOCKETCALL)
+		return id ? tell_any(id, args, result) : 0;
+	id = socketcall_of[args[0] & (BPF_SOCKETCALLS - 1)];
+	if (!id || args[0] >= BPF_SOCKETCALLS)
+		return 0;
+	/* Some have fewer arguments, which may end where memory does. */
+	if (bpf_probe_read_user(words, sizeof(words), (void *)args[1]) &&
+	    bpf_probe_read_user(words, 3 * sizeof(*words), (void *)args[1]))
+		return 0;
+	for (int i = 0; i < 6; i++)
+		args[i] = words[i];
+	return tell_any(id, args, result);
+}
+
+/* Typed, so that what every call of every process pays for is one load, not a call of a helper. */
+SEC("tp_btf/sys_exit")
+int on_sys_exit(__u64 *ctx)
+{
+	const struct pt_regs *regs = (const void *)ctx[0];
+	__u64 number = HF_SYSCALL_NUMBER(regs), args[6];
+	__u32 id, compat;
 
 	if (number >= BPF_CALL_NUMBERS)
 		return 0;
 	id = call_of[number];
+	compat = compat_of[number];
+	if (!id && !compat)
+		return 0;
+	if (bpf_get_current_pid_tgid() >> 32 == self)
+		return 0;
+	if (is_compat())
+		return compat ? tell_compat(regs, number, ctx[1]) : 0;
 	if (!id)
 		return 0;
-	if (bpf_get_current_pid_tgid() >> 32 == self || is_compat())
-		return 0;
-	/* The compiler must not know more of it than the verifier. */
-	asm volatile("" : "+r"(id));
-	row = &rows[id & (BPF_CALL_ROWS - 1)];
 	read_args(regs, args);
-	if (row->filter >= BPF_CALL_CONNECT)
-		return tell_socket(id, row, args, ctx->args[1]);
-	if (passes(row, args))
-		tell(id, row, args, ctx->args[1]);
-	return 0;
+	return tell_any(id, args, ctx[1]);
 }
 
 /* --- io_uring */

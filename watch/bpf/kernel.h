@@ -265,28 +265,36 @@ struct linux_binprm {
 /* Arguments of a system call stay where they were when it returns; on arm64 the first one is kept aside. */
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r10, r9, r8, dx, si, di, orig_ax;
+	unsigned long bp, bx, r10, r9, r8, cx, dx, si, di, orig_ax;
 };
+#define HF_COMPAT_ARGS(regs)                                                                                           \
+	{                                                                                                              \
+		(regs)->bx, (regs)->cx, (regs)->dx, (regs)->si, (regs)->di, (regs)->bp                                 \
+	}
 #define HF_ARG0			di
 #define HF_ARG1			si
 #define HF_ARG2			dx
 #define HF_ARG3			r10
 #define HF_ARG4			r8
 #define HF_ARG5			r9
-#define HF_SYSCALL_NUMBER(regs) BPF_CORE_READ(regs, orig_ax)
+#define HF_SYSCALL_NUMBER(regs) ((regs)->orig_ax)
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
 	__u64 orig_x0;
 	__s32 syscallno;
 };
+#define HF_COMPAT_ARGS(regs)                                                                                           \
+	{                                                                                                              \
+		0                                                                                                      \
+	} /* is_compat is never true */
 #define HF_ARG0			orig_x0
 #define HF_ARG1			regs[1]
 #define HF_ARG2			regs[2]
 #define HF_ARG3			regs[3]
 #define HF_ARG4			regs[4]
 #define HF_ARG5			regs[5]
-#define HF_SYSCALL_NUMBER(regs) ((__u64)(__u32)BPF_CORE_READ(regs, syscallno))
+#define HF_SYSCALL_NUMBER(regs) ((__u64)(__u32)(regs)->syscallno)
 #endif
 
 struct thread_info {

@@ -109,6 +109,9 @@ enum bpf_call_program { BPF_PROGRAM_CALLS, BPF_PROGRAM_SOCKETS, BPF_PROGRAM_URIN
 
 #define BPF_URING_OPS 64
 
+#define BPF_SOCKETCALL	102 /* CALL_SOCKETCALL */
+#define BPF_SOCKETCALLS 32 /* power of two; CALL_SOCKETCALLS fit */
+
 /* sizeof(struct sockaddr_in6) and of sockaddr_in */
 #define BPF_ADDRESS_IP	28
 #define BPF_ADDRESS_IP4 16
