@@ -33,9 +33,16 @@ struct recorder {
 	struct event *pending[RECORD_BATCH];
 	size_t n;
 	uint64_t stored, known, reverted, unlooked;
-	bool off; /* history cannot be written */
+	bool off;	/* history cannot be written */
+	bool approvals; /* there are some in force */
 	struct buf why;
 };
+
+static int recorder_any(const struct approval *a _unused_, void *data)
+{
+	((struct recorder *)data)->approvals = true;
+	return 1;
+}
 
 int recorder_new(struct cmd *c, const struct recorder_options *o, struct recorder **ret)
 {
@@ -48,7 +55,10 @@ int recorder_new(struct cmd *c, const struct recorder_options *o, struct recorde
 	r->o = *o;
 	r->info = o->info;
 	status = cmd_open(c, DB_READ, &r->reads);
+	if (!status && approvals_each(r->reads, false, clock_real_ns(), recorder_any, r) < 0)
+		status = cmd_fail_db(-EIO, r->reads, "approvals");
 	if (status) {
+		db_closep(&r->reads);
 		free(r);
 		return status;
 	}
@@ -153,12 +163,11 @@ static bool recorder_knows(struct recorder *r, const struct event *e)
 static int recorder_excuse(struct recorder *r, struct event *e)
 {
 	_cleanup_event_ struct event *last = NULL;
-	int err = history_last_change(r->reads, r->info->id, e->host_path ? e->container->upper : NULL, e->path, &last);
+	int err =
+		history_last_excused(r->reads, r->info->id, e->host_path ? e->container->upper : NULL, e->path, &last);
 
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	if (last->status != STATUS_EXCUSED)
-		return 0;
 	e->status = STATUS_EXCUSED;
 	e->cause = last->cause ? arena_strdup(&e->arena, last->cause) : NULL;
 	return 0;
@@ -189,7 +198,9 @@ int recorder_add(struct recorder *r, struct event *e)
 	if (known)
 		err = recorder_excuse(r, e);
 	else /* of the host: as the monitor does it */
-		err = e->host_path ? 0 : approvals_each(r->reads, false, clock_real_ns(), recorder_approval, e);
+		err = e->host_path || !r->approvals
+			      ? 0
+			      : approvals_each(r->reads, false, clock_real_ns(), recorder_approval, e);
 	if (err < 0)
 		return err;
 	if (!known && !r->o.read_only) {

@@ -44,8 +44,8 @@ struct history_filter {
 int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct event *e, void *data), void *data);
 /* The row of that number; new reference. -ENOENT: there is none (any more). */
 int history_get(struct db *d, int64_t id, struct event **ret);
-/* The newest deviation of a path (as history_last_state), its status worked out; new reference. -ENOENT. */
-int history_last_change(struct db *d, int64_t baseline, const char *layer, const char *path, struct event **ret);
+/* The newest deviation of a path (as history_last_state), when it is excused; new reference. -ENOENT: it is not. */
+int history_last_excused(struct db *d, int64_t baseline, const char *layer, const char *path, struct event **ret);
 
 /*
  * The state of a path as history last saw it: 0 with *ret_exists false (removed) or true and the record (in a); -ENOENT

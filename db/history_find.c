@@ -46,12 +46,37 @@ static int look(struct db *d, enum statement statement, int64_t baseline, const 
 	return r < 0 ? r : 0;
 }
 
-int history_last_change(struct db *d, int64_t baseline, const char *layer, const char *path, struct event **ret)
+/* 1: yes, or one has to look closer. */
+static int may_be_excused(struct db *d, int64_t id, const char *path)
 {
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_EVENT_EXCUSED, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, id);
+	sqlite3_bind_blob64(st, 2, path, strlen(path), SQLITE_STATIC);
+	r = db_step(d, st);
+	sqlite3_reset(st);
+	return r;
+}
+
+int history_last_excused(struct db *d, int64_t baseline, const char *layer, const char *path, struct event **ret)
+{
+	_cleanup_event_ struct event *e = NULL;
 	int64_t id = 0;
 	int r = look(d, layer ? STMT_EVENT_LAST_LAYER_CHANGE : STMT_EVENT_LAST_CHANGE, baseline, layer, path, &id);
 
 	if (r == 0)
 		r = look(d, layer ? STMT_EVENT_LAST_LAYER_RENAME : STMT_EVENT_LAST_RENAME, baseline, layer, path, &id);
-	return r < 0 ? r : history_get(d, id, ret);
+	if (r == 0)
+		r = may_be_excused(d, id, path);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	r = history_get(d, id, &e);
+	if (r == 0 && e->status != STATUS_EXCUSED)
+		r = -ENOENT;
+	if (r == 0)
+		*ret = event_ref(e);
+	return r;
 }

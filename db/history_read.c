@@ -344,7 +344,9 @@ static void build_sql(struct buf *b, const struct history_filter *f)
 			   "f.ref = ?11))");
 	if (f->response)
 		buf_str(b, " AND kind = 4 AND until = ?12");
-	buf_printf(b, " ORDER BY id %s LIMIT %d", f->oldest_first ? "ASC" : "DESC", PAGE);
+	/* Where SQL says all there is to say, no more is read than is wanted. */
+	buf_printf(b, " ORDER BY id %s LIMIT %u", f->oldest_first ? "ASC" : "DESC",
+		   f->limit && !(f->path && text_is_glob(f->path)) ? (unsigned)MIN(f->limit, (uint64_t)PAGE) : PAGE);
 }
 
 static int bind_filter(sqlite3_stmt *st, const struct history_filter *f)

@@ -102,6 +102,11 @@ const char *const statement_sql[STMT_COUNT] = {
 		"SELECT 1 FROM event WHERE path = ?2 AND id > ?3 AND kind = 6 AND baseline IS ?1 AND until IS "
 		"NULL AND (ref IS NULL OR ref >= ?3) UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS "
 		"NULL AND baseline IS ?1 AND id > ?3 AND until IS NULL AND (ref IS NULL OR ref >= ?3)",
+	/* By itself, or perhaps by an accept that ends: the view knows. */
+	[STMT_EVENT_EXCUSED] =
+		"SELECT 1 FROM event WHERE id = ?1 AND status = 2 UNION ALL SELECT 1 FROM event WHERE path = ?2 AND +id > "
+		"?1 AND kind = 6 AND until IS NOT NULL UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS NULL AND "
+		"+id > ?1 AND until IS NOT NULL LIMIT 1",
 	[STMT_PROCESS_ADD] =
 		"INSERT INTO process (" PROCESS_COLUMNS ", digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
 		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)",
