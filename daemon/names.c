@@ -10,7 +10,8 @@
 #include "lib/util.h"
 #include "watch/bpf_dns.h"
 
-#define NAMES_ROUND 256
+#define NAMES_ROUND  256
+#define NAMES_ROUNDS 16
 
 struct names {
 	struct gapbook *gaps;
@@ -68,7 +69,8 @@ void names_read(struct names *n)
 
 	if (!n)
 		return;
-	while (bpf_dns_take(n->reader, NAMES_ROUND, on_answer, n) == NAMES_ROUND)
+	/* In a flood of them other calls have their turn. */
+	for (int i = 0; i < NAMES_ROUNDS && bpf_dns_take(n->reader, NAMES_ROUND, on_answer, n) == NAMES_ROUND; i++)
 		;
 	lost = bpf_dns_lost(n->reader);
 	if (lost == n->lost)
