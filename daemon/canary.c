@@ -19,6 +19,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/util.h"
+#include "watch/mounts.h"
 
 #define CANARY_REMEMBERED 4 /* files whose later events are still ours */
 
@@ -98,10 +99,11 @@ static void canary_look(struct canary *c)
 {
 	struct canary_place found[CANARY_PLACES_MAX];
 	struct canary_marks marks = { .places = found, .state_dir = c->o.state_dir };
+	_cleanup_close_ int fd = open(c->o.state_dir, O_PATH | O_CLOEXEC);
 	struct stat st;
 
-	if (stat(c->o.state_dir, &st) == 0)
-		marks.state_dev = st.st_dev;
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		marks.state_dev = mounts_dev(fd, &st);
 	watch_each_mark(c->watch, canary_take_mark, &marks);
 	pthread_mutex_lock(&c->lock);
 	for (size_t i = 0; i < marks.n; i++) {

@@ -22,6 +22,7 @@
 #include "exec/gate.h"
 #include "fim/mime.h"
 #include "lib/clock.h"
+#include "watch/mounts.h"
 
 #define EXEC_BEAT_NS (250 * NSEC_PER_MSEC)
 #define EXEC_LOSSES  6
@@ -174,19 +175,12 @@ static bool exec_concerns(const struct exec *x, int32_t pid)
 static void exec_hook_exec(int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told, void *data)
 {
 	struct exec *x = data;
-	struct file_id id;
 	bool named;
 
 	if (!exec_concerns(x, pid))
 		return;
 	named = x->environment && exec_environment_note(x->environment, pid, told);
-	/* What stat says of files on marked file systems is what the kernel keeps. */
-	if (told && told->exe_judged) {
-		id = (struct file_id){ told->exe_dev, told->exe_ino, told->exe_size, told->exe_ctime };
-		gate_exec_seen(x->gate, pid, mono_ns, &id);
-	} else {
-		gate_exec_seen(x->gate, pid, mono_ns, NULL);
-	}
+	gate_exec_seen(x->gate, pid, mono_ns, told);
 	if (named || x->m->conf->exec.libraries == CONF_LIBRARIES_ALL)
 		gate_look_at_libraries(x->gate, pid, named);
 }
@@ -365,11 +359,19 @@ static int exec_open(struct exec *x, struct trust *t)
 	return 0;
 }
 
+/* The host's own programs are on a file system that is gated. */
+static bool exec_covers_host(struct monitor *m)
+{
+	_cleanup_close_ int fd = open("/usr/bin", O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && exec_marks_covers(m, mounts_dev(fd, &st));
+}
+
 static int exec_begin(struct exec *x)
 {
 	struct monitor *m = x->m;
 	struct trust *t;
-	struct stat bin;
 	int r, status;
 
 	if (exec_is_over())
@@ -377,7 +379,7 @@ static int exec_begin(struct exec *x)
 	r = exec_trust_new(m, exec_is_over, &x->trust, &t);
 	if (exec_is_over())
 		return 0;
-	x->host = stat("/usr/bin", &bin) == 0 && exec_marks_covers(m, bin.st_dev);
+	x->host = exec_covers_host(m);
 	if (r < 0) {
 		log_error("trust for program starts cannot be loaded: %s", strerror(-r));
 		return EX_IOERR;

@@ -14,6 +14,7 @@
 
 #include "daemon/exec_marks.h"
 #include "daemon/exec_trust.h"
+#include "watch/mounts.h"
 
 struct essential {
 	struct monitor *m;
@@ -29,9 +30,12 @@ static void exec_check_path(const struct essential *e, const char *name)
 	_cleanup_free_ char *path = realpath(name, NULL);
 	_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 	struct stat st;
+	uint64_t dev;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    !(e->dev ? st.st_dev == e->dev : exec_marks_covers(e->m, st.st_dev)))
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	dev = mounts_dev(fd, &st);
+	if (!(e->dev ? dev == e->dev : exec_marks_covers(e->m, dev)))
 		return;
 	if (!exec_trust_vouches(e->t, e->h, e->d, path, fd, &st))
 		buf_printf(e->refused, "%s%s", e->refused->len ? ", " : "", path);

@@ -38,7 +38,7 @@ static void allow_caller(struct monitor *m, struct trust *t, struct exec_hash *h
 	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && exec_trust_vouches(t, h, d, path, fd, &st))
-		connector_caller(m->connector, st.st_dev, st.st_ino);
+		connector_caller(m->connector, mounts_dev(fd, &st), st.st_ino);
 }
 
 void exec_ungated_callers(struct monitor *m, struct trust *t)

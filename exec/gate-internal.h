@@ -134,7 +134,7 @@ struct gate {
 	uint64_t generation; /* of trust and policies */
 	bool workers_end, after_end;
 	struct gate_dev {
-		uint64_t dev; /* st_dev of what is marked */
+		uint64_t dev; /* of what is marked, as mountinfo names it */
 		bool layers;  /* for layers of containers alone */
 	} devs[GATE_DEVS_MAX];
 	size_t n_devs;
@@ -169,6 +169,11 @@ int gate_open_group(struct gate *g, struct buf *err);
 
 /* --- gate_devs.c: which file systems are gated; with the lock held */
 const struct gate_dev *devs_find(const struct gate *g, uint64_t dev);
+/*
+ * Of an event whose file has this st_dev. On btrfs that is a number of the subvolume which no mark was set by; that there
+ * is an event at all says that one of the marks is of its file system. NULL: no mark is left.
+ */
+const struct gate_dev *devs_serving(const struct gate *g, uint64_t dev);
 /* -ENOSPC. What was judged is given up where layers is another than it was. */
 int devs_set(struct gate *g, uint64_t dev, bool layers);
 void devs_remove(struct gate *g, uint64_t dev);

@@ -20,6 +20,7 @@
 #include "lib/clock.h"
 #include "lib/fstype.h"
 #include "lib/util.h"
+#include "watch/mounts.h"
 
 #define SLOTS_DEFAULT	 4096
 #define SLOTS_MIN	 8
@@ -313,7 +314,7 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t dev)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (dev != st.st_dev)
+	if (dev != mounts_dev(fd, &st))
 		return -ENODEV;
 	r = fstype_of_fd(fd, &type);
 	if (r < 0)
@@ -328,15 +329,24 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t dev)
 		       : 0;
 }
 
+/* 0: cannot be told. */
+static uint64_t dev_of(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? mounts_dev(fd, &st) : 0;
+}
+
 int gate_mark(struct gate *g, const char *path, uint64_t dev, bool layers)
 {
-	struct stat st;
 	bool fresh;
 	int r;
 
-	if (!dev && stat(path, &st) < 0)
-		return -errno;
-	dev = dev ?: st.st_dev;
+	if (!dev)
+		dev = dev_of(path);
+	if (!dev)
+		return -ENODEV;
 	/* Before the mark: the first start that is told of is judged as one of there. */
 	pthread_mutex_lock(&g->lock);
 	fresh = !devs_find(g, dev);

@@ -24,6 +24,7 @@
 #include "lib/buf.h"
 #include "proc/containers.h"
 #include "proc/table.h"
+#include "watch/bpf.h"
 #include "watch/mounts.h"
 
 enum gate_reason {
@@ -148,7 +149,7 @@ void gate_keep(struct gate *g, bool kept);
 int gate_exempt(struct gate *g, const char *path);
 
 /*
- * Guards the file system that holds path; dev is its st_dev, 0: whatever it is. -EOPNOTSUPP for types that are never
+ * Guards the file system that holds path; dev as mountinfo names it, 0: whatever it is. -EOPNOTSUPP for types that are never
  * gated (remote, FUSE, pseudo), -ENODEV when another one is mounted there by now, -ENOSPC when there are too many.
  *
  * layers: it is there for the layers of containers alone. Who starts something from there in a container whose policy
@@ -172,9 +173,9 @@ void gate_set_conf(struct gate *g, const struct conf *conf);
 
 /*
  * The process connector's messages, on its thread and in its order, mono_ns the time of the exec (CLOCK_MONOTONIC;
- * 0: now), exe what runs by what stat would say, NULL: to be asked of /proc. They end leases early and start the look after the exec; without them leases end after a second.
+ * 0: now), told what the programs saw, NULL: /proc is to be asked. They end leases early and start the look after the exec; without them leases end after a second.
  */
-void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct file_id *exe);
+void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told);
 void gate_exit_seen(struct gate *g, int32_t pid);
 
 /*

@@ -72,12 +72,12 @@ static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enu
 	slot_queue(g, s);
 }
 
-/* True when it has to be looked at now: no event told of it, or of another file. */
-static bool is_late(const struct gate *g, const struct sighting *v, bool any, bool runs)
+/* True when it has to be looked at now: no event told of it, or of another file. dev: of its file system. */
+static bool is_late(const struct gate *g, const struct sighting *v, uint64_t dev, bool any, bool runs)
 {
 	if (!v->have_exe || runs)
 		return false;
-	if (!devs_find(g, v->exe.dev) && !overlays_find(g, v->exe.dev))
+	if (!devs_find(g, dev) && !overlays_find(g, dev))
 		return g->o.host;
 	/* Where nothing waits the event may still be on its way. */
 	return g->o.enforce && (any || g->o.host);
@@ -95,17 +95,29 @@ static bool is_expected(struct gate *g, int32_t pid, const struct file_id *exe)
 	return found;
 }
 
-void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct file_id *exe)
+/* What is to be acted on is looked at twice: stat may name a file otherwise than the kernel does. */
+static void identify(struct gate *g, struct sighting *v, const struct bpf_proc_event *told)
+{
+	bool exact = told && told->exe_judged;
+	struct file_id id = { 0 };
+
+	if (exact)
+		id = (struct file_id){ told->exe_dev, told->exe_ino, told->exe_size, told->exe_ctime };
+	v->have_exe = !(exact && is_expected(g, v->pid, &id)) && late_identify(v->pid, &v->exe) == 0;
+	if (exact && !v->have_exe)
+		v->exe = id;
+	v->have_exe |= exact;
+}
+
+void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told)
 {
 	struct sighting v = { .pid = pid, .mono_ns = mono_ns ?: clock_mono_ns() };
 	bool any = false, runs = false;
 	struct slot *s;
+	uint64_t dev;
 
-	/* What is to be acted on is looked at twice: stat may name a file otherwise than the kernel does. */
-	v.have_exe = !(exe && is_expected(g, pid, exe)) && late_identify(pid, &v.exe) == 0;
-	if (exe && !v.have_exe)
-		v.exe = *exe;
-	v.have_exe |= exe != NULL;
+	identify(g, &v, told);
+	dev = told ? told->exe_dev : v.exe.dev;
 	pthread_mutex_lock(&g->lock);
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	v.script |= is_of(s, &v) && s->before == 0 && s->j.type == EXEC_TYPE_SCRIPT;
@@ -121,8 +133,8 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 	if (!g->o.enforce)
 		g->sightings[(uint32_t)pid % GATE_SIGHTINGS] = v;
 	/* Where nothing waits the event may still be on its way. */
-	if (is_late(g, &v, any, runs)) {
-		const struct gate_dev *d = devs_find(g, v.exe.dev);
+	if (is_late(g, &v, dev, any, runs)) {
+		const struct gate_dev *d = devs_find(g, dev);
 
 		gate_count(g, any ? COUNT_SWAPPED : COUNT_LATE, 1);
 		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED, d && d->layers);

@@ -14,6 +14,19 @@ const struct gate_dev *devs_find(const struct gate *g, uint64_t dev)
 	return NULL;
 }
 
+const struct gate_dev *devs_serving(const struct gate *g, uint64_t dev)
+{
+	const struct gate_dev *d = devs_find(g, dev);
+
+	if (d)
+		return d;
+	/* Where it cannot be told which, what is guarded counts. */
+	for (size_t i = 0; i < g->n_devs; i++)
+		if (!d || !g->devs[i].layers)
+			d = &g->devs[i];
+	return d;
+}
+
 int devs_set(struct gate *g, uint64_t dev, bool layers)
 {
 	struct gate_dev *d = (struct gate_dev *)(uintptr_t)devs_find(g, dev);

@@ -29,7 +29,7 @@ int late_kill(int pidfd)
 /* AT_STATX_DONT_SYNC: FUSE and network file systems answer from memory. */
 static int stat_quietly(int dirfd, const char *path, int flags, struct statx *ret)
 {
-	return statx(dirfd, path, flags | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, ret) < 0 ? -errno : 0;
+	return statx(dirfd, path, flags | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID, ret) < 0 ? -errno : 0;
 }
 
 static void identify(const struct statx *stx, struct file_id *ret)
@@ -63,9 +63,13 @@ static bool is_gated(struct gate *g, uint64_t dev)
 	return found;
 }
 
-/* By the process's own mount table: it may live in a namespace of its own. */
-static bool is_local(int32_t pid, uint64_t dev)
+/*
+ * By the process's own mount table: it may live in a namespace of its own. By mount where the kernel tells it: stat's
+ * number is another on btrfs.
+ */
+static bool is_local(int32_t pid, const struct statx *stx)
 {
+	uint64_t dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
 	struct mount_table t = { 0 };
 	char path[40];
 	bool local = false;
@@ -76,11 +80,16 @@ static bool is_local(int32_t pid, uint64_t dev)
 	for (size_t i = 0; i < t.n; i++) {
 		enum fstype_class c = fstype_by_name(t.mounts[i].fstype)->class;
 
-		if (t.mounts[i].dev == dev)
+		if (stx->stx_mask & STATX_MNT_ID ? (uint64_t)t.mounts[i].id == stx->stx_mnt_id : t.mounts[i].dev == dev)
 			local = c == FSTYPE_DISK || c == FSTYPE_MEMORY || c == FSTYPE_OVERLAY;
 	}
 	mounts_free(&t);
 	return local;
+}
+
+static bool may_open(struct gate *g, int32_t pid, const struct statx *stx)
+{
+	return is_gated(g, makedev(stx->stx_dev_major, stx->stx_dev_minor)) || is_local(pid, stx);
 }
 
 /* Opens what the O_PATH descriptor stands for, when that cannot wait for anybody. */
@@ -95,7 +104,7 @@ int late_open_file(struct gate *g, struct slot *s, int at, bool in_memory)
 	if (!S_ISREG(stx.stx_mode))
 		return -ESRCH;
 	identify(&stx, &s->id);
-	if (!in_memory && !is_gated(g, s->id.dev) && !is_local(s->pid, s->id.dev))
+	if (!in_memory && !may_open(g, s->pid, &stx))
 		return -EREMOTE;
 	s->uid = stx.stx_uid;
 	s->gid = stx.stx_gid;
@@ -183,8 +192,7 @@ static int open_script_path(struct gate *g, int32_t pid, const char *script)
 	fd = (int)syscall(SYS_openat2, start, script, &how, sizeof(how));
 	if (fd >= 0 || errno != EAGAIN)
 		return fd < 0 ? -errno : fd;
-	if (stat_quietly(start, "", AT_EMPTY_PATH, &stx) < 0 ||
-	    !is_gated(g, makedev(stx.stx_dev_major, stx.stx_dev_minor)))
+	if (stat_quietly(start, "", AT_EMPTY_PATH, &stx) < 0 || !may_open(g, pid, &stx))
 		return -EREMOTE;
 	how.resolve = (how.resolve & ~(uint64_t)RESOLVE_CACHED) | RESOLVE_NO_XDEV;
 	fd = (int)syscall(SYS_openat2, start, script, &how, sizeof(how));

@@ -191,7 +191,7 @@ static void look_up(struct gate *g, struct arrival *a)
 /* With the lock held. There all depends on who starts it, and that is for the workers to find out. */
 static bool is_for_layers(const struct gate *g, const struct arrival *a)
 {
-	const struct gate_dev *d = devs_find(g, a->st.st_dev);
+	const struct gate_dev *d = devs_serving(g, a->st.st_dev);
 
 	return d && d->layers;
 }

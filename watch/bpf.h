@@ -29,7 +29,7 @@ struct bpf_proc_event {
 	 */
 	uint64_t exe_dev, exe_ino, exe_size;
 	int64_t exe_ctime;  /* ns */
-	bool exe_judged;    /* of a superblock that was named to bpf_procs_judged */
+	bool exe_judged;    /* of a superblock that was named to bpf_procs_judged, and the same by stat */
 	bool plain_environ; /* exec: no variable of the environment is the dynamic loader's */
 	enum bpf_refused refused;
 	bool cgroup_sure;    /* exec: of the unified hierarchy; else /proc may know one that says more */

@@ -251,6 +251,27 @@ const struct mount *mounts_find(const struct mount_table *t, const char *path)
 	return m;
 }
 
+uint64_t mounts_dev(int fd, const struct stat *st)
+{
+	const struct fstype *type;
+	struct mount_table t;
+	struct statx stx;
+	uint64_t dev = 0;
+
+	if (fstype_of_fd(fd, &type) < 0)
+		return 0;
+	if (!streq(type->name, "btrfs"))
+		return st->st_dev;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_MNT_ID) || mounts_read("/proc/self/mountinfo", &t, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < t.n && !dev; i++)
+		if ((uint64_t)t.mounts[i].id == stx.stx_mnt_id)
+			dev = t.mounts[i].dev;
+	mounts_free(&t);
+	return dev;
+}
+
 static bool is_served_by_root(const struct mount *m)
 {
 	const char *option = strstr(m->super_options, "user_id=0");

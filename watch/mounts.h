@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "lib/arena.h"
 
@@ -30,6 +31,12 @@ int mounts_parse(const char *text, size_t len, struct mount_table *ret, size_t *
 void mounts_free(struct mount_table *t);
 /* The mount that `path` lies in: the last one mounted on the longest prefix. NULL for none. */
 const struct mount *mounts_find(const struct mount_table *t, const char *path);
+
+/*
+ * The device of the file system that fd (may be O_PATH) lies on, as mountinfo names it; st: its own stat. They differ on
+ * btrfs, where each subvolume has a number of its own. 0: cannot be told. Reads mountinfo there.
+ */
+uint64_t mounts_dev(int fd, const struct stat *st);
 
 /*
  * Why nothing of it is to be touched: a remote or pseudo file system, or one that a program of an unprivileged user

@@ -23,6 +23,7 @@
 #include "lib/util.h"
 #include "proc/table.h"
 #include "watch/connector.h"
+#include "watch/mounts.h"
 
 #ifndef TEST_PROG
 #define TEST_PROG "tests/exec/prog"
@@ -42,12 +43,13 @@ static int command(const char *text)
 
 static const char *mount_image(struct rig *r, const char *type)
 {
+	bool btrfs = streq(type, "btrfs");
 	char text[512];
 
 	snprintf(r->image, sizeof(r->image), "%s/image", r->dir);
 	snprintf(text, sizeof(text),
-		 "truncate -s 96M %s && mkfs.%s -q -F %s >/dev/null 2>&1 && mount -t %s -o loop %s %s 2>/dev/null",
-		 r->image, type, r->image, type, r->image, r->mnt);
+		 "truncate -s %s %s && mkfs.%s -q %s %s >/dev/null 2>&1 && mount -t %s -o loop %s %s 2>/dev/null",
+		 btrfs ? "128M" : "96M", r->image, type, btrfs ? "-f" : "-F", r->image, type, r->image, r->mnt);
 	return command(text) == 0 ? NULL : "no loop image can be made and mounted";
 }
 
@@ -76,7 +78,7 @@ const char *rig_setup(struct rig *r, const char *type)
 	r->shared = mmap(NULL, sizeof(*r->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->shared == MAP_FAILED)
 		return "no memory";
-	if (strncmp(type, "ext", 3) == 0)
+	if (strncmp(type, "ext", 3) == 0 || streq(type, "btrfs"))
 		return mount_image(r, type);
 	return mount("rig", r->mnt, type, 0, NULL) < 0 ? "cannot mount" : NULL;
 }
@@ -169,18 +171,22 @@ static void run_bare(struct rig *r, int control)
 static void hook_exec(int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told, void *data)
 {
 	pid_t session = getsid(pid);
-	struct file_id id;
 
-	if (session != getsid(0) && (session >= 0 || errno != ESRCH))
-		return;
-	if (told && told->exe_judged)
-		id = (struct file_id){ told->exe_dev, told->exe_ino, told->exe_size, told->exe_ctime };
-	gate_exec_seen(data, pid, mono_ns, told && told->exe_judged ? &id : NULL);
+	if (session == getsid(0) || (session < 0 && errno == ESRCH))
+		gate_exec_seen(data, pid, mono_ns, told);
 }
 
 static void hook_exit(int32_t pid, void *data)
 {
 	gate_exit_seen(data, pid);
+}
+
+static uint64_t device_of(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 ? mounts_dev(fd, &st) : 0;
 }
 
 static void run_gate(struct rig *r, const struct rig_options *o, int control)
@@ -200,7 +206,6 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct mount_table mounts = { .n = 0 };
 	struct gate *g = NULL;
-	struct stat st;
 	char byte;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -225,8 +230,8 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		gate_set_mounts(g, &mounts);
 		mounts_free(&mounts);
 	}
-	if (c && stat(r->mnt, &st) == 0)
-		connector_judged(c, st.st_dev, true);
+	if (c)
+		connector_judged(c, device_of(r->mnt), true);
 	if (c)
 		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });
 	if (write(control, "r", 1) != 1 || read(control, &byte, 1) < 0)

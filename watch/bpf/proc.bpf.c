@@ -214,6 +214,7 @@ struct {
 } judged SEC(".maps"); /* superblocks whose programs are */
 
 #define OVERLAYFS_MAGIC 0x794c7630
+#define BTRFS_MAGIC	0x9123683e
 
 static __always_inline bool is_overlay(struct inode *inode)
 {
@@ -337,7 +338,9 @@ static __always_inline void fill_file(struct bpf_record *r, struct inode *inode)
 	r->exe_ino = BPF_CORE_READ(inode, i_ino);
 	r->exe_size = BPF_CORE_READ(inode, i_size);
 	r->exe_ctime = ctime_of(inode);
-	r->flags |= is_judged(inode) && !is_overlay(inode) ? BPF_EXE_JUDGED : 0;
+	/* Where stat says something else than the kernel keeps, it is to be asked. */
+	if (is_judged(inode) && !is_overlay(inode) && BPF_CORE_READ(inode, i_sb, s_magic) != BTRFS_MAGIC)
+		r->flags |= BPF_EXE_JUDGED;
 }
 
 SEC("raw_tp/sched_process_exec")
