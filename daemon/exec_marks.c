@@ -164,7 +164,7 @@ static void set_mark(struct exec_marks *x, struct gated *g)
 		return;
 	if (r == 0 && g->gap)
 		gapbook_close(x->m->gaps, g->gap, "marked", 0);
-	else if (r < 0 && r != -EOPNOTSUPP && r != -ENODEV && !g->gap)
+	else if (r < 0 && r != -EOPNOTSUPP && !g->gap)
 		g->gap =
 			gapbook_open(x->m->gaps, GAP_MARK_FAILED, g->point, "program starts there are not gated", 0, 0);
 	if (r == 0)

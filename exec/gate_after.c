@@ -32,11 +32,23 @@ static bool same_program(const struct gate *g, const struct file_id *judged, con
 	       (judged->ctime == exe->ctime && judged->size == exe->size && overlays_find(g, exe->dev));
 }
 
-/* Waits to be told: a start of this process that was answered when the exec happened. */
-static bool is_of(const struct slot *s, const struct sighting *v)
+/* The exec may be that of the slot's start, by what it runs: the loader's and the interpreter's parts cannot be told
+ * apart. */
+static bool may_be_of(const struct gate *g, const struct slot *s, const struct sighting *v)
 {
-	return s->pid == v->pid && s->origin == SLOT_EVENT && s->answered && !s->seen && !s->denied &&
-	       s->answered_ns <= v->mono_ns;
+	return s->before > 0 || !v->have_exe || same_program(g, &s->id, &v->exe);
+}
+
+/*
+ * Waits to be told: a start of this process that was answered when the exec happened. Where nothing waits for answers
+ * the exec may be over before its event is read, and be told after.
+ */
+static bool is_of(const struct gate *g, const struct slot *s, const struct sighting *v)
+{
+	if (s->pid != v->pid || s->origin != SLOT_EVENT || !s->answered || s->seen || s->denied)
+		return false;
+	return s->answered_ns <= v->mono_ns ||
+	       (!g->o.enforce && s->answered_ns - v->mono_ns <= GATE_SIGHT_NS && may_be_of(g, s, v));
 }
 
 static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
@@ -120,12 +132,12 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 	dev = told ? told->exe_dev : v.exe.dev;
 	pthread_mutex_lock(&g->lock);
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
-	v.script |= is_of(s, &v) && s->before == 0 && s->j.type == EXEC_TYPE_SCRIPT;
+	v.script |= is_of(g, s, &v) && s->before == 0 && s->j.type == EXEC_TYPE_SCRIPT;
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	{
 		/* The process may be an exec further already: that one will be told too. */
 		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && same_program(g, &s->id, &v.exe);
-		if (!is_of(s, &v))
+		if (!is_of(g, s, &v))
 			continue;
 		any = true;
 		see_slot(g, s, &v);
@@ -149,7 +161,7 @@ void sighting_recall(struct gate *g, struct slot *s)
 	/* A start by the same process a moment ago is taken for this one at most for the loader's part in it. */
 	if (g->o.enforce || v->pid != s->pid || clock_mono_ns() - v->mono_ns > GATE_SIGHT_NS)
 		return;
-	if (s->before > 0 || !v->have_exe || same_program(g, &s->id, &v->exe))
+	if (may_be_of(g, s, v))
 		see_slot(g, s, v);
 }
 

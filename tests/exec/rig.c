@@ -222,7 +222,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		_exit(76);
 	go.procs = procs;
 	struct trust *t = make_trust(r, o);
-	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, 0, o->layers) < 0) {
+	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, device_of(r->mnt), o->layers) < 0) {
 		fprintf(stderr, "gate: %s\n", err.data ? err.data : "");
 		_exit(77);
 	}
