@@ -62,10 +62,10 @@ static void have_outside(void)
 
 static void have_script(void)
 {
-	int fd = open("script", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+	int fd = open("script~", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 
 	if (fd < 0 || write(fd, "#!/bin/true\n", 12) < 0)
-		perror("script");
+		perror("script~");
 	close(fd);
 }
 
@@ -427,13 +427,13 @@ static void prepare_across(void)
 
 static int do_exec_script(void)
 {
-	execl("./script", "script", (char *)NULL);
+	execl("./script~", "script", (char *)NULL);
 	return -1;
 }
 
 static int do_exec_fd(void)
 {
-	int fd = open("script", O_PATH);
+	int fd = open("script~", O_PATH);
 
 	execveat(fd, "", (char *[]){ "script", NULL }, (char *[]){ NULL }, AT_EMPTY_PATH);
 	return -1;
@@ -498,7 +498,7 @@ const struct op_case op_cases[] = {
 	  do_exchange,
 	  { { "f", FS_RENAME_FROM | FS_RENAME_TO, "g" }, { "g", FS_RENAME_FROM | FS_RENAME_TO, "f" } } },
 	{ "RENAME_WHITEOUT", have_f, do_whiteout, { { "f", FS_RENAME_FROM, "n" }, { "n", FS_RENAME_TO, "f" } } },
-	{ "exec of a script", have_script, do_exec_script, { { "script", FS_EXEC, NULL } } },
-	{ "execveat of O_PATH", have_script, do_exec_fd, { { "script", FS_EXEC, NULL } } },
+	{ "exec of a script", have_script, do_exec_script, { { "script~", FS_EXEC, NULL } } },
+	{ "execveat of O_PATH", have_script, do_exec_fd, { { "script~", FS_EXEC, NULL } } },
 };
 const size_t op_case_count = ARRAY_SIZE(op_cases);
