@@ -2,6 +2,9 @@
 #include "watch/bpf-load.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -33,12 +36,38 @@ static bool in_initial_pid_namespace(void)
 	return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == PID_INIT_INO;
 }
 
+/* Who joins a mount namespace stands at its root; also the own one, by a thread that shares no root with the others. */
+static void *stat_root(void *data)
+{
+	_cleanup_close_ int ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	struct stat *st = data;
+
+	if (ns < 0 || unshare(CLONE_FS) < 0 || setns(ns, CLONE_NEWNS) < 0 || stat("/", st) < 0)
+		st->st_ino = 0;
+	return NULL;
+}
+
+/* The programs tell paths from the root of the mount namespace. False only when it is known to be another than ours. */
+static bool at_root(void)
+{
+	struct stat root = { 0 }, own;
+	pthread_t thread;
+
+	if (stat("/", &own) < 0 || pthread_create(&thread, NULL, stat_root, &root) != 0)
+		return true;
+	pthread_join(thread, NULL);
+	return !root.st_ino || (root.st_dev == own.st_dev && root.st_ino == own.st_ino);
+}
+
 int bpf_load_begin(struct buf *err)
 {
 	libbpf_set_print(print);
-	if (in_initial_pid_namespace())
+	if (!in_initial_pid_namespace())
+		buf_str(err, "BPF: not in the initial pid namespace");
+	else if (!at_root())
+		buf_str(err, "BPF: in a chroot, where paths would be told from another root");
+	else
 		return 0;
-	buf_str(err, "BPF: not in the initial pid namespace");
 	return -ENOTSUP;
 }
 
