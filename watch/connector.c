@@ -34,7 +34,7 @@
 #define RESCAN_NS NSEC_PER_SEC
 /* So that it is known since when nothing was read, should something be lost; and for records that wake nobody. */
 #define IDLE_MS 1000
-#define RING_MS 100
+#define RING_MS 50
 
 struct cpu_seq {
 	uint32_t next;
