@@ -81,6 +81,19 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
 		e->opened = early_take(t, child_tgid);
 }
 
+/* Lock held. */
+static void adopt(struct proc_table *t, struct entry *e, int32_t ppid, struct process *parent)
+{
+	struct process v, *p;
+
+	snapshot_values(e->p, &v);
+	v.ppid = ppid;
+	v.known |= PROCESS_PPID;
+	p = snapshot_child(t, &v, parent);
+	if (p)
+		entry_set(t, e, p);
+}
+
 void proc_table_forked(struct proc_table *t, int32_t maker, const struct process *told)
 {
 	_cleanup_process_ struct process *from = table_settled(t, maker), *other = NULL;
@@ -99,9 +112,12 @@ void proc_table_forked(struct proc_table *t, int32_t maker, const struct process
 	snapshot_take(&v, told, PROC_PART_STAT | PROC_PART_LOGIN | PROC_PART_IDS);
 	TABLE_LOCKED(t);
 	e = entry_live(t, told->pid);
-	/* A scan found it before it was told. */
-	if (e && e->p->start_ns == told->start_ns)
+	/* A scan found it before it was told; when it had just ended, without its parent. */
+	if (e && e->p->start_ns == told->start_ns) {
+		if (!e->p->ppid)
+			adopt(t, e, told->ppid, parent);
 		return;
+	}
 	p = snapshot_child(t, &v, parent);
 	e = p ? entry_add(t, p, true) : NULL;
 	if (!e)

@@ -358,6 +358,9 @@ static bool drain_netlink(struct connector *c, struct proc_batch *b)
 	for (int i = 0; i < ROUND; i++) {
 		int n = proc_batch_receive(b, c->fd);
 
+		/* What the programs told before these messages were sent comes first: forks of those whose ids changed. */
+		for (int k = 0; n > 0 && k < ROUND && !drain_ring(c); k++)
+			;
 		if (n > 0)
 			batch_apply(c, b, n);
 		else if (n == -ENOBUFS)

@@ -367,6 +367,29 @@ static void exec_as(struct fixture *f, int pid, const char *exe, unsigned long l
 	proc_table_execed(f->t, &told, false, tick(at));
 }
 
+/* It was asked for before its fork was told, and had just ended: /proc then knows no parent. */
+static void test_told_late(void **state)
+{
+	const struct process forked = {
+		.pid = 200, .ppid = 100, .start_ns = tick(6000), .known = PROCESS_START | PROCESS_PPID
+	};
+	_cleanup_process_ struct process *p = NULL, *q = NULL;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 100);
+	tree_process(&f.tree, 200, 0, "/bin/short", 6000);
+	p = get(&f, 200);
+	assert_int_equal(p->ppid, 0);
+	proc_table_forked(f.t, 100, &forked);
+	q = get(&f, 200);
+	assert_int_equal(q->ppid, 100);
+	assert_non_null(q->parent);
+	assert_int_equal(q->parent->pid, 100);
+	assert_string_equal(q->exe, "/bin/short");
+	end(&f);
+}
+
 /* Somebody asks late what a process was before it ran other programs. */
 static void test_at(void **state)
 {
@@ -527,13 +550,21 @@ static void test_unfed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new),	      cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_opened_orders), cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start_settled), cmocka_unit_test(test_clone_parent),
-		cmocka_unit_test(test_pid_reuse),     cmocka_unit_test(test_leader_gone),
-		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_told),	      cmocka_unit_test(test_at),
-		cmocka_unit_test(test_learn),	      cmocka_unit_test(test_unfed),
+		cmocka_unit_test(test_new),
+		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_opened_orders),
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start_settled),
+		cmocka_unit_test(test_clone_parent),
+		cmocka_unit_test(test_pid_reuse),
+		cmocka_unit_test(test_leader_gone),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_told_late),
+		cmocka_unit_test(test_at),
+		cmocka_unit_test(test_learn),
+		cmocka_unit_test(test_unfed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
