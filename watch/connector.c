@@ -445,10 +445,11 @@ int connector_sync(struct connector *c, uint64_t timeout_ns)
 		return 0;
 	pthread_mutex_lock(&c->lock);
 	c->waiters++;
-	/* What waits may be records that wake nobody. */
-	eventfd_write(c->wake_fd, 1);
-	while (r == 0 && !caught_up(c, now))
+	while (r == 0 && !caught_up(c, now)) {
+		/* What waits may be records that wake nobody, and there may be more of them by now. */
+		eventfd_write(c->wake_fd, 1);
 		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
+	}
 	c->waiters--;
 	pthread_mutex_unlock(&c->lock);
 	return -r;
