@@ -28,8 +28,13 @@
 #include "lib/util.h"
 #include "watch/proc_socket.h"
 
-/* That an event waits for its author at most. */
-#define SYNC_NS (5 * NSEC_PER_MSEC)
+/*
+ * That an event waits for its author at most: a wrong one is worse than a late one. Once the thread did not come to it
+ * in that time, others wait for less, for as long as LATE_NS: what they read would overflow.
+ */
+#define SYNC_NS	     (100 * NSEC_PER_MSEC)
+#define SYNC_LATE_NS (5 * NSEC_PER_MSEC)
+#define LATE_NS	     NSEC_PER_SEC
 /* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
 #define RESCAN_NS NSEC_PER_SEC
 /* So that it is known since when nothing was read, should something be lost; and for records that wake nobody. */
@@ -73,6 +78,7 @@ struct connector {
 	pthread_cond_t idle;
 	unsigned int waiters;
 	_Atomic uint64_t applied_ns; /* time of the newest message applied */
+	_Atomic uint64_t late_until; /* monotonic; see LATE_NS */
 	struct connector_stats stats;
 };
 
@@ -358,7 +364,8 @@ static bool drain_netlink(struct connector *c, struct proc_batch *b)
 	for (int i = 0; i < ROUND; i++) {
 		int n = proc_batch_receive(b, c->fd);
 
-		/* What the programs told before these messages were sent comes first: forks of those whose ids changed. */
+		/* What the programs told before these messages were sent comes first: forks of those whose ids changed.
+		 */
 		for (int k = 0; n > 0 && k < ROUND && !drain_ring(c); k++)
 			;
 		if (n > 0)
@@ -457,7 +464,11 @@ int connector_sync(struct connector *c, uint64_t timeout_ns)
 
 static void sync_table(void *data)
 {
-	connector_sync(data, SYNC_NS);
+	struct connector *c = data;
+	uint64_t now = clock_mono_ns();
+
+	if (connector_sync(c, now < atomic_load(&c->late_until) ? SYNC_LATE_NS : SYNC_NS) < 0)
+		atomic_store(&c->late_until, now + LATE_NS);
 }
 
 /* --- start and stop */

@@ -80,7 +80,7 @@ int connector_judged(struct connector *c, uint64_t dev, bool judged);
 int connector_caller(struct connector *c, uint64_t dev, uint64_t ino);
 /*
  * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
- * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 5 ms at
+ * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 100 ms at
  * most.
  */
 int connector_sync(struct connector *c, uint64_t timeout_ns);

@@ -91,7 +91,13 @@ if command -v prlimit >/dev/null; then
 fi
 stop
 
-# More starts at once than there is room for: exec.fail answers, and that is a gap.
+# More starts at once than there is room for: exec.fail answers, and that is a gap. Each of a program of its own that takes
+# long to judge, or those judged first would make room.
+n=0
+while [ $n -lt 150 ]; do
+	cp "$g/slow" "$g/slow$n" && truncate -s 8M "$g/slow$n" || die "150 programs"
+	n=$((n + 1))
+done
 (
 	ulimit -n 256
 	exec "$holdfast" -c "$tmp/conf.yaml" watch --json >"$out" 2>"$err"
@@ -101,7 +107,7 @@ within 20 line '"kind":"note"' && within 20 gated || die "the monitor did not st
 kill -STOP "$pid"
 n=0
 while [ $n -lt 150 ]; do
-	"$g/slow" 0 2>/dev/null &
+	"$g/slow$n" 0 2>/dev/null &
 	n=$((n + 1))
 	flood="${flood:-} $!"
 done

@@ -309,6 +309,77 @@ static void test_sync(void **state)
 	connector_set_hooks(f->c, NULL);
 }
 
+/* The thread is kept from its work for 20 ms. */
+struct held {
+	int go[2];
+	atomic_int pid;
+	_Atomic uint64_t until;
+};
+
+static void hold_exec(int32_t tgid, uint64_t mono_ns _unused_, const struct bpf_proc_event *told _unused_, void *data)
+{
+	struct held *h = data;
+	char c;
+
+	if (tgid == atomic_load(&h->pid))
+		assert_int_equal(read(h->go[0], &c, 1), 1);
+}
+
+static void *let_go(void *data)
+{
+	struct held *h = data;
+
+	poll(NULL, 0, 20);
+	atomic_store(&h->until, clock_mono_ns());
+	assert_int_equal(write(h->go[1], "", 1), 1);
+	return NULL;
+}
+
+/* Whoever asks meanwhile waits for the truth: not for ever, but longer than a busy machine takes. */
+static void test_held(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begin;
+	int tries = 0;
+
+	NEED_CONNECTOR(f);
+	do {
+		char *argv[] = { (char *)"true", NULL };
+		_cleanup_process_ struct process *p = NULL;
+		struct held h = { .pid = -1 };
+		pid_t first, second;
+		pthread_t thread;
+
+		assert_true(tries++ < 50);
+		assert_int_equal(pipe2(h.go, O_CLOEXEC), 0);
+		connector_set_hooks(f->c, &(struct connector_hooks){ .exec = hold_exec, .data = &h });
+		first = fork();
+		if (first == 0) {
+			raise(SIGSTOP);
+			execve("/bin/true", argv, environ);
+			_exit(1);
+		}
+		assert_int_equal(waitpid(first, NULL, WUNTRACED), first);
+		atomic_store(&h.pid, first);
+		kill(first, SIGCONT);
+		assert_int_equal(waitpid(first, NULL, 0), first);
+		assert_int_equal(posix_spawn(&second, "/bin/true", NULL, NULL, argv, environ), 0);
+		assert_int_equal(waitpid(second, NULL, 0), second);
+		begin = clock_mono_ns();
+		assert_int_equal(pthread_create(&thread, NULL, let_go, &h), 0);
+		p = proc_table_get(f->t, second, true);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		connector_set_hooks(f->c, NULL);
+		close(h.go[0]);
+		close(h.go[1]);
+		if (atomic_load(&h.until) > begin + 50 * NSEC_PER_MSEC)
+			continue; /* held for longer than was meant */
+		assert_non_null(p);
+		assert_string_equal(process_name(p), "true");
+		return;
+	} while (true);
+}
+
 /* The start that a message gave is that of /proc. */
 static void test_start(void **state)
 {
@@ -456,8 +527,8 @@ int main(void)
 		TEST(test_start, &netlink),	  TEST(test_cost, &netlink),	  TEST(test_overflow, &netlink),
 	};
 	const struct CMUnitTest with_bpf[] = {
-		TEST(test_ids, &bpf),	    TEST(test_login, &bpf), TEST(test_thread_exec, &bpf),
-		TEST(test_pid_reuse, &bpf), TEST(test_sync, &bpf),  TEST(test_start, &bpf),
+		TEST(test_ids, &bpf),  TEST(test_login, &bpf), TEST(test_thread_exec, &bpf), TEST(test_pid_reuse, &bpf),
+		TEST(test_sync, &bpf), TEST(test_start, &bpf), TEST(test_held, &bpf),
 	};
 	int failed = cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
 
