@@ -35,10 +35,16 @@ static long resident_kib(void)
 	return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED)
+enum { GENERATIONS = 100000 };
+#else
+enum { GENERATIONS = 1000000 };
+#endif
+
 /* Each process forks a child and ends, a million times: ancestors are cut, the table stays within its bound. */
 static void test_chain(void **state)
 {
-	enum { MAX_ENTRIES = 2000, FIRST = 1000, COUNT = 1000000 };
+	enum { MAX_ENTRIES = 2000, FIRST = 1000, COUNT = GENERATIONS };
 	struct proc_stats stats;
 	struct fixture f;
 	long before = 0, after;

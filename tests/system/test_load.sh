@@ -44,6 +44,7 @@ in_time "$took" || fail "took $took ms to end with a blocked output"
 exec 9>&-
 
 # Stores through a mapping that stays, and inode flags: the recheck finds them.
+config 'limits: {queue: 16, pending: 64, recheck: 3s, canary: 0}'
 if command -v python3 >/dev/null; then
 	cat >"$tmp/map.py" <<-'EOT'
 		import mmap, sys, time
