@@ -76,6 +76,33 @@ static int set_beside(struct conf *c)
 	return 0;
 }
 
+static int exclude_own(struct conf *c, const char *folder, int len, const char *name)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT;
+
+	buf_printf(&path, "%.*s%s", len, folder, name);
+	if (path.failed)
+		return -ENOMEM;
+	return strpbrk(path.data, "*?[\\") ? 0 : scope_add_exclude(&c->arena, &c->scope, path.data);
+}
+
+/* What we write as we run, when it lies within what is guarded, is no deviation of the host; signatures vouch for it.
+ */
+static int set_own(struct conf *c)
+{
+	static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
+	static const char *const beside[] = { "holdfast.lock", "respond.json" };
+	int folder = (int)(strrchr(c->store.path, '/') - c->store.path), r = 0;
+
+	if (scope_match(&c->scope, c->store.path, NULL) != SCOPE_IN)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ends) && r == 0; i++)
+		r = exclude_own(c, c->store.path, (int)strlen(c->store.path), ends[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(beside) && r == 0; i++)
+		r = exclude_own(c, c->store.path, folder + 1, beside[i]);
+	return r ?: exclude_own(c, c->store.head, (int)strlen(c->store.head), "");
+}
+
 static int new_conf(struct conf **ret)
 {
 	_cleanup_conf_ struct conf *c = calloc(1, sizeof(*c));
@@ -120,6 +147,8 @@ static int parse(const char *name, const char *text, size_t len, struct errors *
 		r = conf_load_nodes(c, root, e);
 	if (r == 0)
 		r = set_beside(c);
+	if (r == 0)
+		r = set_own(c);
 	if (r == 0)
 		*ret = TAKE_PTR(c);
 	return r;

@@ -181,6 +181,28 @@ static void test_sensitive(void **state _unused_)
 			fail_msg("%s", cases[i].path);
 }
 
+/* The database in a guarded folder: what the monitor writes is no deviation. */
+static void test_own(void **state _unused_)
+{
+	static const char yaml[] = "paths: [/etc]\nstore: {path: /etc/holdfast/x.db}\n";
+	static const char *const out[] = { "x.db",	   "x.db-wal",	    "x.db-shm",
+					   "x.db-journal", "holdfast.head", "holdfast.lock" };
+	_cleanup_buf_ struct buf errors = BUF_INIT;
+	_cleanup_conf_ struct conf *c = NULL;
+	attr_mask mask = 0, all = 0;
+
+	attr_apply("all", &all);
+	assert_int_equal(conf_parse("x", yaml, strlen(yaml), &c, &errors), 0);
+	assert_int_equal(scope_match(&c->scope, "/etc/holdfast/signing.key", &mask), SCOPE_IN);
+	assert_true(mask == all);
+	for (size_t i = 0; i < ARRAY_SIZE(out); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/etc/holdfast/%s", out[i]);
+		assert_int_equal(scope_match(&c->scope, path, NULL), SCOPE_EXCLUDED);
+	}
+}
+
 static void test_alias(void **state _unused_)
 {
 	_cleanup_conf_ struct conf *c = parse_good("paths:\n"
@@ -526,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_sensitive),
 		cmocka_unit_test(test_outputs),
+		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_hundred),
