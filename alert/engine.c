@@ -343,6 +343,7 @@ static bool is_asked_about(const struct engine *g, const struct event *e)
 	case EVENT_GAP:
 	case EVENT_ACCESS:
 	case EVENT_CONNECTION:
+	case EVENT_SESSION:
 		return true;
 	case EVENT_OPEN:
 		return !g->told;

@@ -23,7 +23,7 @@
 
 struct history_options {
 	uint64_t since, until, limit, pid;
-	const char *path, *kinds, *baseline, *container;
+	const char *path, *kinds, *baseline, *container, *user;
 	bool open, follow;
 };
 
@@ -33,10 +33,11 @@ static const struct cmd_option history_rows[] = {
 	  "from then on: 2026-01-31, 2026-01-31T12:00:00Z, @SECONDS, or how long ago (2h)", AT(since) },
 	{ "until", 0, OPTION_TIME, "TIME", "up to then", AT(until) },
 	{ "path", 0, OPTION_STRING, "PATH", "this path, what is below it, or a glob", AT(path) },
-	{ "kind", 0, OPTION_STRING, "KIND[,KIND]", "change, open, exec, connection, alert, action, gap, accept, note", AT(kinds) },
+	{ "kind", 0, OPTION_STRING, "KIND[,KIND]", "change, open, exec, connection, session, alert, action, gap, accept, note", AT(kinds) },
 	{ "pid", 0, OPTION_NUMBER, "N", "by this process", AT(pid) },
 	{ "baseline", 0, OPTION_STRING, "NAME", "of this baseline", AT(baseline) },
 	{ "container", 0, OPTION_STRING, "NAME", "in this container: its name, id, pod, or NAMESPACE/POD", AT(container) },
+	{ "user", 0, OPTION_STRING, "NAME", "by this person, by name or number, also after su and sudo", AT(user) },
 	{ "open", 0, OPTION_FLAG, NULL, "only deviations that are still open", AT(open) },
 	{ "limit", 'n', OPTION_NUMBER, "N", "at most so many", AT(limit) },
 	{ "follow", 'f', OPTION_FLAG, NULL, "the last 10 (or --limit), then each new one; Ctrl-C ends", AT(follow) },
@@ -236,6 +237,7 @@ static int history(struct cmd *c)
 					    .limit = o->limit,
 					    .baseline = o->baseline,
 					    .container = o->container,
+					    .user = o->user,
 					    .open_only = o->open };
 	if (o->pid > INT32_MAX)
 		return cmd_usage(c, "--pid %llu: there is no such process", (unsigned long long)o->pid);
@@ -259,7 +261,7 @@ static int history(struct cmd *c)
 
 const struct command command_history = {
 	.name = "history",
-	.usage = "[--since TIME] [--until TIME] [--path PATH] [--kind KIND] [--pid N] [--open] [--limit N] [--follow]",
+	.usage = "[--since TIME] [--until TIME] [--path PATH] [--kind KIND] [--pid N] [--user NAME] [--open] [--limit N] [--follow]",
 	.summary = "what happened, newest first",
 	.details = "Times are UTC. The second column is the number that `holdfast accept --id` takes. sqlite3 shows "
 		   "the same and more:\n"

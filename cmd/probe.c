@@ -29,6 +29,7 @@
 #include "lib/digest.h"
 #include "lib/util.h"
 #include "proc/table.h"
+#include "watch/audit.h"
 #include "watch/bpf_calls.h"
 #include "watch/connector.h"
 #include "watch/overlay.h"
@@ -262,6 +263,24 @@ static void probe_network(struct probe_result *r)
 	probe_calls_of(r, true);
 }
 
+static void probe_audit(struct probe_result *r)
+{
+	_cleanup_(audit_close_p) struct audit_reader *a = NULL;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	int e = audit_open(false, &a, &err);
+
+	if (!e)
+		e = audit_enabled(a);
+	if (e > 0)
+		say(r, PROBE_OK, "read beside whoever else does");
+	else if (e == 0)
+		say(r, PROBE_MISSING, "auditing is off: auditd, audit=1 or users.audit: enable switches it on");
+	else if (a && (e == -EPERM || e == -ECONNREFUSED))
+		say(r, PROBE_UNKNOWN, "whether auditing is on cannot be asked: %s", strerror(-e));
+	else
+		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
+}
+
 static void probe_refuse(struct probe_result *r)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -348,6 +367,10 @@ const struct probe probe_table[] = {
 	  probe_bpf },
 	{ "system calls", "rules about system calls are blind", probe_calls },
 	{ "network", "connections are not seen", probe_network },
+	{ "audit records",
+	  "logins are known from utmp, wtmp and btmp, su and sudo from the processes that they start: ones that "
+	  "fail are not",
+	  probe_audit },
 	{ "exec refusals", "memory files and file systems that are not gated: killed late, when they run",
 	  probe_refuse },
 	{ "proc connector",

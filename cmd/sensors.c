@@ -19,6 +19,11 @@ static bool bpf_wanted(const struct conf *c)
 	return c->sensors.bpf != CONF_BPF_OFF;
 }
 
+static bool sessions_recorded(const struct conf *c)
+{
+	return c->users.record == CONF_YES && c->users.audit != CONF_AUDIT_OFF;
+}
+
 static bool starts_judged(const struct conf *c)
 {
 	return c->exec.mode != CONF_EXEC_OFF;
@@ -38,6 +43,7 @@ static const struct sensor_probe {
 	{ SENSOR_EXEC_BPF, "BPF", bpf_wanted },
 	{ SENSOR_SYSCALL, "system calls", bpf_wanted },
 	{ SENSOR_NETWORK, "network", bpf_wanted },
+	{ SENSOR_SESSIONS, "audit records", sessions_recorded },
 	{ SENSOR_PROC, "capabilities", NULL },
 	{ SENSOR_LAYERS, "overlay events", NULL },
 	{ SENSOR_TRUST, "permission events", starts_judged },

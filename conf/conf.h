@@ -28,6 +28,7 @@ enum conf_overlays { CONF_OVERLAYS_AUTO, CONF_OVERLAYS_MARK };
 enum conf_exec_libraries { CONF_LIBRARIES_OFF, CONF_LIBRARIES_ENVIRONMENT, CONF_LIBRARIES_ALL };
 enum conf_exec_images { CONF_IMAGES_OWN, CONF_IMAGES_CONTAINERS, CONF_IMAGES_EVERYWHERE };
 enum conf_exec_ungated { CONF_UNGATED_LATE, CONF_UNGATED_KILL };
+enum conf_audit { CONF_AUDIT_OFF, CONF_AUDIT_READ, CONF_AUDIT_ENABLE };
 enum conf_record { CONF_RECORD_OFF, CONF_RECORD_IP, CONF_RECORD_ALL };
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
 
@@ -205,6 +206,12 @@ struct conf {
 	struct {
 		enum conf_record record; /* network.record: off */
 	} network;
+
+	struct {
+		enum conf_answer record; /* users.record: yes */
+		enum conf_audit audit;	 /* users.audit: read */
+		struct conf_list files;	 /* users.files: utmp, wtmp, btmp */
+	} users;
 
 	struct {
 		struct conf_list files;		  /* rules.files: files, folders (their *.yaml) and globs, in order */

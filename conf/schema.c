@@ -46,6 +46,9 @@ static const char *const ungated_words[] = { [CONF_UNGATED_LATE] = "late", [CONF
 static const char *const record_words[] = {
 	[CONF_RECORD_OFF] = "off", [CONF_RECORD_IP] = "ip", [CONF_RECORD_ALL] = "all", NULL
 };
+static const char *const audit_words[] = {
+	[CONF_AUDIT_OFF] = "off", [CONF_AUDIT_READ] = "read", [CONF_AUDIT_ENABLE] = "enable", NULL
+};
 static const char *const overlay_words[] = { [CONF_OVERLAYS_AUTO] = "auto", [CONF_OVERLAYS_MARK] = "mark", NULL };
 static const char *const bpf_words[] = { [CONF_BPF_OFF] = "off", [CONF_BPF_AUTO] = "auto", NULL };
 static const char *const priority_words[] = { [PRIORITY_EMERGENCY] = "emergency",
@@ -178,6 +181,13 @@ const struct conf_key conf_schema[] = {
 
 	{ "network.record", CONF_WORD, AT(network.record), "off", WORDS(record_words),
 	  .help = "connections that go to history: none, those of IPv4 and IPv6, or unix sockets too" },
+
+	{ "users.record", CONF_WORD, AT(users.record), "yes", WORDS(answer_words),
+	  .help = "logins, sessions, su and sudo go to history and to rules" },
+	{ "users.audit", CONF_WORD, AT(users.audit), "read", WORDS(audit_words),
+	  .help = "the kernel's audit records: not read, read where there are some, or switched on too" },
+	{ "users.files", CONF_FILES, AT(users.files), "/run/utmp, /var/log/wtmp, /var/log/btmp",
+	  .help = "files of utmp(5) by their names: utmp..., btmp..., others are as wtmp" },
 
 	{ "containers.stores", CONF_FILES, AT(containers.stores),
 	  .help = "folders in which container runtimes keep their state, besides the usual ones" },

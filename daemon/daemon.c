@@ -287,6 +287,7 @@ static const struct part parts[] = {
 	{ "live", start_live, stop_live },
 	{ "canary tests", start_canary, stop_canary },
 	{ "control", start_control, stop_control },
+	{ "users", users_part_start, users_part_stop },
 	{ "gate", exec_part_start, exec_part_stop },
 };
 /* clang-format on */

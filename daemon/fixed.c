@@ -47,6 +47,8 @@ static const struct {
 	NUMBER(sensors.bpf),
 	NUMBER(sensors.ring),
 	NUMBER(sensors.overlays),
+	NUMBER(users.record),
+	NUMBER(users.audit),
 	TEXT(control),
 };
 

@@ -75,6 +75,7 @@ struct monitor {
 	struct exec_trust *vouch;
 	struct warden *warden;
 	struct respond *respond;
+	struct users *users;	 /* NULL: users.record is no, or it could not be */
 	struct calls *calls;	 /* NULL while no rule asks for system calls, or they cannot be had */
 	struct engine *engine;	 /* rules; guarded by emit_lock as writer is */
 	struct spawner *spawner; /* NULL: no program is configured */
@@ -189,6 +190,13 @@ void alerts_accesses(struct fs_batch *b, void *data);
 int alerts_load(const struct monitor *m, const struct conf *conf, struct rules **ret, struct buf *err);
 void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules);
 json_t *alerts_status(struct monitor *m);
+
+/* --- users.c: logins, sessions, su and sudo */
+int users_part_start(struct monitor *m);
+void users_part_stop(struct monitor *m);
+/* A program start, placed in its container; before it is told. While the part runs, or before and after. */
+void users_exec(struct monitor *m, const struct event *e);
+json_t *users_status(struct monitor *m);
 
 /* --- containers.c: who is in which container, in events */
 int containers_part_start(struct monitor *m);

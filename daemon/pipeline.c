@@ -21,6 +21,8 @@ void pipeline_emit(struct event *e, void *data)
 	struct monitor *m = data;
 
 	containers_place(m, e);
+	if (e->kind == EVENT_EXEC)
+		users_exec(m, e);
 	pthread_mutex_lock(&m->emit_lock);
 	/* To history first: what rules raise for it refers to its row. */
 	if (m->writer)

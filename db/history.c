@@ -68,11 +68,11 @@ static void row_attributes(struct row *row, attr_mask mask)
 	row_text(row, b.len > 0 && !b.failed ? b.data : NULL);
 }
 
-/* Of an alert: priority, whether it was repeated, details. */
-static void fill_alert(struct row *row, const struct event *e)
+/* What happened, what came of it, details as JSON. */
+static void fill_details(struct row *row, const struct event *e, int64_t what, bool has_result, int64_t result)
 {
-	row_int(row, true, e->priority);
-	row_int(row, true, e->repeated);
+	row_int(row, true, what);
+	row_int(row, has_result, result);
 	row_attributes(row, 0);
 	row_null(row);
 	if (e->details)
@@ -83,6 +83,12 @@ static void fill_alert(struct row *row, const struct event *e)
 	row_null(row);
 	row_text(row, e->cause);
 	row_int(row, e->count != 1, (int64_t)e->count);
+}
+
+/* Of an alert: priority, whether it was repeated. */
+static void fill_alert(struct row *row, const struct event *e)
+{
+	fill_details(row, e, e->priority, true, e->repeated);
 }
 
 /* Of an action: what, and what came of it. */
@@ -97,21 +103,16 @@ static void fill_action(struct row *row, const struct event *e)
 	row_int(row, e->count != 1, (int64_t)e->count);
 }
 
-/* Of a connection: what was done, details. */
+/* Of a connection: what was done. */
 static void fill_connection(struct row *row, const struct event *e)
 {
-	row_int(row, true, e->socket_op);
-	row_null(row);
-	row_attributes(row, 0);
-	row_null(row);
-	if (e->details)
-		row_ascii(row, e->details);
-	else
-		row_null(row);
-	row_null(row);
-	row_null(row);
-	row_text(row, e->cause);
-	row_int(row, e->count != 1, (int64_t)e->count);
+	fill_details(row, e, e->socket_op, false, 0);
+}
+
+/* Of a session: what was done, whether it failed. */
+static void fill_session(struct row *row, const struct event *e)
+{
+	fill_details(row, e, e->session_op, true, e->session_failed);
 }
 
 /* Columns 12 to 20: what changed. Of a program start: verdict, type and what is known of the file. */
@@ -123,7 +124,12 @@ static void fill_change(struct row *row, const struct event *e)
 
 	row_int(row, change || exec, exec ? (int64_t)e->verdict : (int64_t)e->change);
 	row_int(row, change || exec || e->kind == EVENT_ACCEPT, exec ? (int64_t)e->exec_type : (int64_t)e->status);
-	row_attributes(row, change ? e->attributes : 0);
+	if (exec && e->container_exec) {
+		row_int(row, true, 1);
+		row_null(row);
+	} else {
+		row_attributes(row, change ? e->attributes : 0);
+	}
 	row_json(row, &e->before, change && e->has_before, shown);
 	row_json(row, &e->after, (change || exec) && e->has_after, shown);
 	row_record(row, &e->before, change && e->has_before);
@@ -184,6 +190,7 @@ static void fill_row(struct row *row, const struct event *e, int64_t id, int64_t
 	(e->kind == EVENT_ALERT	       ? fill_alert
 	 : e->kind == EVENT_ACTION     ? fill_action
 	 : e->kind == EVENT_CONNECTION ? fill_connection
+	 : e->kind == EVENT_SESSION    ? fill_session
 				       : fill_change)(row, e);
 	fill_gap(row, e);
 	if (e->kind == EVENT_EXEC)

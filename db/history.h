@@ -36,6 +36,12 @@ struct history_filter {
 	bool oldest_first;
 	const char *baseline;  /* NULL: all */
 	const char *container; /* name, id (or its first 12 digits or more), pod, namespace/pod; NULL: all */
+	/*
+	 * What a person did, by account name or number: processes of that login user, whoever they became; where there
+	 * is no login user, processes of that user and, but for root, what descends from them; sessions that the account
+	 * began, and attempts to. NULL: all.
+	 */
+	const char *user;
 	bool open_only;	       /* deviations that are still open */
 	int64_t answers;       /* only actions that answer the alert of this number; 0: all */
 	uint64_t response;     /* only actions of the response of this number; 0: all */

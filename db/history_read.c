@@ -26,7 +26,7 @@ enum event_column {
 	COL_CHANGE,
 	COL_STATUS,
 	COL_ATTRIBUTES,
-	COL_DETAILS = 17, /* after, of an alert or a connection */
+	COL_DETAILS = 17, /* after, of an alert, a connection or a session */
 	COL_BEFORE_REC,
 	COL_AFTER_REC,
 	COL_CAUSE,
@@ -141,6 +141,8 @@ static void read_exec(struct event *e)
 	e->verdict = (enum exec_verdict)e->change;
 	e->exec_type = (enum exec_type)e->status;
 	e->exec_ns = e->until;
+	e->container_exec = e->attributes == 1;
+	e->attributes = 0;
 	e->change = CHANGE_ADDED;
 	e->status = STATUS_OPEN;
 	e->until = 0;
@@ -181,13 +183,26 @@ static int read_connection(sqlite3_stmt *st, struct event *e)
 	return read_string(st, COL_DETAILS, e, &e->details);
 }
 
+/* And a session: see fill_session. */
+static int read_session(sqlite3_stmt *st, struct event *e)
+{
+	if (e->kind != EVENT_SESSION)
+		return 0;
+	e->session_op = (enum session_op)e->change;
+	e->session_failed = e->status != STATUS_OPEN;
+	e->change = CHANGE_ADDED;
+	e->status = STATUS_OPEN;
+	return read_string(st, COL_DETAILS, e, &e->details);
+}
+
 static bool in_range(const struct event *e)
 {
 	return (unsigned)e->action < ACTION_COUNT && (unsigned)e->result < RESULT_COUNT &&
 	       (unsigned)e->priority < PRIORITY_COUNT && (unsigned)e->kind < EVENT_KIND_COUNT &&
 	       (unsigned)e->verdict < EXEC_VERDICT_COUNT && (unsigned)e->exec_type < EXEC_TYPE_COUNT &&
 	       (unsigned)e->change < CHANGE_COUNT && (unsigned)e->status < STATUS_COUNT &&
-	       (unsigned)e->gap_reason < GAP_REASON_COUNT && (unsigned)e->socket_op < SOCKET_OP_COUNT;
+	       (unsigned)e->gap_reason < GAP_REASON_COUNT && (unsigned)e->socket_op < SOCKET_OP_COUNT &&
+	       (unsigned)e->session_op < SESSION_OP_COUNT;
 }
 
 /* "open" and the like, as the view worked it out; NULL where there is none. */
@@ -214,6 +229,8 @@ static int read_event(struct db *d, sqlite3_stmt *st, struct event **ret)
 	r = read_alert(st, e);
 	if (r == 0)
 		r = read_connection(st, e);
+	if (r == 0)
+		r = read_session(st, e);
 	if (r == 0)
 		r = in_range(e) ? read_strings(st, e) : -EBADMSG;
 	if (r == 0)
@@ -292,7 +309,8 @@ enum {
 	BIND_NEXT,
 	BIND_CONTAINER,
 	BIND_ANSWERS,
-	BIND_RESPONSE
+	BIND_RESPONSE,
+	BIND_USER
 };
 
 static void add_kinds(struct buf *b, uint32_t kinds)
@@ -306,6 +324,20 @@ static void add_kinds(struct buf *b, uint32_t kinds)
 			comma = ", ";
 		}
 	buf_str(b, ")");
+}
+
+/*
+ * By login user where there is one: that outlasts su and sudo. Without one a process is whose it or an ancestor is; what
+ * root starts as another account is that account's, though.
+ */
+static void add_user(struct buf *b)
+{
+	buf_str(b,
+		" AND (process IN (WITH RECURSIVE own (id, uid) AS (SELECT id, uid FROM process WHERE CASE WHEN loginuid IS "
+		"NOT NULL THEN login_user = ?13 OR CAST(loginuid AS TEXT) = ?13 ELSE user = ?13 OR CAST(uid AS TEXT) = ?13 "
+		"END UNION SELECT p.id, own.uid FROM own JOIN process p ON p.parent = own.id WHERE own.uid <> 0 AND "
+		"p.loginuid IS NULL) SELECT id FROM own) OR (kind = 10 AND (user = ?13 OR json_extract(after, '$.account') "
+		"= ?13)) OR (kind IN (4, 6, 7) AND user = ?13))");
 }
 
 static bool path_in_sql(const struct history_filter *f)
@@ -334,6 +366,8 @@ static void build_sql(struct buf *b, const struct history_filter *f)
 		buf_str(b,
 			" AND container IN (SELECT id FROM container WHERE name = ?10 OR cid = ?10 OR pod = ?10 OR "
 			"namespace || '/' || pod = ?10 OR (length(?10) >= 12 AND substr(cid, 1, length(?10)) = ?10))");
+	if (f->user)
+		add_user(b);
 	if (f->kinds)
 		add_kinds(b, f->kinds);
 	if (f->open_only)
@@ -363,6 +397,8 @@ static int bind_filter(sqlite3_stmt *st, const struct history_filter *f)
 		sqlite3_bind_text(st, BIND_BASELINE, f->baseline, -1, SQLITE_TRANSIENT);
 	if (f->container)
 		sqlite3_bind_text(st, BIND_CONTAINER, f->container, -1, SQLITE_TRANSIENT);
+	if (f->user)
+		sqlite3_bind_text(st, BIND_USER, f->user, -1, SQLITE_TRANSIENT);
 	if (!path_in_sql(f))
 		return 0;
 	buf_printf(&low, "%s/", f->path);

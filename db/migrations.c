@@ -609,12 +609,51 @@ static const char *const version_14[] = {
 	SQL_WHO_FROM SQL_PLACE_FROM,
 	NULL,
 };
+/*
+ * Sessions: change says what was done (enum session_op), status whether it failed, after who, whom and where from, text
+ * the same for people. attributes of a program start is 1 where somebody outside had it started in a container.
+ */
+#define SQL_KIND_10(c) "CASE " c " WHEN 10 THEN 'session' ELSE " SQL_KIND_9(c) " END"
+#define SQL_SESSION_OP(c)                                                                                              \
+	"CASE " c " WHEN 0 THEN 'login' WHEN 1 THEN 'logout' WHEN 2 THEN 'open' WHEN 3 THEN 'close' WHEN 4 THEN 'su' " \
+	"WHEN 5 THEN 'sudo' WHEN 6 THEN 'become' WHEN 7 THEN 'password' WHEN 8 THEN 'account' END"
+
+static const char *const version_15[] = {
+	"DROP VIEW history",
+	"DROP VIEW execs",
+	"CREATE INDEX event_session ON event (id) WHERE kind = 10",
+	"CREATE INDEX process_parent ON process (parent) WHERE loginuid IS NULL",
+
+	"CREATE VIEW sessions AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_SESSION_OP("e.change")
+	" AS operation, CASE e.status WHEN 0 THEN 'success' WHEN 1 THEN 'failed' END AS result, " SQL_SOCKET("account") ", "
+	SQL_SOCKET("by") ", " SQL_SOCKET("tty") ", " SQL_SOCKET("remote") ", " SQL_SOCKET("program") ", "
+	SQL_SOCKET("command") ", " SQL_SOCKET("session") ", " SQL_SOCKET("failures") ", " SQL_SOCKET("sources") ", "
+	"e.cause AS cause, " SQL_WHERE ", e.process_why AS who_unknown, ct.image AS image, ct.pod AS pod, ct.namespace AS "
+	"namespace FROM event e" SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 10",
+
+	"CREATE VIEW execs AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_PATH " AS path, " SQL_WHERE
+	", json_extract(e.after, '$.digest') AS digest, " SQL_EXEC_TYPE_5("e.status") " AS type, ct.image AS image, "
+	SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, e.cause AS trusted_by, e.until/1000 AS duration_us, "
+	"e.text AS environment, e.attributes IS 1 AS container_exec, " SQL_POD " FROM event e" SQL_WHO_FROM SQL_PLACE_FROM
+	" WHERE e.kind = 2 AND e.status IS NOT 5",
+
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_10("e.kind") " AS kind, "
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
+	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason")
+	" WHEN 9 THEN " SQL_SOCKET_OP("e.change") " WHEN 10 THEN " SQL_SESSION_OP("e.change") " END AS what, "
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
+	"e.count AS count, " SQL_WHERE ", " SQL_DETAIL_EXEC " AS detail, e.user AS by_user, CASE WHEN e.kind = 0 AND "
+	"e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS_PLACE) " END AS status, " SQL_IMAGE_POD " FROM event e"
+	SQL_WHO_FROM SQL_PLACE_FROM,
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 }, { 2, version_2 },   { 3, version_3 },	  { 4, version_4 },
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
-	{ 13, version_13 }, { 14, version_14 },
+	{ 13, version_13 }, { 14, version_14 }, { 15, version_15 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

@@ -11,6 +11,7 @@ const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_ALERT] = "alert",   [EVENT_ACTION] = "action", [EVENT_GAP] = "gap",
 	[EVENT_ACCEPT] = "accept", [EVENT_NOTE] = "note",     [EVENT_ACCESS] = "access",
 	[EVENT_CONNECTION] = "connection",
+	[EVENT_SESSION] = "session",
 };
 
 const char *const priority_names[PRIORITY_COUNT] = {

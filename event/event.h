@@ -15,6 +15,7 @@
 #include "event/container.h"
 #include "event/process.h"
 #include "event/record.h"
+#include "event/session.h"
 #include "event/socket.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
@@ -31,6 +32,7 @@ enum event_kind {
 	EVENT_ACCESS, /* what a sensor told of a file or a system call, before anything was made of it: for rules alone,
 			 never stored */
 	EVENT_CONNECTION, /* what became of a socket (event/socket.h) */
+	EVENT_SESSION,	  /* who came, went, became whom (event/session.h) */
 	EVENT_KIND_COUNT
 };
 
@@ -160,6 +162,7 @@ struct event {
 	enum exec_verdict verdict;
 	enum exec_type exec_type;
 	uint64_t exec_ns; /* how long the verdict took; 0 unknown */
+	bool container_exec; /* somebody outside had it started in a container that runs: podman exec, kubectl exec */
 
 	/*
 	 * EVENT_ALERT: reason is the rule's name, text its output; path, path2 and process are those of what it was
@@ -183,6 +186,14 @@ struct event {
 
 	/* EVENT_CONNECTION: what was done (SOCKET_*), text is both ends, details JSON as socket_json makes it. */
 	enum socket_op socket_op;
+
+	/*
+	 * EVENT_SESSION: what was done; text the same for people, details JSON as session_json makes it, user who did
+	 * it (by, else account). session: NULL when the event was read back.
+	 */
+	enum session_op session_op;
+	bool session_failed;
+	const struct event_session *session;
 
 	/* EVENT_OPEN: path, process, count. EVENT_ACCEPT: path, reason, user. EVENT_NOTE: text. */
 	const char *reason;

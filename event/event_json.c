@@ -57,6 +57,8 @@ static void json_exec(json_t *o, const struct event *e)
 		json_object_set_new(o, "duration_ns", json_u64(e->exec_ns));
 	if (e->has_after)
 		json_object_set_new(o, "after", attr_json(&e->after, ATTR_ALL));
+	if (e->container_exec)
+		json_object_set_new(o, "container_exec", json_true());
 	json_put_digest(o, e);
 }
 
@@ -100,6 +102,12 @@ static void json_connection(json_t *o, const struct event *e)
 	json_details(o, e);
 }
 
+static void json_session(json_t *o, const struct event *e)
+{
+	json_object_set_new(o, "operation", json_string(session_op_names[e->session_op]));
+	json_details(o, e);
+}
+
 static void json_other(json_t *o, const struct event *e)
 {
 	json_put_string(o, "reason", e->reason);
@@ -109,7 +117,7 @@ static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event 
 	[EVENT_CHANGE] = json_change,	      [EVENT_OPEN] = json_other,    [EVENT_EXEC] = json_exec,
 	[EVENT_ALERT] = json_alert,	      [EVENT_ACTION] = json_action, [EVENT_GAP] = json_gap,
 	[EVENT_ACCEPT] = json_other,	      [EVENT_NOTE] = json_other,    [EVENT_ACCESS] = json_other,
-	[EVENT_CONNECTION] = json_connection,
+	[EVENT_CONNECTION] = json_connection, [EVENT_SESSION] = json_session,
 };
 
 json_t *event_json(const struct event *e)

@@ -361,6 +361,17 @@ static void line_connection(struct buf *b, const struct event *e, bool colour)
 	line_in_brackets(b, e->reason);
 }
 
+/* "su  alice -> root  pts/0", "login  FAILED  bob  from 10.0.0.1" */
+static void line_session(struct buf *b, const struct event *e, bool colour)
+{
+	line_verb(b, session_op_names[e->session_op], e->session_failed ? COLOUR_RED : COLOUR_CYAN, colour);
+	if (e->session_failed)
+		buf_str(b, "FAILED  ");
+	if (e->text)
+		line_text(b, e->text);
+	line_in_brackets(b, e->reason);
+}
+
 /* accept, note, and the kinds to come: verb, path, text. */
 static void line_other(struct buf *b, const struct event *e, bool colour)
 {
@@ -392,7 +403,7 @@ static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct ev
 	[EVENT_CHANGE] = line_change,	      [EVENT_OPEN] = line_open,	    [EVENT_EXEC] = line_exec,
 	[EVENT_ALERT] = line_alert,	      [EVENT_ACTION] = line_action, [EVENT_GAP] = line_gap,
 	[EVENT_ACCEPT] = line_other,	      [EVENT_NOTE] = line_other,    [EVENT_ACCESS] = line_other,
-	[EVENT_CONNECTION] = line_connection,
+	[EVENT_CONNECTION] = line_connection, [EVENT_SESSION] = line_session,
 };
 
 void event_line(struct buf *b, const struct event *e, bool colour)

@@ -166,4 +166,17 @@ FIELD_GETTER(get_hf_layer);
 FIELD_GETTER(get_hf_first_seen);
 FIELD_GETTER(get_hf_gap);
 
+FIELD_GETTER(get_hf_session);
+FIELD_GETTER(get_hf_session_failed);
+FIELD_GETTER(get_hf_session_failures);
+FIELD_GETTER(get_hf_session_account);
+FIELD_GETTER(get_hf_session_by);
+FIELD_GETTER(get_hf_session_tty);
+FIELD_GETTER(get_hf_session_remote);
+FIELD_GETTER(get_hf_session_program);
+FIELD_GETTER(get_hf_session_command);
+FIELD_GETTER(get_hf_hour);
+FIELD_GETTER(get_hf_weekday);
+FIELD_GETTER(get_hf_container_exec);
+
 #endif

@@ -16,6 +16,7 @@
 #define BPF	 SENSOR_BIT(SENSOR_EXEC_BPF)
 #define SYSCALL	 SENSOR_BIT(SENSOR_SYSCALL)
 #define NETWORK	 SENSOR_BIT(SENSOR_NETWORK)
+#define SESSIONS SENSOR_BIT(SENSOR_SESSIONS)
 
 #define EXACT  false, QUALITY_EXACT
 #define ANY    true, QUALITY_EXACT
@@ -282,6 +283,30 @@ const struct field_info field_table[] = {
 	  get_hf_layer, "layer that the file lies in" },
 	{ "hf.first_seen", FIELD_NUMBER, FIELD_FETCH, ARG_NONE, EXACT, TRUST, NULL, get_hf_first_seen,
 	  "when the program was first seen, ns since 1970" },
+	{ "hf.session", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session,
+	  "login, logout, open, close, su, sudo, become, password, account" },
+	{ "hf.session.failed", FIELD_BOOL, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_failed,
+	  "it was refused" },
+	{ "hf.session.failures", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_failures,
+	  "attempts that failed within a minute from the same place, else of the same account; 0 of one that did not fail" },
+	{ "hf.session.account", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_account,
+	  "who logs in, whom somebody becomes, whose password it is" },
+	{ "hf.session.by", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_by,
+	  "who becomes another: the login user, else the user" },
+	{ "hf.session.tty", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_tty,
+	  "terminal: pts/0" },
+	{ "hf.session.remote", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_remote,
+	  "address or host that it comes from" },
+	{ "hf.session.program", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_program,
+	  "program that asked for it" },
+	{ "hf.session.command", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, SESSIONS, NULL, get_hf_session_command,
+	  "command of sudo" },
+	{ "hf.hour", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_hour,
+	  "hour of the day, local time: 0 to 23" },
+	{ "hf.weekday", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_weekday,
+	  "day of the week, local time: mon, tue, wed, thu, fri, sat, sun" },
+	{ "hf.container_exec", FIELD_BOOL, FIELD_EVENT, ARG_NONE, EXACT, RUNTIME, NULL, get_hf_container_exec,
+	  "the program was started in a running container from outside: podman exec, kubectl exec, nsenter" },
 	{ "hf.gap", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_gap, "why something was not watched" },
 };
 

@@ -50,6 +50,7 @@ static enum sensor stand_in(enum sensor missing)
 {
 	return missing == SENSOR_OPENS	    ? SENSOR_OPENS_SENSITIVE
 	       : missing == SENSOR_EXEC_BPF ? SENSOR_EXEC
+	       : missing == SENSOR_SESSIONS ? SENSOR_EXEC
 					    : SENSOR_COUNT;
 }
 

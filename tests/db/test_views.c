@@ -17,7 +17,7 @@
 
 static const char *const views[] = { "baselines", "files",   "deviations", "execs",    "unexpected_binaries",
 				     "opens",	  "alerts",  "actions",	   "gaps",     "history",
-				     "layers",	  "trusted", "containers", "approvals", "connections" };
+				     "layers",	  "trusted", "containers", "approvals", "connections", "sessions" };
 
 static void need_shell(void)
 {
