@@ -285,8 +285,9 @@ static void test_tree_forks(void **state _unused_)
 		until(atomic_load(&b->n) >= (round % 2 ? FLEE_MAX : 8));
 		assert_int_equal(target_open(procfs(), pid, 0, &t), 0);
 		assert_int_equal(tree_kill(&n, &t, 30 * NSEC_PER_SEC, &result), 0);
-		/* One that noted itself and was stopped before its parent could wait is among them too. */
-		assert_int_equal(alive(b), 0);
+		/* One that noted itself and was stopped before its parent could wait is among them too. Killed is not
+		 * gone: on a busy machine that takes a while. */
+		until(alive(b) == 0);
 		waitpid(pid, NULL, 0);
 	}
 	munmap(b, sizeof(*b));

@@ -152,6 +152,11 @@ settled() {
 	: >"$g/zz-fence-$fence"
 	told "zz-fence-$fence"
 	within 30 idle || fail "not idle"
+	# Told before it is committed; what was told before it is committed by then.
+	within 30 committed "$g/zz-fence-$fence" || fail "not committed"
+}
+committed() {
+	hf history --json --path "$1" 2>/dev/null | grep -q "$1"
 }
 idle() {
 	hf status --json >"$tmp/status" 2>/dev/null
