@@ -3,7 +3,9 @@
  * old kernels). Runs on its own thread ("recheck"), a little every second: within limits.recheck every folder is listed
  * and the metadata of every entry compared with the baseline, within limits.rehash every file is read again, never
  * faster than limits.recheck_rate. It only names paths to look at; the live thread judges them. Owns a read connection,
- * which is idle between steps so that the store's log does not grow behind it.
+ * which is idle between steps so that the store's log does not grow behind it. What is small is not gone through all
+ * the more often for that: between the beginnings of two rounds lies a sixtieth of their limit, and it sleeps
+ * meanwhile.
  *
  * The folders of the baseline are listed once a round. Where it stands does not survive a restart.
  */
@@ -23,6 +25,8 @@
 #define RECHECK_BYTES	   (64 * KIB) /* at least, a step */
 #define RECHECK_ENTRY_COST 4096	      /* what opening a file counts for */
 #define RECHECK_RETRY_NS   (60 * NSEC_PER_SEC)
+#define RECHECK_ROUNDS	   60		       /* at most, within a limit */
+#define RECHECK_NAP_NS	   (10 * NSEC_PER_SEC) /* longest: limits may have changed */
 
 struct recheck_dir {
 	int64_t id;
@@ -45,9 +49,10 @@ struct recheck {
 	struct pathmap hasher; /* for its key only */
 	uint64_t *names;       /* hashes of the names of one folder */
 	size_t n_names, names_size;
-	int64_t credit;	       /* entries */
-	int64_t rehash_credit; /* bytes */
-	char *rehash_at;       /* folder read last; NULL: begin */
+	int64_t credit;		      /* entries */
+	int64_t rehash_credit;	      /* bytes */
+	char *rehash_at;	      /* folder read last; NULL: begin */
+	uint64_t began, rehash_began; /* this round of each; monotonic */
 };
 
 static void recheck_close(struct recheck *c)
@@ -62,6 +67,7 @@ static void recheck_close(struct recheck *c)
 	free(c->dirs);
 	c->dirs = NULL;
 	c->n_dirs = c->size = c->next = 0;
+	c->began = 0;
 }
 
 static int recheck_note_dir(int64_t id, const char *path, void *data)
@@ -107,6 +113,7 @@ static int recheck_open(struct recheck *c)
 	}
 	c->entries = info.files;
 	c->bytes = info.bytes;
+	c->began = clock_mono_ns();
 	return 0;
 }
 
@@ -254,6 +261,8 @@ static int recheck_rehash(struct recheck *c)
 {
 	int r = 0;
 
+	if (!c->rehash_at)
+		c->rehash_began = clock_mono_ns();
 	while (r == 0 && c->rehash_credit > 0 && !c->l->stopping) {
 		const struct recheck_dir *d = recheck_rehash_next(c);
 
@@ -267,6 +276,11 @@ static int recheck_rehash(struct recheck *c)
 }
 
 /* --- pace */
+
+static uint64_t recheck_due(uint64_t began, uint64_t within_ns)
+{
+	return began ? began + within_ns / RECHECK_ROUNDS : 0;
+}
 
 static uint64_t recheck_share(uint64_t all, uint64_t within_ns)
 {
@@ -286,29 +300,52 @@ static int recheck_metadata(struct recheck *c)
 	return r;
 }
 
+static int recheck_step_metadata(struct recheck *c, uint64_t within_ns)
+{
+	int64_t share = (int64_t)MAX(recheck_share(c->entries, within_ns), RECHECK_MINIMUM);
+	bool done = c->next >= c->n_dirs;
+	int r;
+
+	c->credit = MIN(c->credit + share, 2 * share);
+	r = recheck_metadata(c);
+	if (r == 0 && !done && c->next >= c->n_dirs)
+		c->l->counters.recheck_rounds++;
+	return r;
+}
+
+static int recheck_step_rehash(struct recheck *c, const struct conf *conf)
+{
+	uint64_t share = MAX(recheck_share(c->bytes, conf->limits.rehash), RECHECK_BYTES);
+
+	share = MIN(share, MAX(conf->limits.recheck_rate, 1));
+	c->rehash_credit = MIN(c->rehash_credit + (int64_t)share, (int64_t)(2 * share));
+	return recheck_rehash(c);
+}
+
 static int recheck_step(struct recheck *c, const struct conf *conf)
 {
+	uint64_t now = clock_mono_ns();
 	int r = 0;
 
-	if (c->next >= c->n_dirs) {
-		if (c->db)
-			c->l->counters.recheck_rounds++;
+	if (c->next >= c->n_dirs && now >= recheck_due(c->began, conf->limits.recheck))
 		r = recheck_open(c);
-	}
-	if (r == 0 && conf->limits.recheck) {
-		int64_t share = (int64_t)MAX(recheck_share(c->entries, conf->limits.recheck), RECHECK_MINIMUM);
-
-		c->credit = MIN(c->credit + share, 2 * share);
-		r = recheck_metadata(c);
-	}
-	if (r == 0 && conf->limits.rehash) {
-		uint64_t share = MAX(recheck_share(c->bytes, conf->limits.rehash), RECHECK_BYTES);
-
-		share = MIN(share, MAX(conf->limits.recheck_rate, 1));
-		c->rehash_credit = MIN(c->rehash_credit + (int64_t)share, (int64_t)(2 * share));
-		r = recheck_rehash(c);
-	}
+	if (r == 0 && conf->limits.recheck && c->next < c->n_dirs)
+		r = recheck_step_metadata(c, conf->limits.recheck);
+	if (r == 0 && conf->limits.rehash && (c->rehash_at || now >= recheck_due(c->rehash_began, conf->limits.rehash)))
+		r = recheck_step_rehash(c, conf);
 	return r;
+}
+
+/* Until there is something to do: a step at the soonest. */
+static uint64_t recheck_pause(const struct recheck *c, const struct conf *conf)
+{
+	uint64_t now = clock_mono_ns(), at = now + RECHECK_NAP_NS;
+
+	if (conf->limits.recheck)
+		at = MIN(at, c->next < c->n_dirs ? now : recheck_due(c->began, conf->limits.recheck));
+	if (conf->limits.rehash)
+		at = MIN(at, c->rehash_at ? now : recheck_due(c->rehash_began, conf->limits.rehash));
+	return MAX(at, now + RECHECK_STEP_NS) - now;
 }
 
 /* False: stop. */
@@ -380,7 +417,7 @@ static void *recheck_main(void *data)
 		_cleanup_conf_ struct conf *conf = recheck_conf(c.l);
 		int step = conf->limits.recheck || conf->limits.rehash ? recheck_step(&c, conf) : 0;
 
-		pause = RECHECK_STEP_NS;
+		pause = recheck_pause(&c, conf);
 		file_reader_rest(c.files);
 		if (c.db)
 			db_rest(c.db);

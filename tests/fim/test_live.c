@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 struct live_case {
 	const char *name;
 	const char *prepare; /* before the baseline */
@@ -220,12 +222,40 @@ static void test_flood(void **state)
 	rig_free(&r);
 }
 
+static uint64_t recheck_rounds(struct rig *r, uint64_t wanted, uint64_t for_ns)
+{
+	uint64_t until = clock_mono_ns() + for_ns;
+	struct live_stats stats;
+
+	do {
+		usleep(20000);
+		live_get_stats(r->live, &stats);
+	} while (stats.recheck_rounds < wanted && clock_mono_ns() < until);
+	return stats.recheck_rounds;
+}
+
+/* A tiny tree is through at once: within an hour it is looked at sixty times, not each second. */
+static void test_recheck(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_make(&r);
+	rig_shell(&r, "g", "echo a >a");
+	rig_baseline(&r, "limits: {settle: 50ms, recheck: 1h, rehash: 7d}\n");
+	rig_start(&r, "fanotify");
+	assert_int_equal(recheck_rounds(&r, 1, 30 * NSEC_PER_SEC), 1);
+	assert_int_equal(recheck_rounds(&r, 2, 2500 * NSEC_PER_MSEC), 1);
+	rig_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fanotify),
 		cmocka_unit_test(test_inotify),
 		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_recheck),
 	};
 
 	if (geteuid() != 0) {
