@@ -24,6 +24,7 @@
 #define ENGINE_MATCHES	64 /* of one event */
 #define ENGINE_STOP_NS	(300 * NSEC_PER_MSEC)
 #define ENGINE_IDLE_NS	NSEC_PER_SEC
+#define ENGINE_PACE_NS	(4 * NSEC_PER_MSEC) /* under load it wakes this seldom */
 #define PACKAGES_AGE_NS (10 * NSEC_PER_SEC)
 
 /* Exactly one of the two; neither: just wakes. */
@@ -475,6 +476,7 @@ static int engine_init(struct engine *g)
 		r = repeat_new(&o, &g->repeat);
 	if (r < 0)
 		return r;
+	queue_set_pace(g->queue, ENGINE_PACE_NS);
 	g->rules = rules_enabled(g->o.rules);
 	g->fetch->proc = open(g->o.procfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	g->view->fetch = engine_fetch;

@@ -9,12 +9,14 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/util.h"
 
 struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t not_empty;
 	pthread_cond_t not_full;
+	pthread_cond_t crowded; /* ends a nap */
 	size_t capacity;
 	size_t head; /* of the oldest item */
 	size_t count;
@@ -22,6 +24,10 @@ struct queue {
 	unsigned poppers; /* waiting, so that a push wakes nobody for nothing */
 	unsigned pushers;
 	bool closed;
+	uint64_t pace;	/* 0: none */
+	uint64_t woken; /* monotonic: when the consumer was last; only with a pace */
+	bool paced;	/* it looks by itself */
+	bool napping;	/* right now: nobody wakes it before the queue is half full */
 	void *items[];
 };
 
@@ -43,8 +49,13 @@ static int queue_init(struct queue *q)
 	if (r)
 		goto out_lock;
 	r = pthread_cond_init(&q->not_full, &attr);
+	if (r)
+		goto out_not_empty;
+	r = pthread_cond_init(&q->crowded, &attr);
 	if (!r)
 		goto out_attr;
+	pthread_cond_destroy(&q->not_full);
+out_not_empty:
 	pthread_cond_destroy(&q->not_empty);
 out_lock:
 	pthread_mutex_destroy(&q->lock);
@@ -77,6 +88,7 @@ void queue_free(struct queue *q)
 {
 	if (!q)
 		return;
+	pthread_cond_destroy(&q->crowded);
 	pthread_cond_destroy(&q->not_full);
 	pthread_cond_destroy(&q->not_empty);
 	pthread_mutex_destroy(&q->lock);
@@ -93,6 +105,8 @@ static void queue_put(struct queue *q, void *item)
 	q->high_water = MAX(q->high_water, q->count);
 	if (q->poppers)
 		pthread_cond_signal(&q->not_empty);
+	if (q->napping && q->count >= q->capacity / 2)
+		pthread_cond_signal(&q->crowded);
 }
 
 /* Locked, not empty. */
@@ -153,6 +167,44 @@ static int queue_wait(struct queue *q, const struct timespec *deadline)
 	return r;
 }
 
+static bool earlier(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+/* Sleeps for what is left of the pace. */
+static void queue_nap(struct queue *q, const struct timespec *deadline)
+{
+	uint64_t until = q->woken + q->pace;
+	struct timespec ts = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+
+	if (deadline && earlier(deadline, &ts))
+		ts = *deadline;
+	q->napping = true;
+	while (!q->closed && q->count < q->capacity / 2 &&
+	       pthread_cond_timedwait(&q->crowded, &q->lock, &ts) != ETIMEDOUT)
+		;
+	q->napping = false;
+}
+
+/* As queue_wait. While items come in quick succession the consumer naps; a nap that brought nothing ends that. */
+static int queue_wait_paced(struct queue *q, const struct timespec *deadline)
+{
+	uint64_t now;
+	int r = 0;
+
+	if (q->paced) {
+		queue_nap(q, deadline);
+		q->paced = q->count > 0;
+	} else {
+		r = queue_wait(q, deadline);
+	}
+	now = clock_mono_ns();
+	q->paced = q->paced || (q->count > 0 && now < q->woken + 2 * q->pace);
+	q->woken = now;
+	return r;
+}
+
 static void *queue_get(struct queue *q, const struct timespec *deadline, int *ret_timed_out)
 {
 	void *item = NULL;
@@ -160,7 +212,7 @@ static void *queue_get(struct queue *q, const struct timespec *deadline, int *re
 
 	pthread_mutex_lock(&q->lock);
 	while (!q->count && !q->closed && !timed_out)
-		timed_out = queue_wait(q, deadline) == ETIMEDOUT;
+		timed_out = (q->pace ? queue_wait_paced(q, deadline) : queue_wait(q, deadline)) == ETIMEDOUT;
 	if (q->count) {
 		item = queue_take(q);
 		timed_out = 0;
@@ -186,12 +238,18 @@ void *queue_pop_until(struct queue *q, uint64_t deadline_ns, int *ret_timed_out)
 	return queue_get(q, &ts, ret_timed_out);
 }
 
+void queue_set_pace(struct queue *q, uint64_t pace_ns)
+{
+	q->pace = pace_ns;
+}
+
 void queue_close(struct queue *q)
 {
 	pthread_mutex_lock(&q->lock);
 	q->closed = true;
 	pthread_cond_broadcast(&q->not_empty);
 	pthread_cond_broadcast(&q->not_full);
+	pthread_cond_broadcast(&q->crowded);
 	pthread_mutex_unlock(&q->lock);
 }
 

@@ -23,6 +23,11 @@ int queue_try_push(struct queue *q, void *item);
 void *queue_pop(struct queue *q);
 /* As queue_pop, but gives up at the CLOCK_MONOTONIC time deadline_ns: then NULL, and *ret_timed_out is 1. */
 void *queue_pop_until(struct queue *q, uint64_t deadline_ns, int *ret_timed_out);
+/*
+ * For a queue with one consumer, before it is used: items that come in quick succession, less than two pace_ns apart,
+ * wake it once for what came in pace_ns, or when the queue is half full; what comes alone wakes it at once.
+ */
+void queue_set_pace(struct queue *q, uint64_t pace_ns);
 /* No more pushes; consumers drain what is there and then get NULL. */
 void queue_close(struct queue *q);
 size_t queue_depth(struct queue *q);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/queue.h"
@@ -136,11 +137,47 @@ static void test_close_wakes(void **state _unused_)
 	queue_free(c.q);
 }
 
+#define PACED_ITEMS 200
+
+static void *push_slowly(void *data)
+{
+	static int item;
+
+	for (int i = 0; i < PACED_ITEMS; i++) {
+		assert_int_equal(queue_push(data, &item), 0);
+		usleep(100);
+	}
+	queue_close(data);
+	return NULL;
+}
+
+/* What comes in quick succession is taken in bunches, what comes alone at once; nothing is left lying. */
+static void test_pace(void **state _unused_)
+{
+	_cleanup_queue_ struct queue *q = NULL;
+	int item, timed_out = 0, n = 0;
+	uint64_t from = clock_mono_ns();
+	pthread_t thread;
+
+	assert_int_equal(queue_new(PACED_ITEMS / 2, &q), 0);
+	queue_set_pace(q, 3600 * NSEC_PER_SEC);
+	assert_int_equal(queue_try_push(q, &item), 0);
+	assert_ptr_equal(queue_pop(q), &item);
+	assert_null(queue_pop_until(q, from + 20 * NSEC_PER_MSEC, &timed_out));
+	assert_int_equal(timed_out, 1);
+	/* Half full, then closed: neither waits for an hour. */
+	assert_int_equal(pthread_create(&thread, NULL, push_slowly, q), 0);
+	while (queue_pop(q))
+		n++;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(n, PACED_ITEMS);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order), cmocka_unit_test(test_close),
-					    cmocka_unit_test(test_deadline), cmocka_unit_test(test_threads),
-					    cmocka_unit_test(test_close_wakes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order),	cmocka_unit_test(test_close),
+					    cmocka_unit_test(test_deadline),	cmocka_unit_test(test_threads),
+					    cmocka_unit_test(test_close_wakes), cmocka_unit_test(test_pace) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
