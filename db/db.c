@@ -181,6 +181,7 @@ int db_begin(struct db *d)
 	if (d->depth == 0) {
 		chain_reset(d);
 		d->doomed = false;
+		d->transaction++;
 		r = run_stmt(d, STMT_BEGIN);
 	}
 	if (r == 0)
@@ -241,6 +242,7 @@ static void rollback(struct db *d)
 		sqlite3_exec(d->h, "ROLLBACK", NULL, NULL, NULL);
 	chain_reset(d);
 	forget_stored(d, false);
+	d->transaction++;
 }
 
 void db_rollback(struct db *d)

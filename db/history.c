@@ -10,6 +10,7 @@
 
 #include "db/baseline_store.h"
 #include "event/json.h"
+#include "db/store.h"
 #include "db/texts.h"
 #include "lib/clock.h"
 #include "lib/text.h"
@@ -21,27 +22,40 @@ void history_set_key(struct db *d, const struct sign_key *key)
 
 /* --- a row */
 
+static void make_json(const struct record *r, attr_mask mask, struct buf *ret)
+{
+	json_t *json = attr_json(r, mask);
+
+	if (json)
+		json_ascii(ret, json);
+	json_decref(json);
+}
+
 /* {"mode":"0644"} in plain ASCII: the shell prints it as it is. */
 static void row_json(struct row *row, const struct record *r, bool have, attr_mask mask)
 {
-	_cleanup_buf_ struct buf b = BUF_INIT;
-	json_t *json;
+	_cleanup_buf_ struct buf record = BUF_INIT, made = BUF_INIT;
+	const char *known;
 
 	if (!have) {
 		row_null(row);
 		return;
 	}
-	json = attr_json(r, mask);
-	if (json)
-		json_ascii(&b, json);
-	json_decref(json);
-	if (!json || !b.data) {
-		row->failed |= b.failed;
+	buf_u64(&record, mask);
+	record_encode(&record, r);
+	known = record.failed ? NULL : recent_json(row->d, &record);
+	if (known) {
+		row_ascii(row, known);
+		return;
+	}
+	make_json(r, mask, &made);
+	row->failed |= made.failed || record.failed;
+	if (row->failed || !made.data) {
 		row_null(row);
 		return;
 	}
-	row->failed |= b.failed;
-	row_ascii(row, b.failed ? "" : b.data);
+	recent_put_json(row->d, &record, &made);
+	row_ascii(row, made.data);
 }
 
 static void row_record(struct row *row, const struct record *r, bool have)

@@ -415,6 +415,7 @@ void db_close(struct db *d)
 	buf_free(&d->error);
 	buf_free(&d->scratch);
 	free(d->fresh);
+	recent_free(d->recent);
 	free(d->path);
 	free(d->head_path);
 	free(d->key_path);

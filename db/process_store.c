@@ -19,8 +19,11 @@ static int str_id(struct db *d, const char *s, int64_t *ret)
 	uint8_t hash[DB_HASH_SIZE];
 	int64_t key;
 	sqlite3_stmt *st;
-	int r = db_hash(d, s, len, hash);
+	int r;
 
+	if (recent_str(d, s, len, ret))
+		return 0;
+	r = db_hash(d, s, len, hash);
 	memcpy(&key, hash, sizeof(key));
 	if (r == 0)
 		r = db_stmt(d, STMT_STR_FIND, &st);
@@ -34,6 +37,7 @@ static int str_id(struct db *d, const char *s, int64_t *ret)
 	if (r > 0) {
 		*ret = sqlite3_column_int64(st, 0);
 		sqlite3_reset(st);
+		recent_put_str(d, s, len, *ret);
 		return 0;
 	}
 	r = db_stmt(d, STMT_STR_ADD, &st);
@@ -43,9 +47,11 @@ static int str_id(struct db *d, const char *s, int64_t *ret)
 	sqlite3_bind_blob64(st, 2, s, len, SQLITE_STATIC);
 	display_bind(st, 3, s, len, &d->scratch);
 	r = db_run(d, st);
-	if (r == 0)
-		*ret = sqlite3_last_insert_rowid(d->h);
-	return r;
+	if (r < 0)
+		return r;
+	*ret = sqlite3_last_insert_rowid(d->h);
+	recent_put_str(d, s, len, *ret);
+	return 0;
 }
 
 /* Hashes the string, binds its number. */
@@ -143,7 +149,10 @@ static int insert_process(struct db *d, struct process *p, int64_t parent, const
 		return r;
 	sqlite3_bind_blob(row.st, row.col, ret, DB_HASH_SIZE, SQLITE_STATIC);
 	r = db_run(d, row.st);
-	return r < 0 ? r : db_stored_process(d, p, sqlite3_last_insert_rowid(d->h));
+	if (r < 0)
+		return r;
+	recent_put_digest(d, sqlite3_last_insert_rowid(d->h), ret);
+	return db_stored_process(d, p, sqlite3_last_insert_rowid(d->h));
 }
 
 /* 1 when p has a row that is (still: pruning may have taken it) there. */
@@ -155,6 +164,10 @@ static int stored_row(struct db *d, struct process *p, int64_t *ret_row, uint8_t
 
 	if (row == 0)
 		return 0;
+	if (recent_digest(d, row, ret_digest)) {
+		*ret_row = row;
+		return 1;
+	}
 	r = db_stmt(d, STMT_PROCESS_DIGEST, &st);
 	if (r < 0)
 		return r;
@@ -162,6 +175,7 @@ static int stored_row(struct db *d, struct process *p, int64_t *ret_row, uint8_t
 	r = db_step(d, st);
 	if (r > 0 && sqlite3_column_bytes(st, 0) == DB_HASH_SIZE) {
 		memcpy(ret_digest, sqlite3_column_blob(st, 0), DB_HASH_SIZE);
+		recent_put_digest(d, row, ret_digest);
 		*ret_row = row;
 	} else if (r > 0) {
 		r = 0;

@@ -65,6 +65,8 @@ struct db {
 	struct chain chain;
 	struct fresh *fresh;
 	size_t n_fresh, room_fresh;
+	uint64_t transaction;	/* its number */
+	struct recent *recent; /* NULL: nothing was remembered yet */
 };
 
 /* --- db.c */
@@ -127,6 +129,16 @@ bool display_plain(const char *s, size_t len);
 int display_bind(sqlite3_stmt *st, int col, const char *s, size_t len, struct buf *scratch);
 /* Binds text that is only ever shown: s itself, or escaped where it has to be. NULL stays NULL. */
 int display_bind_text(sqlite3_stmt *st, int col, const char *s, struct buf *scratch);
+
+/* --- recent.c: what this transaction has looked up or made; the record of a text for as long as there is room */
+void recent_free(struct recent *r);
+bool recent_str(struct db *d, const char *s, size_t len, int64_t *ret);
+void recent_put_str(struct db *d, const char *s, size_t len, int64_t id);
+bool recent_digest(struct db *d, int64_t row, uint8_t ret[DB_HASH_SIZE]);
+void recent_put_digest(struct db *d, int64_t row, const uint8_t digest[DB_HASH_SIZE]);
+/* record: encoded, with whatever else its text depends on. Borrowed, until the next is put; NULL: not known. */
+const char *recent_json(struct db *d, const struct buf *record);
+void recent_put_json(struct db *d, const struct buf *record, const struct buf *json);
 
 /* --- process_store.c */
 /* Row of p (and of its parents), made when it has none, and the digest that covers both. In a transaction. */

@@ -1,6 +1,6 @@
-/* A fast keyed hash for the tables of this folder. Collisions cost time only: every table compares the whole key. */
-#ifndef WATCH_HASH_H
-#define WATCH_HASH_H
+/* A fast keyed hash for tables in memory. Collisions cost time only: every table compares the whole key. */
+#ifndef LIB_HASH_H
+#define LIB_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>

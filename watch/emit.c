@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
-#include "watch/hash.h"
+#include "lib/hash.h"
 
 /* A consumer that stands still for longer than this loses events; the kernel keeps queueing meanwhile. */
 #define EMIT_WAIT_NS   (5 * NSEC_PER_SEC)

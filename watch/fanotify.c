@@ -19,7 +19,7 @@
 #include "lib/clock.h"
 #include "pkg/manager.h"
 #include "watch/fan.h"
-#include "watch/hash.h"
+#include "lib/hash.h"
 #include "watch/marks.h"
 
 #define FAN_BUFFER  (256 * KIB)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/util.h"
-#include "watch/hash.h"
+#include "lib/hash.h"
 
 struct handles {
 	uint64_t seed, random;

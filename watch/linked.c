@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "watch/hash.h"
+#include "lib/hash.h"
 
 struct linked_entry {
 	struct linked_entry *next;

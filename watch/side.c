@@ -12,7 +12,7 @@
 
 #include "lib/clock.h"
 #include "watch/fan.h"
-#include "watch/hash.h"
+#include "lib/hash.h"
 #include "watch/marks.h"
 
 #define WRITE_OPS (FS_MODIFY | FS_CLOSE_WRITE)
