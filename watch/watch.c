@@ -23,10 +23,11 @@
 
 #define LINKED_MAX 65536
 /*
- * Reads are this far apart under load. Events that come one by one are read at once; a flood is read in large pieces:
- * fewer wake-ups for the writers, and the kernel merges more.
+ * Reads are this far apart under load, further the longer it lasts. Events that come one by one are read at once; a
+ * flood is read in large pieces: fewer wake-ups for the writers, and the kernel merges more.
  */
 #define PACE_NS	      (2 * NSEC_PER_MSEC)
+#define PACE_MAX_NS   (10 * NSEC_PER_MSEC)
 #define RETRY_MS      20   /* while events are being lost */
 #define IDLE_MS	      1000 /* so that it is known since when nothing was read, should something be lost */
 #define MOUNTS_GAP_NS (20 * NSEC_PER_MSEC)
@@ -35,30 +36,53 @@ enum { POLL_FAN, POLL_INO, POLL_MOUNTS, POLL_WAKE, POLL_COUNT };
 
 /* --- the thread */
 
-static void pause_until(uint64_t mono_ns)
-{
-	struct timespec ts = { (time_t)(mono_ns / NSEC_PER_SEC), (long)(mono_ns % NSEC_PER_SEC) };
+/* Of reading events; monotonic. */
+struct pace {
+	uint64_t last;	/* read */
+	uint64_t until; /* events are not looked at before; 0: they are */
+	uint64_t step;
+};
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-		;
+static int ms_until(uint64_t due, uint64_t now)
+{
+	return due > now ? (int)((due - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC) : 0;
 }
 
-static int wait_for(struct watch *w, struct pollfd *fds)
+/* True when events are to be read now. */
+static bool pace_due(struct pace *p, uint64_t now)
 {
-	int timeout = IDLE_MS;
+	if (now >= p->last + p->step)
+		return true;
+	p->until = p->last + p->step;
+	return false;
+}
 
-	fds[POLL_FAN] = (struct pollfd){ .fd = w->fan ? fan_fd(w->fan) : -1, .events = POLLIN };
-	fds[POLL_INO] = (struct pollfd){ .fd = w->ino ? ino_fd(w->ino) : -1, .events = POLLIN };
+/* Events were read; when they had waited for it, more will come, and who waits for them is not woken before. */
+static void pace_read(struct pace *p, uint64_t now)
+{
+	bool busy = p->until && now < p->until + PACE_NS;
+
+	p->step = busy ? MIN(p->step * 2, PACE_MAX_NS) : PACE_NS;
+	p->last = clock_mono_ns();
+	p->until = busy ? p->last + p->step : 0;
+}
+
+/* *ret_look: events were waited for as well. */
+static int wait_for(struct watch *w, const struct pace *pace, struct pollfd *fds, bool *ret_look)
+{
+	uint64_t now = clock_mono_ns();
+	bool look = now >= pace->until;
+	int timeout = look ? IDLE_MS : ms_until(pace->until, now);
+
+	fds[POLL_FAN] = (struct pollfd){ .fd = look && w->fan ? fan_fd(w->fan) : -1, .events = POLLIN };
+	fds[POLL_INO] = (struct pollfd){ .fd = look && w->ino ? ino_fd(w->ino) : -1, .events = POLLIN };
 	fds[POLL_MOUNTS] = (struct pollfd){ .fd = w->mountinfo, .events = POLLPRI };
 	fds[POLL_WAKE] = (struct pollfd){ .fd = w->wake, .events = POLLIN };
 	if (w->emit.losing)
-		timeout = RETRY_MS;
-	if (w->mounts_due) {
-		uint64_t now = clock_mono_ns();
-		uint64_t left = w->mounts_due > now ? w->mounts_due - now : 0;
-
-		timeout = MIN(timeout, (int)((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC));
-	}
+		timeout = MIN(timeout, RETRY_MS);
+	if (w->mounts_due)
+		timeout = MIN(timeout, ms_until(w->mounts_due, now));
+	*ret_look = look;
 	return poll(fds, POLL_COUNT, timeout);
 }
 
@@ -103,36 +127,46 @@ static void mounts_poll(struct watch *w, bool changed)
 	rounds_mounts(w);
 }
 
-/* At most once in PACE_NS; *last is when it was done. */
-static void read_events(struct watch *w, uint64_t *last)
+static void read_events(struct watch *w)
 {
-	uint64_t before;
+	uint64_t before = clock_real_ns();
 	bool all = true;
 
-	if (clock_mono_ns() < *last + PACE_NS)
-		pause_until(*last + PACE_NS);
-	before = clock_real_ns();
 	if (w->fan)
 		all = fan_read(w->fan);
 	if (w->ino)
 		all = ino_read(w->ino) && all;
 	if (all)
 		w->emit.seen_until = before;
-	*last = clock_mono_ns();
+}
+
+/* before: real time when it was begun to wait. */
+static void events_poll(struct watch *w, struct pace *pace, bool came, uint64_t before)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (!came)
+		w->emit.seen_until = before;
+	if (!came || !pace_due(pace, now))
+		return;
+	read_events(w);
+	pace_read(pace, now);
 }
 
 static void *notify_main(void *arg)
 {
 	struct watch *w = arg;
+	struct pace pace = { .step = PACE_NS };
 	struct pollfd fds[POLL_COUNT];
-	uint64_t last = 0, before;
+	uint64_t before;
 
 	pthread_setname_np(pthread_self(), "notify");
 	while (!atomic_load(&w->stop)) {
+		bool looked;
 		int n;
 
 		before = clock_real_ns();
-		n = wait_for(w, fds);
+		n = wait_for(w, &pace, fds, &looked);
 
 		if (n < 0 && errno != EINTR)
 			emit_lost(&w->emit, 0, "the sensor cannot wait for events");
@@ -141,10 +175,8 @@ static void *notify_main(void *arg)
 		if (fds[POLL_WAKE].revents)
 			serve_requests(w);
 		mounts_poll(w, fds[POLL_MOUNTS].revents);
-		if (fds[POLL_FAN].revents || fds[POLL_INO].revents)
-			read_events(w, &last);
-		else
-			w->emit.seen_until = before;
+		if (looked)
+			events_poll(w, &pace, fds[POLL_FAN].revents || fds[POLL_INO].revents, before);
 		emit_retry(&w->emit);
 	}
 	return NULL;
