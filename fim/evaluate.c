@@ -351,6 +351,9 @@ static void evaluate_folder(struct live *l, struct job *j, const struct judge_in
 		}
 		if (v->renamed || (v->tell && (!in->last.exists || f->ops & FS_RENAME_TO)))
 			evaluate_list(l, j, v->renamed ? in->from : NULL);
+		/* Another one took its place within the settling time: alike itself, with anything in it. */
+		else if (f->ops & FS_RENAME_TO && in->last.exists && !f->scan)
+			rescan_request(l, j->path, false, "folder exchanged", f->process);
 	}
 	/*
 	 * What was below a folder that went away whole gave no events of its own, and when it was emptied first their
