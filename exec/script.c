@@ -162,6 +162,33 @@ static const struct interpreter *find_interpreter(const char *exe)
 	return NULL;
 }
 
+/* One program that is many, by the name under which it was started. */
+static bool is_multi_call(const char *exe)
+{
+	const char *slash = strrchr(exe, '/');
+	const char *name = slash ? slash + 1 : exe;
+
+	return strncmp(name, "busybox", 7) == 0 || strncmp(name, "toybox", 6) == 0;
+}
+
+/*
+ * The interpreter that was started, *word being its name then; a multi-call program believes the first of its arguments
+ * that is not its own name.
+ */
+static const struct interpreter *started_interpreter(const char *exe, const char **word, const char *end)
+{
+	const char *w = *word;
+
+	if (!is_multi_call(exe))
+		return find_interpreter(exe);
+	for (; w < end && memchr(w, '\0', (size_t)(end - w)); w += strlen(w) + 1) {
+		*word = w;
+		if (!is_multi_call(w))
+			return find_interpreter(w[0] == '-' ? w + 1 : w);
+	}
+	return NULL;
+}
+
 /* A word between blanks, so that no part of one matches. */
 static bool listed(const char *list, const char *word)
 {
@@ -189,8 +216,8 @@ static enum option read_letters(const struct interpreter *in, const char *word)
 
 const char *script_from_argv(const char *exe, const char *argv, size_t len)
 {
-	const struct interpreter *in = find_interpreter(exe);
 	const char *end = argv + len, *word = argv;
+	const struct interpreter *in = started_interpreter(exe, &word, end);
 	bool first = true, value = false;
 
 	/* The last string must have its NUL, or it was cut and is no name of a file. */

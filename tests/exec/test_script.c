@@ -104,6 +104,16 @@ static void test_argv(void **state _unused_)
 		{ "/usr/bin/perl", ARGV("perl\0-e\0print\0"), NULL },
 		{ "/usr/bin/shred", ARGV("shred\0x\0"), NULL },
 		{ "/usr/bin/cat", ARGV("cat\0x\0"), NULL },
+		{ "/bin/busybox", ARGV("sh\0x\0"), "x" },
+		{ "/bin/busybox", ARGV("/bin/ash\0-e\0x\0"), "x" },
+		{ "/bin/busybox", ARGV("busybox\0sh\0x\0"), "x" },
+		{ "/bin/busybox.static", ARGV("-sh\0x\0"), "x" },
+		{ "/bin/busybox", ARGV("busybox\0sh\0-c\0x\0"), NULL },
+		{ "/bin/busybox", ARGV("busybox\0busybox\0sh\0x\0"), "x" },
+		{ "/bin/busybox", ARGV("cat\0x\0"), NULL },
+		{ "/bin/busybox", ARGV("busybox\0"), NULL },
+		{ "/bin/busybox", ARGV("busybox"), NULL },
+		{ "/bin/busybox", ARGV(""), NULL },
 		{ "", ARGV("cat\0x\0"), NULL },
 	};
 
