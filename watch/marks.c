@@ -92,6 +92,12 @@ static int find_needs(const struct watch *w, struct need **ret, size_t *ret_n)
 	return 0;
 }
 
+/* Where the nodes of devices are: a devtmpfs, or in its place what containers and small systems mount at /dev. */
+static bool is_dev(const struct mount *m)
+{
+	return streq(m->fstype, "devtmpfs") || (streq(m->fstype, "tmpfs") && streq(m->point, "/dev"));
+}
+
 /*
  * The mount holds a configured or sensitive path, is guarded as a whole, or a glob may find something in it.
  * *ret_layers: it just holds layers of containers.
@@ -102,7 +108,7 @@ static bool is_wanted(const struct watch *w, const struct mount *m, const struct
 	attr_mask mask;
 
 	*ret_layers = false;
-	if (streq(m->fstype, "devtmpfs") && streq(m->point, "/dev"))
+	if (is_dev(m) && streq(m->point, "/dev"))
 		return true;
 	if (scope_match(&w->conf->scope, m->point, &mask) == SCOPE_IN)
 		return true;
@@ -200,7 +206,7 @@ static struct fan_fs *want(struct fan *f, const struct mount *wanted)
 		return fs;
 	fs->seen = set_strings(fs, m) == 0;
 	set_rdevs(fs, m);
-	fs->is_dev = streq(m->fstype, "devtmpfs");
+	fs->is_dev = is_dev(m);
 	return fs;
 }
 
