@@ -267,6 +267,16 @@ static const char *other_name(struct fan *f, const struct buf *path)
 	return path->len && scope_match(&f->w->conf->scope, path->data, &mask) == SCOPE_IN ? path->data : NULL;
 }
 
+/*
+ * Where nobody watches opens a secret can be read, and put back: that it was moved there counts as an open of its old
+ * name, whose inode's mark tells no more under a name that is none of ours. An unknown new name is such a place.
+ */
+static bool hides_secret(const struct fan *f, const struct decode_event *ev, const struct buf *new)
+{
+	return f->w->conf->opens == CONF_OPENS_SENSITIVE && !(ev->mask & FAN_ONDIR) &&
+	       !(new->len &&conf_is_sensitive(f->w->conf, new->data));
+}
+
 static void rename_half(struct fan *f, struct fan_fs *fs, const struct decode_event *ev, bool to, struct buf *old,
 			struct buf *new)
 {
@@ -280,6 +290,9 @@ static void rename_half(struct fan *f, struct fan_fs *fs, const struct decode_ev
 		return;
 	}
 	n.ops = to ? FS_RENAME_TO : FS_RENAME_FROM;
+	/* Kept for names that are sensitive alone. */
+	if (!to && hides_secret(f, ev, new))
+		n.ops |= FS_OPEN;
 	n.path2 = other_name(f, to ? old : new);
 	for (uint32_t i = d->n_places; i-- > 0;) {
 		n.place = &d->places[i];
