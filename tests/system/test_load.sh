@@ -13,14 +13,14 @@ watch
 
 # Far more than the table of pending paths: nothing is lost in the end.
 i=0
-while [ $i -lt 3000 ]; do
+while [ $i -lt 1000 ]; do
 	echo $i >"$g/many/f$i"
 	i=$((i + 1))
 done
 all_told() {
-	[ "$(grep -aF '"change":"added"' "$out" | grep -aoE 'many/f[0-9]+"' | sort -u | wc -l)" = 3000 ]
+	[ "$(grep -aF '"change":"added"' "$out" | grep -aoE 'many/f[0-9]+"' | sort -u | wc -l)" = 1000 ]
 }
-within 60 all_told || fail "of 3000 files $(grep -aoE 'many/f[0-9]+"' "$out" | sort -u | wc -l) were told"
+within 60 all_told || fail "of 1000 files $(grep -aoE 'many/f[0-9]+"' "$out" | sort -u | wc -l) were told"
 within 20 idle || fail "not idle after the burst"
 stop
 
@@ -33,11 +33,11 @@ within 10 test -S "$tmp/control" || fail "no control socket"
 rm -rf "$g/many"
 mkdir "$g/many2"
 i=0
-while [ $i -lt 2000 ]; do
+while [ $i -lt 800 ]; do
 	echo $i >"$g/many2/f$i"
 	i=$((i + 1))
 done
-in_history() { hf history --json --path "$g/many2/f1999" | grep -q added; }
+in_history() { hf history --json --path "$g/many2/f799" | grep -q added; }
 within 60 in_history || fail "history stopped with the output"
 stop
 in_time "$took" || fail "took $took ms to end with a blocked output"

@@ -137,12 +137,12 @@ config "$plain" "$off"
 if [ "$(cat /proc/sys/fs/inotify/max_queued_events)" -le 20000 ]; then
 	watch --sensor inotify
 	freeze
-	changes 9000
+	changes 6000
 	kill -CONT "$pid"
 	within 60 gap queue-overflow '"healed":"rescan: ' || fail "no gap was opened and closed"
 	grep -q '"healed":"rescan: [1-9]' "$tmp/gap" || fail "the rescan found nothing"
 	began queue-overflow "$from" "$stopped"
-	told_all 9000
+	told_all 6000
 	echo "inotify: $(grep -o '"healed":"[^"]*"' "$tmp/gap")"
 	stop
 	again
@@ -154,9 +154,9 @@ fi
 
 watch
 freeze
-changes 9000
+changes 6000
 kill -CONT "$pid"
-told_all 9000
+told_all 6000
 never '"reason":"queue-overflow"'
 stop
 again
