@@ -331,11 +331,13 @@ uint64_t gate_answer_overdue(struct gate *g, uint64_t now)
 	}
 }
 
-static int wait_ms(uint64_t now, uint64_t due)
+/* Without a watchdog nobody asks for beats. */
+static int wait_ms(const struct gate *g, uint64_t now, uint64_t due)
 {
+	int beat_ms = g->o.watchdog ? BEAT_MS : -1;
 	uint64_t ms = due > now ? (due - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC : 0;
 
-	return due ? (int)MIN(ms, (uint64_t)BEAT_MS) : BEAT_MS;
+	return due ? (int)MIN(ms, (uint64_t)BEAT_MS) : beat_ms;
 }
 
 void *gate_reader(void *data)
@@ -352,7 +354,7 @@ void *gate_reader(void *data)
 		uint64_t now = clock_mono_ns();
 
 		watchdog_beat(g->o.watchdog, WATCHDOG_GATE);
-		poll(p, ARRAY_SIZE(p), wait_ms(now, gate_answer_overdue(g, now)));
+		poll(p, ARRAY_SIZE(p), wait_ms(g, now, gate_answer_overdue(g, now)));
 		if (p[0].revents)
 			read_events(g, &b);
 	}

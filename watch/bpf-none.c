@@ -31,6 +31,12 @@ void bpf_procs_prompt(struct bpf_procs *b, enum bpf_prompt prompt)
 	(void)prompt;
 }
 
+void bpf_procs_doze(struct bpf_procs *b, bool dozing)
+{
+	(void)b;
+	(void)dozing;
+}
+
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data)
 {

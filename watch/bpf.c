@@ -106,6 +106,11 @@ void bpf_procs_prompt(struct bpf_procs *b, enum bpf_prompt prompt)
 	__atomic_store_n(&b->skeleton->bss->prompt, prompt, __ATOMIC_RELEASE);
 }
 
+void bpf_procs_doze(struct bpf_procs *b, bool dozing)
+{
+	__atomic_store_n(&b->skeleton->bss->dozing, dozing, __ATOMIC_SEQ_CST);
+}
+
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data)
 {

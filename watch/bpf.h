@@ -46,6 +46,8 @@ void bpf_procs_close(struct bpf_procs *b);
 int bpf_procs_fd(const struct bpf_procs *b);
 /* Which execs wake. Any thread. */
 void bpf_procs_prompt(struct bpf_procs *b, enum bpf_prompt prompt);
+/* Whether the reader waits to be woken by any record, or looks by itself every now and then. The reader's thread. */
+void bpf_procs_doze(struct bpf_procs *b, bool dozing);
 /* Hands at most max records to fn, in the kernel's order. Their number, or a negative errno. */
 int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struct bpf_proc_event *e, void *data),
 		   void *data);

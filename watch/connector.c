@@ -40,6 +40,8 @@
 /* So that it is known since when nothing was read, should something be lost; and for records that wake nobody. */
 #define IDLE_MS 1000
 #define RING_MS 50
+/* Without a record for this long the thread dozes: the next one wakes it. */
+#define DOZE_NS (4 * RING_MS * NSEC_PER_MSEC)
 
 struct cpu_seq {
 	uint32_t next;
@@ -66,6 +68,7 @@ struct connector {
 	uint64_t scan_after; /* monotonic */
 	uint64_t told_until; /* real: all that the kernel told before is applied */
 	uint64_t newest_bpf;
+	uint64_t taken_at;   /* monotonic: records of the ring */
 	int32_t refused[64]; /* processes whose start was refused and not told yet */
 	unsigned int refused_next;
 
@@ -351,8 +354,10 @@ static bool drain_ring(struct connector *c)
 		return true;
 	clock_update_boot_offset(&c->boot_offset);
 	n = bpf_procs_take(c->bpf, RING_ROUND, bpf_apply, c);
-	if (n > 0)
+	if (n > 0) {
 		say_applied(c, (uint64_t)n, c->newest_bpf);
+		c->taken_at = clock_mono_ns();
+	}
 	return n < RING_ROUND;
 }
 
@@ -378,12 +383,19 @@ static bool drain_netlink(struct connector *c, struct proc_batch *b)
 	return false;
 }
 
+/*
+ * What is in the ring when it is waited for is seen at once. A record whose program has not heard yet that it is to
+ * wake lies for IDLE_MS.
+ */
 static int wait_ms(const struct connector *c)
 {
 	uint64_t now = clock_mono_ns();
+	bool doze = now - c->taken_at > DOZE_NS;
 
+	if (c->bpf)
+		bpf_procs_doze(c->bpf, doze);
 	if (!c->scan_due)
-		return c->bpf ? RING_MS : IDLE_MS;
+		return c->bpf && !doze ? RING_MS : IDLE_MS;
 	return c->scan_after <= now ? 0 : (int)((c->scan_after - now) / NSEC_PER_MSEC) + 1;
 }
 

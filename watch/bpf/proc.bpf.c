@@ -16,6 +16,9 @@ struct {
 /* Which execs somebody waits for. */
 __u32 prompt;
 
+/* The reader does not look by itself: what comes wakes it. */
+__u32 dozing;
+
 /* Bytes unread at which the reader is woken whatever the kind; set by the loader. */
 const volatile __u64 crowded = 1 << 20;
 
@@ -305,7 +308,7 @@ static __always_inline void put_paths(struct scratch *s, const struct task_struc
  * Waking the reader while the program starts costs that program more than all else here. So records lie until somebody
  * asks (connector_sync), until there are many, or until the reader looks by itself; but for starts that have to be
  * looked at while they run: of what nobody judged before, or with code for the loader. Where records lie unread the
- * kernel would not wake unasked.
+ * kernel would not wake unasked. A reader that dozes is woken by the first.
  */
 static __always_inline bool is_urgent(const struct bpf_record *r)
 {
@@ -318,7 +321,7 @@ static __always_inline bool is_urgent(const struct bpf_record *r)
 
 static __always_inline __u64 wake_for(const struct bpf_record *r)
 {
-	if (is_urgent(r) || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > crowded)
+	if (dozing || is_urgent(r) || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > crowded)
 		return BPF_RB_FORCE_WAKEUP;
 	return BPF_RB_NO_WAKEUP;
 }
