@@ -17,7 +17,7 @@
 #include "daemon/monitor.h"
 #include "lib/clock.h"
 
-#define DAEMON_ARENAS 2 /* malloc arenas: threads are few and memory counts */
+#define DAEMON_ARENAS 1 /* malloc arenas: threads are few and memory counts */
 /* Tables that are mostly empty cost what is in them, and what was large goes back at once; glibc would raise it by
  * itself. */
 #define DAEMON_MMAP    (256 * 1024)

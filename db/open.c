@@ -189,10 +189,18 @@ static int wait_for_writer(void *data, int count)
 	return 1;
 }
 
+/* SQLite would count every allocation, under one lock for all connections; nobody asks. */
+static void count_no_memory(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int open_handle(struct db *d, const char *name, int flags)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int rc;
 
+	pthread_once(&once, count_no_memory);
 	sqlite3_close(d->h);
 	d->h = NULL;
 	rc = sqlite3_open_v2(name, &d->h,
