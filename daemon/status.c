@@ -196,6 +196,7 @@ static json_t *status_store(struct monitor *m, const struct writer_stats *s)
 	status_number(o, "dropped", s->dropped);
 	status_number(o, "commits", s->commits);
 	status_number(o, "failures", s->failures);
+	status_number(o, "texts_trimmed", s->texts_trimmed);
 	status_number(o, "queue", s->depth);
 	json_object_set_new(o, "failing", json_boolean(s->failing));
 	return o;

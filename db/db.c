@@ -243,6 +243,7 @@ static void rollback(struct db *d)
 	chain_reset(d);
 	forget_stored(d, false);
 	d->transaction++;
+	d->texts.known = false;
 }
 
 void db_rollback(struct db *d)

@@ -120,6 +120,13 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_BATCH_ADD] = "INSERT INTO batch (" BATCH_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[STMT_BATCH_NEWEST] = "SELECT " BATCH_COLUMNS " FROM batch ORDER BY seq DESC LIMIT 1",
 	[STMT_BATCH_GET] = "SELECT " BATCH_COLUMNS " FROM batch WHERE seq = ?1",
+	[STMT_TEXT_SEEN] = "UPDATE text SET seen = ?2 WHERE digest = ?1",
+	[STMT_TEXT_ADD] = "INSERT INTO text (digest, seen, size, data) VALUES (?1, ?2, ?3, ?4)",
+	[STMT_TEXT_TOTAL] = "SELECT coalesce(sum(size), 0) FROM text",
+	[STMT_TEXT_TRIM] =
+		"DELETE FROM text WHERE digest IN (SELECT digest FROM (SELECT digest, sum(size) OVER (ORDER BY "
+		"seen DESC, digest) AS upto FROM text) WHERE upto > ?1)",
+	[STMT_DATA_VERSION] = "PRAGMA data_version",
 
 	[STMT_TRUSTED_FIND] = "SELECT id FROM trust_entry WHERE " TRUSTED_IN_FORCE " AND kind = ?2 AND "
 			      "CASE kind WHEN 1 THEN path ELSE digest END = ?3 AND until IS ?4",

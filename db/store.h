@@ -65,7 +65,13 @@ struct db {
 	struct chain chain;
 	struct fresh *fresh;
 	size_t n_fresh, room_fresh;
-	uint64_t transaction;	/* its number */
+	struct texts_total {
+		bool known;
+		int64_t version; /* of the database when it was: changes by what others commit */
+		int64_t size;
+		uint64_t trimmed; /* texts, since that was asked */
+	} texts;
+	uint64_t transaction;  /* its number */
 	struct recent *recent; /* NULL: nothing was remembered yet */
 };
 

@@ -16,6 +16,8 @@
 int texts_put(struct db *d, const uint8_t *digest, size_t digest_len, const void *data, size_t size, uint64_t now);
 /* Inside a transaction, after some were put: keeps to the bound. How many went, or a negative errno. */
 int texts_trim(struct db *d);
+/* How many went since this was asked. */
+uint64_t texts_trimmed(struct db *d);
 /* -ENOENT: none of that digest, or not what it says. */
 int texts_get(struct db *d, enum digest_algo algo, const uint8_t *digest, struct buf *ret);
 

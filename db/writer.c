@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "db/sign.h"
+#include "db/texts.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/queue.h"
@@ -38,7 +39,7 @@ struct writer {
 	void *data;
 
 	/* any thread */
-	atomic_uint_fast64_t n_stored, n_dropped, n_commits, n_failures, db_size;
+	atomic_uint_fast64_t n_stored, n_dropped, n_commits, n_failures, n_trimmed, db_size;
 	atomic_uint_fast64_t overflow, overflow_since; /* dropped by writer_put since the last gap about it */
 	atomic_bool failing;
 	struct event token; /* in the queue: flush */
@@ -147,6 +148,35 @@ static void fail(struct writer *w, int r)
 	atomic_fetch_add(&w->n_failures, 1);
 }
 
+static void push(struct writer *w, struct event *e)
+{
+	if (e && w->n < PENDING_MAX)
+		w->pending[w->n++] = e;
+	else if (e)
+		event_unref(e);
+}
+
+/* Content of files that history gave up to keep that of others. */
+static void report_texts(struct writer *w)
+{
+	uint64_t n = texts_trimmed(w->d);
+	struct event *e;
+	char text[128];
+
+	if (n == 0)
+		return;
+	atomic_fetch_add(&w->n_trimmed, n);
+	snprintf(text, sizeof(text),
+		 "diffs: more than %d MiB: of %llu files, those seen longest ago, no content is kept",
+		 TEXTS_TOTAL_MAX >> 20, (unsigned long long)n);
+	e = gap(clock_real_ns(), n, text, "their next change is told without its lines");
+	if (!e)
+		return;
+	e->gap_reason = GAP_LIMIT;
+	e->gap_scope = "diffs";
+	push(w, e);
+}
+
 static int add_pending(struct writer *w)
 {
 	int r = 0;
@@ -185,19 +215,12 @@ static int commit(struct writer *w)
 		atomic_fetch_add(&w->n_commits, 1);
 	atomic_fetch_add(&w->n_stored, w->added);
 	drop_pending(w);
+	report_texts(w);
 	atomic_store(&w->db_size, db_size(w->d));
 	return 0;
 }
 
 /* --- what was lost */
-
-static void push(struct writer *w, struct event *e)
-{
-	if (e && w->n < PENDING_MAX)
-		w->pending[w->n++] = e;
-	else if (e)
-		event_unref(e);
-}
 
 static void report_overflow(struct writer *w)
 {
@@ -395,6 +418,9 @@ static void *writer_main(void *data)
 		keep_house(w);
 	}
 	work(w, true);
+	/* What that has told. */
+	if (w->n > 0 && !is_failing(w))
+		work(w, true);
 	if (!is_failing(w))
 		heartbeat(w, true);
 	if (w->n > 0)
@@ -528,6 +554,7 @@ void writer_get_stats(struct writer *w, struct writer_stats *ret)
 		.dropped = atomic_load(&w->n_dropped),
 		.commits = atomic_load(&w->n_commits),
 		.failures = atomic_load(&w->n_failures),
+		.texts_trimmed = atomic_load(&w->n_trimmed),
 		.depth = queue_depth(w->queue),
 		.db_size = atomic_load(&w->db_size),
 		.failing = atomic_load(&w->failing),

@@ -14,6 +14,7 @@ struct writer;
 
 struct writer_stats {
 	uint64_t stored, dropped, commits, failures;
+	uint64_t texts_trimmed; /* files whose content was given up for want of room */
 	size_t depth;
 	uint64_t db_size;
 	bool failing;

@@ -1,10 +1,11 @@
 /* db/writer: order, flush, loss that is counted and becomes a gap, a full disk, a held lock, a clean end. */
-#include "tests/db/store.h"
+#include "tests/db/events.h"
 
 #include <pthread.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
+#include "db/texts.h"
 #include "db/writer.h"
 #include "lib/clock.h"
 
@@ -217,7 +218,7 @@ static void fill_disk(const char *path)
 	fclose(f);
 }
 
-static int change(struct db *d, void *data)
+static int change_rows(struct db *d, void *data)
 {
 	int64_t *seen = data;
 	int r = db_number(d, "SELECT count(*) FROM event", seen);
@@ -238,10 +239,10 @@ static void test_change(void **state _unused_)
 	start(&s, c, &seen, &w);
 	for (int i = 0; i < 9; i++)
 		writer_put(w, note("before"));
-	assert_int_equal(writer_change(w, change, &rows), 7);
+	assert_int_equal(writer_change(w, change_rows, &rows), 7);
 	assert_int_equal(rows, 9);
 	writer_put(w, note("one more"));
-	assert_int_equal(writer_change(w, change, &rows), -EDOM);
+	assert_int_equal(writer_change(w, change_rows, &rows), -EDOM);
 	writer_put(w, note("after"));
 	writer_flush(w);
 	assert_int_equal(db_number(s.d, "SELECT count(*) FROM event", &rows), 0);
@@ -319,6 +320,51 @@ static void test_full_disk(void **state _unused_)
 }
 
 /* Killed at any moment: what was committed is there, and the next start knows since when nothing was written. */
+static struct event *kept(struct store *s, int i, const char *content, size_t len)
+{
+	struct event *e = change(s, 1, "/etc/hosts", CHANGE_CHANGED);
+
+	memcpy(e->after.digest, &i, sizeof(i));
+	e->content = content;
+	e->content_len = len;
+	return e;
+}
+
+/* Content of files beyond the bound goes, as much at once as not to do it again for the next; what went is a gap. */
+static void test_texts(void **state _unused_)
+{
+	enum { ALL = TEXTS_TOTAL_MAX / TEXTS_SIZE_MAX };
+	char *content = calloc(1, TEXTS_SIZE_MAX);
+	struct conf *c = some_conf();
+	struct seen seen = { 0 };
+	struct writer_stats stats;
+	struct writer *w;
+	struct store s;
+	int64_t n = 0;
+
+	store_new(&s);
+	start(&s, c, &seen, &w);
+	for (int i = 0; i < ALL; i++)
+		writer_put(w, kept(&s, i, content, TEXTS_SIZE_MAX));
+	/* Seen again is not kept twice. */
+	writer_put(w, kept(&s, 0, content, TEXTS_SIZE_MAX));
+	writer_flush(w);
+	writer_get_stats(w, &stats);
+	assert_int_equal(stats.texts_trimmed, 0);
+	writer_put(w, kept(&s, ALL, content, TEXTS_SIZE_MAX));
+	writer_flush(w);
+	writer_get_stats(w, &stats);
+	assert_int_equal(stats.texts_trimmed, ALL / 16 + 1);
+	writer_stop(w);
+	assert_int_equal(db_number(s.d, "SELECT count(*) FROM text", &n), 0);
+	assert_int_equal(n, ALL - ALL / 16);
+	assert_int_equal(db_number(s.d, "SELECT lost FROM gaps WHERE scope = 'diffs' AND reason = 'limit'", &n), 0);
+	assert_int_equal(n, ALL / 16 + 1);
+	conf_unref(c);
+	store_free(&s);
+	free(content);
+}
+
 static void test_killed(void **state _unused_)
 {
 	struct store s;
@@ -371,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_refuses),		cmocka_unit_test(test_held_lock),
 		cmocka_unit_test(test_turns),		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_killed),		cmocka_unit_test(test_change),
+		cmocka_unit_test(test_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
