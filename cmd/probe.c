@@ -31,6 +31,7 @@
 #include "proc/table.h"
 #include "watch/audit.h"
 #include "watch/bpf_calls.h"
+#include "watch/bpf_policy.h"
 #include "watch/connector.h"
 #include "watch/overlay.h"
 
@@ -281,6 +282,20 @@ static void probe_audit(struct probe_result *r)
 		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
 }
 
+static void probe_policies(struct probe_result *r)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	_cleanup_(bpf_policy_close_p) struct bpf_policy *b = NULL;
+	int e = bpf_policy_open(&b, &err);
+
+	if (e)
+		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
+	else if (bpf_policy_learns(b))
+		say(r, PROBE_OK, "connections can be denied, by domain too");
+	else
+		say(r, PROBE_OK, "connections can be denied, by domain only where /etc/hosts has it");
+}
+
 static void probe_refuse(struct probe_result *r)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -371,6 +386,7 @@ const struct probe probe_table[] = {
 	  "logins are known from utmp, wtmp and btmp, su and sudo from the processes that they start: ones that "
 	  "fail are not",
 	  probe_audit },
+	{ "network policies", "network.policies deny nothing", probe_policies },
 	{ "exec refusals", "memory files and file systems that are not gated: killed late, when they run",
 	  probe_refuse },
 	{ "proc connector",

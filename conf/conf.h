@@ -30,6 +30,15 @@ enum conf_exec_images { CONF_IMAGES_OWN, CONF_IMAGES_CONTAINERS, CONF_IMAGES_EVE
 enum conf_exec_ungated { CONF_UNGATED_LATE, CONF_UNGATED_KILL };
 enum conf_audit { CONF_AUDIT_OFF, CONF_AUDIT_READ, CONF_AUDIT_ENABLE };
 enum conf_record { CONF_RECORD_OFF, CONF_RECORD_IP, CONF_RECORD_ALL };
+enum conf_network_mode { CONF_NETWORK_OFF, CONF_NETWORK_OBSERVE, CONF_NETWORK_ENFORCE };
+enum conf_network_unknown { CONF_UNKNOWN_ALLOW, CONF_UNKNOWN_DENY };
+enum conf_protect {
+	CONF_PROTECT_LOOPBACK,
+	CONF_PROTECT_DNS,
+	CONF_PROTECT_API_SERVER,
+	CONF_PROTECT_KUBELET,
+	CONF_PROTECT_COUNT
+};
 enum conf_sync { CONF_SYNC_NORMAL, CONF_SYNC_FULL };
 
 /* Words of a list, in their order. */
@@ -65,6 +74,28 @@ struct conf_policy {
 	enum conf_files files;
 	struct conf_list exceptions; /* globs of paths in the container */
 	struct conf_list exclude;    /* globs of paths in the container whose files may change */
+};
+
+/* A destination of network.policies: "10.0.0.0/8:443", "[2001:db8::1]:80-90", "*.example.org:443", "any:25". */
+#define CONF_PEERS_MAX 240 /* of all policies */
+struct conf_peer {
+	const char *text;    /* as written */
+	const char *domain;  /* in lower case; NULL: it is by address */
+	bool below;	     /* not the domain itself but every name below it */
+	uint8_t address[16]; /* IPv4 mapped into IPv6 */
+	uint8_t prefix;	     /* bits of it that count; 0: any */
+	uint16_t first, last; /* ports */
+};
+
+/* Of who all of what is given holds for; the first that names the destination decides, allow before deny. */
+struct conf_network_policy {
+	const char *name;	       /* never NULL once loaded */
+	const char *image, *namespace; /* globs, of the container; NULL: any, and the host */
+	const char *user;	       /* name or number; NULL: any */
+	const char *program;	       /* path on the host; NULL: any */
+	struct conf_list allow_texts, deny_texts;
+	struct conf_peer *allow, *deny;
+	size_t n_allow, n_deny;
 };
 
 enum conf_output_type {
@@ -204,7 +235,12 @@ struct conf {
 	} sensors;
 
 	struct {
-		enum conf_record record; /* network.record: off */
+		enum conf_record record;	   /* network.record: off */
+		enum conf_network_mode mode;	   /* network.mode: off */
+		enum conf_network_unknown unknown; /* network.unknown: allow; containers that are not known yet */
+		struct conf_words protect;	   /* network.protect: enum conf_protect; what no policy denies */
+		struct conf_network_policy *policies; /* network.policies, in their order */
+		size_t n_policies, n_peers;
 	} network;
 
 	struct {

@@ -10,6 +10,7 @@
 #include "conf/errors.h"
 #include "conf/ladders.h"
 #include "conf/load.h"
+#include "conf/network.h"
 #include "conf/node.h"
 #include "conf/outputs.h"
 #include "conf/schema.h"
@@ -384,6 +385,35 @@ static void load_policies(struct loader *l, const struct conf_key *k, const stru
 	}
 }
 
+/* --- policies of the network */
+
+static void load_network(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+{
+	struct conf *c = l->conf;
+
+	if (n->kind != NODE_LIST || count_items(n) > CONF_POLICIES_MAX) {
+		if (n->kind == NODE_LIST)
+			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_POLICIES_MAX);
+		else
+			expected(l, k, n);
+		return;
+	}
+	c->network.policies = arena_zalloc(&c->arena, CONF_POLICIES_MAX * sizeof(*c->network.policies));
+	l->no_memory |= !c->network.policies;
+	for (const struct node_item *i = n->items; i && c->network.policies; i = i->next) {
+		struct conf_network_policy *p = &c->network.policies[c->network.n_policies];
+
+		if (i->value->kind != NODE_MAPPING) {
+			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping, found %s", k->key,
+				   node_kind_text(i->value));
+			continue;
+		}
+		load_mapping(l, i->value, "network.policies[].", p);
+		l->no_memory |= network_check(c, p, i->value, l->e) < 0;
+		c->network.n_policies++;
+	}
+}
+
 /* --- mappings */
 
 static const load_fn list_loaders[CONF_TYPE_COUNT] = {
@@ -391,7 +421,7 @@ static const load_fn list_loaders[CONF_TYPE_COUNT] = {
 	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes, [CONF_TEXTS] = load_list,
 	[CONF_FILES] = load_list,	   [CONF_OUTPUTS] = load_outputs,
 	[CONF_LADDERS] = load_ladders,
-	[CONF_POLICIES] = load_policies,
+	[CONF_POLICIES] = load_policies,   [CONF_NETWORK] = load_network,
 };
 
 static void unknown_key(struct loader *l, const struct node *key, const char *prefix)

@@ -46,6 +46,15 @@ static const char *const ungated_words[] = { [CONF_UNGATED_LATE] = "late", [CONF
 static const char *const record_words[] = {
 	[CONF_RECORD_OFF] = "off", [CONF_RECORD_IP] = "ip", [CONF_RECORD_ALL] = "all", NULL
 };
+static const char *const network_words[] = {
+	[CONF_NETWORK_OFF] = "off", [CONF_NETWORK_OBSERVE] = "observe", [CONF_NETWORK_ENFORCE] = "enforce", NULL
+};
+static const char *const unknown_words[] = { [CONF_UNKNOWN_ALLOW] = "allow", [CONF_UNKNOWN_DENY] = "deny", NULL };
+static const char *const protect_words[] = { [CONF_PROTECT_LOOPBACK] = "loopback",
+					     [CONF_PROTECT_DNS] = "dns",
+					     [CONF_PROTECT_API_SERVER] = "api-server",
+					     [CONF_PROTECT_KUBELET] = "kubelet",
+					     NULL };
 static const char *const audit_words[] = {
 	[CONF_AUDIT_OFF] = "off", [CONF_AUDIT_READ] = "read", [CONF_AUDIT_ENABLE] = "enable", NULL
 };
@@ -90,6 +99,7 @@ static const char *const where_words[] = {
 #define OUT(field)    offsetof(struct conf_output, field)
 #define RUNG(field)   offsetof(struct conf_ladder, field)
 #define POLICY(field) offsetof(struct conf_policy, field)
+#define NET(field)    offsetof(struct conf_network_policy, field)
 #define WORDS(list)   .words = list
 
 const struct conf_key conf_schema[] = {
@@ -181,6 +191,26 @@ const struct conf_key conf_schema[] = {
 
 	{ "network.record", CONF_WORD, AT(network.record), "off", WORDS(record_words),
 	  .help = "connections that go to history: none, those of IPv4 and IPv6, or unix sockets too" },
+
+	{ "network.mode", CONF_WORD, AT(network.mode), "off", WORDS(network_words),
+	  .help = "connections that network.policies deny: not looked at, reported, or failed too" },
+	{ "network.unknown", CONF_WORD, AT(network.unknown), "allow", WORDS(unknown_words),
+	  .help = "connections of a container that is not known yet" },
+	{ "network.protect", CONF_WORDS, AT(network.protect), "loopback, dns, api-server, kubelet",
+	  WORDS(protect_words), .help = "destinations that no policy denies" },
+	{ "network.policies", CONF_NETWORK, AT(network.policies),
+	  .help = "who may connect where: mappings of the keys below" },
+	{ "network.policies[].name", CONF_TEXT, NET(name), .max = 64, .help = "what it is called in history and alerts" },
+	{ "network.policies[].image", CONF_TEXT, NET(image), .max = 1024,
+	  .help = "for containers of images with such a reference; a pattern" },
+	{ "network.policies[].namespace", CONF_TEXT, NET(namespace), .max = 1024,
+	  .help = "for containers of pods in such a namespace; a pattern" },
+	{ "network.policies[].user", CONF_TEXT, NET(user), .max = 64, .help = "for processes of this user: name or id" },
+	{ "network.policies[].program", CONF_FILE, NET(program), .max = FILE_MAX,
+	  .help = "for processes that run this file of the host" },
+	{ "network.policies[].allow", CONF_TEXTS, NET(allow_texts),
+	  .help = "destinations that are allowed: address, network, domain or any, each with ports or without" },
+	{ "network.policies[].deny", CONF_TEXTS, NET(deny_texts), .help = "destinations that are denied" },
 
 	{ "users.record", CONF_WORD, AT(users.record), "yes", WORDS(answer_words),
 	  .help = "logins, sessions, su and sudo go to history and to rules" },

@@ -32,6 +32,7 @@ enum conf_type {
 	CONF_OUTPUTS,
 	CONF_LADDERS,
 	CONF_POLICIES,
+	CONF_NETWORK,
 	/* A key of a later version: an error that says so. */
 	CONF_RESERVED,
 	CONF_TYPE_COUNT

@@ -278,5 +278,6 @@ const struct conf_type_info conf_types[CONF_TYPE_COUNT] = {
 	[CONF_OUTPUTS] = { "list of outputs", "a list of mappings", NULL },
 	[CONF_LADDERS] = { "list of ladders", "a list of mappings", NULL },
 	[CONF_POLICIES] = { "list of policies", "a list of mappings", NULL },
+	[CONF_NETWORK] = { "list of policies", "a list of mappings", NULL },
 	[CONF_RESERVED] = { "", "", NULL },
 };

@@ -181,6 +181,7 @@ void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules)
 {
 	engine_reload(m->engine, conf, rules);
 	calls_rules(m, conf, rules);
+	network_rules(m, conf);
 	outputs_reload(m, conf);
 }
 
@@ -230,8 +231,10 @@ int alerts_part_start(struct monitor *m)
 		return r == -EINVAL ? EX_CONFIG : EX_OSERR;
 	}
 	r = alerts_engine(m, rules);
-	if (r == 0)
+	if (r == 0) {
 		calls_rules(m, m->conf, rules);
+		network_rules(m, m->conf);
+	}
 	return r;
 }
 
@@ -239,6 +242,7 @@ void alerts_part_stop(struct monitor *m)
 {
 	struct engine *g;
 
+	network_stop(m);
 	calls_stop(m);
 	/* What the last events raise still goes to history: the engine ends outside of the lock that telling takes. */
 	pthread_mutex_lock(&m->emit_lock);

@@ -51,7 +51,7 @@ static bool is_recorded(const struct calls *c, const struct event_socket *s)
 }
 
 /* What history keeps of the socket. */
-static void calls_describe(struct event *e)
+void connection_describe(struct event *e)
 {
 	_cleanup_buf_ struct buf tuple = BUF_INIT, details = BUF_INIT;
 	char number[24];
@@ -83,9 +83,13 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 {
 	struct calls *c = data;
 	bool recorded = is_recorded(c, b->of_socket ? &b->socket : NULL);
-	struct event *e = event_new(recorded ? EVENT_CONNECTION : EVENT_ACCESS);
 	uint64_t age = clock_mono_ns() - b->mono_ns;
+	struct event *e;
 
+	/* It is told as what the policy did. */
+	if (b->of_socket && b->result == -EPERM && network_denied(c->m, b->tid, b->mono_ns))
+		return;
+	e = event_new(recorded ? EVENT_CONNECTION : EVENT_ACCESS);
 	if (!e)
 		return;
 	e->time = clock_real_ns() - age;
@@ -103,7 +107,7 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 		return;
 	}
 	if (recorded) {
-		calls_describe(e);
+		connection_describe(e);
 		c->recorded++;
 		pipeline_emit(e, c->m);
 		return;
@@ -141,7 +145,7 @@ static void finder_take(int32_t pid, const struct event_socket *s, void *data)
 		event_unref(e);
 		return;
 	}
-	calls_describe(e);
+	connection_describe(e);
 	c->recorded++;
 	pipeline_emit(e, c->m);
 }

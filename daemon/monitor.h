@@ -77,6 +77,8 @@ struct monitor {
 	struct respond *respond;
 	struct users *users;	 /* NULL: users.record is no, or it could not be */
 	struct calls *calls;	 /* NULL while no rule asks for system calls, or they cannot be had */
+	pthread_mutex_t network_lock;
+	struct network *network; /* NULL: no policies of the network are in force; guarded by it for other threads */
 	struct engine *engine;	 /* rules; guarded by emit_lock as writer is */
 	struct spawner *spawner; /* NULL: no program is configured */
 	pthread_mutex_t outputs_lock;
@@ -234,6 +236,16 @@ bool drift_baseline_make(struct drift_baseline *k, struct container *c);
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules);
 void calls_stop(struct monitor *m);
 json_t *calls_status(struct monitor *m);
+/* Fills in what history keeps of e->socket and e->call. */
+void connection_describe(struct event *e);
+
+/* --- network.c: policies of the network; main thread */
+/* What conf says is in force from now on. */
+void network_rules(struct monitor *m, struct conf *conf);
+void network_stop(struct monitor *m);
+/* Whether a policy denied what this thread tried at that time, which is told already. Any thread. */
+bool network_denied(struct monitor *m, int32_t tid, uint64_t mono_ns);
+json_t *network_status(struct monitor *m);
 
 /* --- status.c */
 json_t *status_answer(struct monitor *m);

@@ -648,12 +648,25 @@ static const char *const version_15[] = {
 	SQL_WHO_FROM SQL_PLACE_FROM,
 	NULL,
 };
+
+/* What policies of the network said of it. */
+static const char *const version_16[] = {
+	"DROP VIEW connections",
+	"CREATE VIEW connections AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_SOCKET_OP("e.change")
+	" AS operation, " SQL_SOCKET("direction") ", " SQL_SOCKET("family") ", " SQL_SOCKET("protocol") ", "
+	SQL_SOCKET("local_ip") ", " SQL_SOCKET("local_port") ", " SQL_SOCKET("remote_ip") ", " SQL_SOCKET("remote_port") ", "
+	SQL_SOCKET("remote_name") ", " SQL_SOCKET("socket") ", " SQL_SOCKET("verdict") ", " SQL_SOCKET("policy") ", "
+	SQL_SOCKET("error") ", coalesce(e.count, 1) AS count, "
+	SQL_WHERE ", e.process_why AS who_unknown, ct.image AS image, ct.pod AS pod, ct.namespace AS namespace FROM event e"
+	SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 9",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
 	{ 1, version_1 }, { 2, version_2 },   { 3, version_3 },	  { 4, version_4 },
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
-	{ 13, version_13 }, { 14, version_14 }, { 15, version_15 },
+	{ 13, version_13 }, { 14, version_14 }, { 15, version_15 }, { 16, version_16 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

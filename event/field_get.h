@@ -157,6 +157,8 @@ FIELD_GETTER(get_hf_owner);
 FIELD_GETTER(get_hf_mime);
 FIELD_GETTER(get_hf_trusted);
 FIELD_GETTER(get_hf_verdict);
+FIELD_GETTER(get_hf_net_verdict);
+FIELD_GETTER(get_hf_net_policy);
 FIELD_GETTER(get_hf_environment);
 FIELD_GETTER(get_hf_program);
 FIELD_GETTER(get_hf_reason);

@@ -185,6 +185,18 @@ FIELD_GETTER(get_hf_verdict)
 		field_set_string(ret, exec_verdict_names[v->event->verdict]);
 }
 
+FIELD_GETTER(get_hf_net_verdict)
+{
+	if (v->event->socket)
+		field_set_string(ret, socket_verdict_names[v->event->socket->verdict]);
+}
+
+FIELD_GETTER(get_hf_net_policy)
+{
+	if (v->event->socket)
+		field_set_string(ret, v->event->socket->policy);
+}
+
 FIELD_GETTER(get_hf_environment)
 {
 	if (v->event->kind == EVENT_EXEC && v->event->text && !streq(v->event->text, EVENT_ENVIRONMENT_UNKNOWN))

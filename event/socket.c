@@ -16,6 +16,11 @@ const char *const socket_op_names[SOCKET_OP_COUNT] = {
 	[SOCKET_SEND] = "send",	      [SOCKET_RECEIVE] = "receive", [SOCKET_FOUND] = "found",
 };
 
+const char *const socket_verdict_names[SOCKET_VERDICT_COUNT] = {
+	[SOCKET_DENIED] = "denied",
+	[SOCKET_UNEXPECTED] = "unexpected",
+};
+
 static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 const char *socket_l4(const struct event_socket *s)
@@ -87,8 +92,12 @@ const struct event_socket *socket_copy(struct arena *a, const struct event_socke
 		return NULL;
 	c->name = s->name ? arena_strdup(a, s->name) : NULL;
 	c->remote_name = s->remote_name ? arena_strdup(a, s->remote_name) : NULL;
+	c->policy = s->policy ? arena_strdup(a, s->policy) : NULL;
 	c->data = s->data ? arena_dup(a, s->data, s->data_len) : NULL;
-	return (!s->name || c->name) && (!s->remote_name || c->remote_name) && (!s->data || c->data) ? c : NULL;
+	return (!s->name || c->name) && (!s->remote_name || c->remote_name) && (!s->policy || c->policy) &&
+			       (!s->data || c->data)
+		       ? c
+		       : NULL;
 }
 
 static void put_end(json_t *o, const char *ip_key, const char *port_key, const uint8_t *address, uint16_t port)
@@ -128,6 +137,8 @@ json_t *socket_json(const struct event_socket *s, const char *error)
 	json_put_string(o, "socket", s->name);
 	if (s->uring)
 		json_object_set_new(o, "io_uring", json_true());
+	json_put_string(o, "verdict", socket_verdict_names[s->verdict]);
+	json_put_string(o, "policy", s->policy);
 	json_put_string(o, "error", error);
 	return o;
 }

@@ -27,6 +27,15 @@ enum socket_op {
 };
 extern const char *const socket_op_names[SOCKET_OP_COUNT];
 
+/* What policies of the network said. */
+enum socket_verdict {
+	SOCKET_UNJUDGED, /* nothing against it */
+	SOCKET_DENIED,
+	SOCKET_UNEXPECTED, /* it would have been denied; it was not, policies are only observed */
+	SOCKET_VERDICT_COUNT
+};
+extern const char *const socket_verdict_names[SOCKET_VERDICT_COUNT]; /* NULL of the first */
+
 #define SOCKET_ADDRESS 16
 #define SOCKET_TEXT    128 /* "[address]:port" with its NUL */
 
@@ -45,6 +54,8 @@ struct event_socket {
 	uint64_t ino;		 /* of the socket's file; 0: unknown */
 	const char *name;	 /* AF_UNIX: path, or @ and the abstract name; NULL: none */
 	const char *remote_name; /* a name that was resolved to the remote address; NULL: unknown */
+	enum socket_verdict verdict;
+	const char *policy;	 /* "NAME: DESTINATION" of the verdict; NULL: unknown */
 	const uint8_t *data;	 /* the first bytes that were received; NULL: not asked for */
 	uint32_t data_len;
 };
@@ -66,8 +77,8 @@ void socket_tuple(struct buf *b, const struct event_socket *s);
 /* A copy in a; NULL: out of memory. */
 const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s);
 /*
- * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring; and
- * error, the word for a result that is not a success. New reference.
+ * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring, verdict,
+ * policy; and error, the word for a result that is not a success. New reference.
  */
 json_t *socket_json(const struct event_socket *s, const char *error);
 

@@ -44,6 +44,8 @@ struct containers {
 	pthread_mutex_t follower_lock; /* held while it is called; never under lock */
 	void (*follower)(struct container *c, void *data);
 	void *follower_data;
+	void (*reader)(struct container *c, void *data); /* the same lock */
+	void *reader_data;
 
 	/* const */
 	struct runtime_stores stores;

@@ -167,10 +167,12 @@ static struct container *read_one(struct containers *c, const struct cgroup_cont
 	return read;
 }
 
-static void tell_follower(struct containers *c, struct container *known)
+static void tell_followers(struct containers *c, struct container *known, bool fresh)
 {
 	pthread_mutex_lock(&c->follower_lock);
-	if (c->follower)
+	if (c->reader)
+		c->reader(known, c->reader_data);
+	if (fresh && c->follower)
 		c->follower(known, c->follower_data);
 	pthread_mutex_unlock(&c->follower_lock);
 }
@@ -180,6 +182,14 @@ void containers_on_known(struct containers *c, void (*fn)(struct container *c, v
 	pthread_mutex_lock(&c->follower_lock);
 	c->follower = fn;
 	c->follower_data = data;
+	pthread_mutex_unlock(&c->follower_lock);
+}
+
+void containers_on_read(struct containers *c, void (*fn)(struct container *c, void *data), void *data)
+{
+	pthread_mutex_lock(&c->follower_lock);
+	c->reader = fn;
+	c->reader_data = data;
 	pthread_mutex_unlock(&c->follower_lock);
 }
 
@@ -204,8 +214,8 @@ struct container *containers_read(struct containers *c, const struct cgroup_cont
 	if (read)
 		ret = known_put(c, read, who->id, &fresh);
 	pthread_mutex_unlock(&c->lock);
-	if (fresh && ret)
-		tell_follower(c, ret);
+	if (read && ret)
+		tell_followers(c, ret, fresh);
 	return ret;
 }
 

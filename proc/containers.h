@@ -64,6 +64,9 @@ const char *container_inner_path(const struct container *c, const char *path, bo
  */
 void containers_on_known(struct containers *c, void (*fn)(struct container *c, void *data), void *data);
 
+/* The same for each container that was read, whatever it told, and again when it is read again. */
+void containers_on_read(struct containers *c, void (*fn)(struct container *c, void *data), void *data);
+
 /* All that are known, those whose folders are there now read first; fn non-zero ends. */
 int containers_each(struct containers *c, int (*fn)(struct container *c, void *data), void *data);
 void containers_get_stats(struct containers *c, struct containers_stats *ret);

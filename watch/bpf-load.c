@@ -9,10 +9,13 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/util.h"
+#include "watch/mounts.h"
 
 /* Inode of the initial pid namespace (PROC_PID_INIT_INO). */
 #define PID_INIT_INO 0xEFFFFFFCU
@@ -69,6 +72,33 @@ int bpf_load_begin(struct buf *err)
 	else
 		return 0;
 	return -ENOTSUP;
+}
+
+/* --- cgroups */
+
+/* A mount of our own, which nobody sees and no folder is needed for (Linux 5.2). Older C libraries lack the calls. */
+static int mount_cgroups(void)
+{
+	_cleanup_close_ int fs = (int)syscall(SYS_fsopen, "cgroup2", 1 /* FSOPEN_CLOEXEC */);
+
+	if (fs < 0 || syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
+		return -ENOTSUP;
+	return (int)syscall(SYS_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, 0);
+}
+
+int bpf_cgroup_root(void)
+{
+	_cleanup_(mounts_free) struct mount_table mounts = { 0 };
+	int fd = mount_cgroups();
+
+	if (fd >= 0)
+		return fd;
+	if (mounts_read("/proc/self/mountinfo", &mounts, NULL) < 0)
+		return -ENOTSUP;
+	for (size_t i = 0; i < mounts.n && fd < 0; i++)
+		if (streq(mounts.mounts[i].fstype, "cgroup2"))
+			fd = open(mounts.mounts[i].point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -ENOTSUP : fd;
 }
 
 /* --- the ring */

@@ -15,6 +15,8 @@ struct bpf_ring {
 
 /* Whether programs make sense here at all; sends what libbpf says to the log. -ENOTSUP, text in err. */
 int bpf_load_begin(struct buf *err);
+/* A descriptor of the unified cgroup hierarchy's root as far as we see it, mounted or not; -ENOTSUP: there is none. */
+int bpf_cgroup_root(void);
 /* Before the program is loaded. bytes: made a power of two of pages. 0, or a negative errno. */
 int bpf_ring_resize(struct bpf_map *map, size_t bytes);
 /* After it is. fn is called with ctx by bpf_ring_take for each record, and returns bpf_ring_next. 0, or a negative

@@ -5,6 +5,7 @@
 #include "watch/bpf.h"
 #include "watch/bpf_calls.h"
 #include "watch/bpf_dns.h"
+#include "watch/bpf_policy.h"
 
 int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
 {
@@ -165,5 +166,91 @@ int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const ui
 uint64_t bpf_dns_lost(const struct bpf_dns_reader *d)
 {
 	(void)d;
+	return 0;
+}
+
+int bpf_policy_open(struct bpf_policy **ret, struct buf *err)
+{
+	(void)ret;
+	buf_str(err, "BPF: this program was built without it");
+	return -ENOTSUP;
+}
+
+void bpf_policy_close(struct bpf_policy *b)
+{
+	(void)b;
+}
+
+bool bpf_policy_learns(const struct bpf_policy *b)
+{
+	(void)b;
+	return false;
+}
+
+int bpf_policy_fd(const struct bpf_policy *b)
+{
+	(void)b;
+	return -1;
+}
+
+int bpf_policy_fill(struct bpf_policy *b, const struct policy_table *t, bool enforce)
+{
+	(void)b;
+	(void)t;
+	(void)enforce;
+	return -ENOTSUP;
+}
+
+int bpf_policy_container(struct bpf_policy *b, const struct policy_table *t, const struct container *c)
+{
+	(void)b;
+	(void)t;
+	(void)c;
+	return -ENOTSUP;
+}
+
+void bpf_policy_switch(struct bpf_policy *b, const struct policy_table *t)
+{
+	(void)b;
+	(void)t;
+}
+
+int bpf_policy_name(struct bpf_policy *b, uint64_t domain, const uint8_t address[SOCKET_ADDRESS], uint64_t ns)
+{
+	(void)b;
+	(void)domain;
+	(void)address;
+	(void)ns;
+	return -ENOTSUP;
+}
+
+int bpf_policy_take(struct bpf_policy *b, unsigned int max, void (*fn)(const struct bpf_policy_event *e, void *data),
+		    void *data)
+{
+	(void)b;
+	(void)max;
+	(void)fn;
+	(void)data;
+	return 0;
+}
+
+bool bpf_policy_counted(struct bpf_policy *b, void (*fn)(const struct bpf_policy_event *e, void *data), void *data)
+{
+	(void)b;
+	(void)fn;
+	(void)data;
+	return false;
+}
+
+void bpf_policy_get_counts(const struct bpf_policy *b, struct bpf_policy_counts *ret)
+{
+	(void)b;
+	*ret = (struct bpf_policy_counts){ .judged = 0 };
+}
+
+uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid)
+{
+	(void)b;
+	(void)tid;
 	return 0;
 }

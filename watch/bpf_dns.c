@@ -2,7 +2,6 @@
 #include "watch/bpf_dns.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,7 +13,6 @@
 #include "watch/bpf-load.h"
 #include "watch/bpf/dns.skel.h"
 #include "watch/bpf/record.h"
-#include "watch/mounts.h"
 
 struct bpf_dns_reader {
 	struct dns_bpf *skeleton;
@@ -35,24 +33,9 @@ static int on_record(void *ctx, void *data, size_t len)
 	return bpf_ring_next(&d->ring);
 }
 
-/* The folder of the hierarchy's root as far as we see it, or a negative errno. */
-static int open_root(void)
-{
-	struct mount_table mounts;
-	int fd = -ENOTSUP;
-
-	if (mounts_read("/proc/self/mountinfo", &mounts, NULL) < 0)
-		return -ENOTSUP;
-	for (size_t i = 0; i < mounts.n && fd < 0; i++)
-		if (streq(mounts.mounts[i].fstype, "cgroup2"))
-			fd = open(mounts.mounts[i].point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	mounts_free(&mounts);
-	return fd < 0 ? -ENOTSUP : fd;
-}
-
 static int start(struct bpf_dns_reader *d)
 {
-	_cleanup_close_ int root = open_root();
+	_cleanup_close_ int root = bpf_cgroup_root();
 	int r;
 
 	if (root < 0)

@@ -27,7 +27,7 @@ hf 65 rules check "$shipped" "$tmp/bad.yaml"
 
 # --- list
 hf 0 rules list --sensors changes,opens,exec,exec-bpf,proc,runtime,layers,baseline,trust "$shipped"
-has "20 exact, 0 approximate, 0 blind"
+has "21 exact, 0 approximate, 0 blind"
 hf 0 rules check "$here/../../conf/rules/network.yaml"
 hf 0 rules list --sensors exec,exec-bpf,proc,runtime,syscall,network "$here/../../conf/rules/network.yaml"
 has "8 exact, 0 approximate, 0 blind"

@@ -231,6 +231,23 @@ static const struct {
 	{ "containers: {stores: [srv]}\n",
 	  "f:1:23: containers.stores: 'srv' is not absolute: it does not begin with '/'\n" },
 	{ "respond: {mode: on}\n", "f:1:17: respond.mode: 'on' is not one of off, dry-run, act\n" },
+	{ "network: {mode: enfore}\n",
+	  "f:1:17: network.mode: 'enfore' is not one of off, observe, enforce; did you mean 'enforce'?\n" },
+	{ "network: {policies: [deny]}\n", "f:1:22: network.policies: expected a mapping, found a text\n" },
+	{ "network:\n  policies:\n  - name: a\n  - {name: a, deny: any}\n",
+	  "f:3:5: network.policies: 'a' has neither `allow` nor `deny`\n"
+	  "f:4:5: network.policies: two of the same `name`\n" },
+	{ "network:\n  policies:\n  - deny:\n    - 10.0.0.0/33\n    - 1.2.3.4:x\n    - 1.2.3.4:70000\n    - any:9-8\n"
+	  "    - '[::1'\n    - 1.2.3.256\n    - a..b\n    - '*'\n    - ::1/129\n    - fine.example:1-2\n",
+	  "f:4:7: network.policies[].deny: '10.0.0.0/33': behind the slash stands a number of bits from 0 to 32\n"
+	  "f:5:7: network.policies[].deny: '1.2.3.4:x': behind the colon stands a port, or two joined by -\n"
+	  "f:6:7: network.policies[].deny: '1.2.3.4:70000': behind the colon stands a port, or two joined by -\n"
+	  "f:7:7: network.policies[].deny: 'any:9-8': behind the colon stands a port, or two joined by -\n"
+	  "f:8:7: network.policies[].deny: '[::1': not accepted\n"
+	  "f:9:7: network.policies[].deny: '1.2.3.256': neither an address, a network (10.0.0.0/8), a domain (*.example.org), nor any\n"
+	  "f:10:7: network.policies[].deny: 'a..b': neither an address, a network (10.0.0.0/8), a domain (*.example.org), nor any\n"
+	  "f:11:7: network.policies[].deny: '*': neither an address, a network (10.0.0.0/8), a domain (*.example.org), nor any\n"
+	  "f:12:7: network.policies[].deny: '::1/129': behind the slash stands a number of bits from 0 to 128\n" },
 	{ "respond: {ladders: 1}\n", "f:1:20: respond.ladders: expected a list of mappings, found a text\n" },
 	{ "respond: {ladders: [kill]}\n", "f:1:21: respond.ladders: expected a mapping, found a text\n" },
 	{ "respond:\n  ladders:\n  - {steps: [kill]}\n", "f:3:5: respond.ladders: has no `name`\n" },

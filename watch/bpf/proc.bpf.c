@@ -3,6 +3,7 @@
  * Forks, program starts and ends of processes, from raw tracepoints into one ring. A start is told with all that its
  * process may take with it a moment later: arguments, file, folder, cgroup, ids. What finds no room is counted.
  */
+#include "watch/bpf/cgroup.h"
 #include "watch/bpf/kernel.h"
 #include "watch/bpf/record.h"
 
@@ -144,45 +145,6 @@ __noinline __u32 put_path(__u64 dentry_at, __u64 vfsmount_at, __u32 at)
 	}
 	s->flags |= BPF_EXE_CUT;
 	return at;
-}
-
-static __always_inline struct kernfs_node *parent_of(const struct kernfs_node *kn)
-{
-	if (bpf_core_field_exists(kn->__parent))
-		return BPF_CORE_READ(kn, __parent);
-	return (void *)BPF_CORE_READ((const struct kernfs_node___old *)kn, parent);
-}
-
-static __always_inline struct kernfs_node *cgroup_of_controller(const struct css_set *set, __u64 id)
-{
-	struct cgroup_subsys_state *const *subsys = &set->subsys[0], *css = NULL;
-
-	bpf_probe_read_kernel(&css, sizeof(css), subsys + id);
-	return css ? BPF_CORE_READ(css, cgroup, kn) : NULL;
-}
-
-/* Of the unified hierarchy, else the first controller's that is not the root; flags say which. */
-static __always_inline struct kernfs_node *cgroup_of(const struct task_struct *task, __u32 *ret_flags)
-{
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct kernfs_node *kn = BPF_CORE_READ(set, dfl_cgrp, kn);
-
-	*ret_flags = 0;
-	if (kn && parent_of(kn))
-		return kn;
-	*ret_flags = BPF_CGROUP_LEGACY;
-#define TRY_CONTROLLER(name)                                                                                           \
-	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, name##_cgrp_id)) {                                       \
-		kn = cgroup_of_controller(set, bpf_core_enum_value(enum cgroup_subsys_id, name##_cgrp_id));            \
-		if (kn && parent_of(kn))                                                                               \
-			return kn;                                                                                     \
-	}
-	TRY_CONTROLLER(memory)
-	TRY_CONTROLLER(pids)
-	TRY_CONTROLLER(devices)
-	TRY_CONTROLLER(freezer)
-#undef TRY_CONTROLLER
-	return NULL;
 }
 
 __noinline __u32 put_cgroup(__u64 kernfs_node_at, __u32 at)

@@ -204,4 +204,86 @@ struct bpf_dns {
 	__u8 data[BPF_DNS_MAX];
 };
 
+/* --- verdicts over connections */
+
+#define BPF_POLICY_ENTRIES 256 /* POLICY_ENTRIES; one bit each, the lowest that is set decides */
+#define BPF_POLICY_WORDS   (BPF_POLICY_ENTRIES / 64)
+#define BPF_POLICY_CLASSES 1024 /* power of two; more than twice as many as entries */
+#define BPF_POLICY_NAMES   4	/* that are remembered of one address */
+#define BPF_POLICY_LEARNED 8192
+#define BPF_POLICY_COUNTED 2048
+
+/* A hash that both sides make: FNV-1a. */
+#define BPF_HASH_START 0xcbf29ce484222325ULL
+#define BPF_HASH_PRIME 0x100000001b3ULL
+#define BPF_HASH_BELOW 0x9e3779b97f4a7c15ULL /* or-ed in by exclusive or: any name below that one */
+
+struct bpf_policy_bits {
+	__u64 w[BPF_POLICY_WORDS];
+};
+
+/* What is in force. */
+struct bpf_policy_table {
+	__u32 serial;
+	__u32 enforce;					      /* 0 or 1 */
+	__u8 by_container, by_user, by_program, by_domain; /* some entry asks about it */
+	__u8 pad[4];
+	struct bpf_policy_bits any;	      /* destinations of no prefix */
+	struct bpf_policy_bits deny;	      /* entries that deny */
+	struct bpf_policy_bits host;	      /* processes in no container */
+	struct bpf_policy_bits unknown;	      /* in a container that is not known */
+	struct bpf_policy_bits user, program; /* of those without a row of their own */
+	__u16 port_class[65536];
+	struct bpf_policy_bits ports[BPF_POLICY_CLASSES];
+};
+
+/* Two tables, of which one is in force while the other is filled; so keys begin with the table's number. */
+struct bpf_policy_prefix {
+	__u32 len; /* in bits, with those of table */
+	__u8 table;
+	__u8 address[16];
+	__u8 pad[3];
+};
+
+struct bpf_policy_key {
+	__u32 table;
+	__u32 pad;
+	__u64 value[2]; /* container: hash of its id; user: id; program: dev and inode; domain: hash of its name */
+};
+
+/* What does not depend on the table: names that an address had in answers of DNS. */
+struct bpf_learned_key {
+	__u64 netns; /* where the answer came; 0: said by user space, or it is not known */
+	__u8 address[16];
+};
+
+struct bpf_learned {
+	__u64 name[BPF_POLICY_NAMES]; /* hashes; 0: none */
+	__u64 until[BPF_POLICY_NAMES]; /* ns, CLOCK_MONOTONIC */
+};
+
+enum bpf_policy_what { BPF_POLICY_CONNECT, BPF_POLICY_SEND };
+
+struct bpf_denial {
+	__s32 tgid, tid;
+	__u64 mono_ns;
+	__u64 start_ns; /* of the process, since boot */
+	__u64 count;	/* 0: of one */
+	__u8 address[16]; /* IPv4 mapped into IPv6 */
+	__u16 port, type, protocol, entry;
+	__u32 serial; /* of the table that decided */
+	__u8 denied;  /* else it would have been */
+	__u8 what;    /* enum bpf_policy_what */
+	__u8 pad[2];
+};
+
+struct bpf_denial_key {
+	__u64 start_ns;
+	__u8 address[16];
+	__s32 tgid;
+	__u16 port, entry;
+	__u32 what_denied;
+	__u32 period; /* 0 or 1, as in struct bpf_flood_key */
+};
+
 #endif
