@@ -79,6 +79,47 @@ if mount -t tmpfs none "$g/mnt" 2>/dev/null; then
 fi
 stop
 
+# A storm of mounts, and the configuration read again and again, while somebody writes without end: marks and descriptors
+# are what they were, each reload is in force or refused whole, and what was written last is known. With a store at its bound.
+churn=$PWD/bench/churn
+cycles=${HOLDFAST_CYCLES:-3000}
+storms=${HOLDFAST_STORMS:-20}
+rm -rf "$g/many2"
+mkdir -p "$g/churn"
+config 'limits: {canary: 0}' 'exec: {mode: "off"}'
+sed -i 's/^store: {\(.*\)}/store: {\1, max_size: 4M}/' "$tmp/conf.yaml"
+hf init -q --replace >/dev/null 2>&1 || die "init again"
+watch
+settled
+held() { ls "/proc/$pid/fd" | wc -l; }
+before=$(held)
+"$churn" --keep 100 "$g/churn" "$cycles" >"$tmp/churned" &
+writer=$!
+pids="$pids $writer"
+i=0
+while [ $i -lt "$storms" ]; do
+	i=$((i + 1))
+	mount -t tmpfs none "$g/mnt" && umount "$g/mnt"
+	[ $((i % 10)) != 5 ] || echo 'nonsense: [' >>"$tmp/conf.yaml"
+	kill -HUP "$pid"
+	[ $((i % 10)) != 5 ] || within 30 grep -q 'conf.yaml:' "$err" || fail "a bad configuration was not refused"
+	[ $((i % 10)) != 5 ] || sed -i '/nonsense/d' "$tmp/conf.yaml"
+	[ $((i % 20)) != 0 ] || within 30 grep -q 'configuration read again' "$err" || fail "no reload"
+done
+wait "$writer" || fail "the writer ended"
+last=$(ls "$g/churn" | sort -t. -k2n | tail -1)
+last_known() { hf history --json -n 0 --path "$g/churn/$last" 2>/dev/null | grep -q "$last"; }
+within 60 last_known || fail "$last is not in history"
+within 60 idle || fail "not idle after the storm"
+few() { [ "$(held)" -le $((before + 2)) ]; }
+within 20 few || fail "descriptors: $before before, $(held) after: $(ls -l "/proc/$pid/fd" | tail -5)"
+hf baseline verify >/dev/null 2>"$tmp/verify" || fail "verify: $(cat "$tmp/verify")"
+grown=$(($(stat -c %s "$tmp/state/holdfast.db") / 1024))
+[ $grown -le 8192 ] || fail "the database has $grown KiB, 4096 at most were asked for"
+echo "$((cycles * 4)) operations in $(cat "$tmp/churned") s, $storms mounts and reloads: database $grown KiB, descriptors $before and $(held), resident $(awk '/^VmRSS/ {print $2}' "/proc/$pid/status") KiB"
+stop
+rm -rf "$g/churn"
+
 # The block device under a guarded file system is written.
 truncate -s 64M "$tmp/image"
 if mkfs.ext4 -q -F "$tmp/image" 2>/dev/null && mount -o loop "$tmp/image" "$g/mnt" 2>/dev/null; then
