@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "daemon/confine.h"
 #include "daemon/monitor.h"
 #include "lib/clock.h"
 
@@ -500,6 +501,7 @@ int daemon_run(const struct daemon_options *o)
 	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
 	mallopt(M_MMAP_THRESHOLD, DAEMON_MMAP);
 	signal(SIGPIPE, SIG_IGN);
+	confine();
 	/* Signals are blocked before any thread exists, so that all of them go to the loop. */
 	if (loop_new(&m.loop) == 0) {
 		if (daemon_sources(&m) == 0)

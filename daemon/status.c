@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "daemon/confine.h"
 #include "daemon/monitor.h"
 #include "event/json.h"
 #include "lib/clock.h"
@@ -311,6 +312,7 @@ json_t *status_answer(struct monitor *m)
 	list = json_array();
 	canary_each(m->canary, status_place, list);
 	json_object_set_new(o, "canary", list);
+	json_object_set_new(o, "confined", confine_status());
 	status_number(o, "rss_bytes", status_rss());
 	return o;
 }
