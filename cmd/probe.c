@@ -33,21 +33,12 @@
 #include "watch/bpf_calls.h"
 #include "watch/bpf_policy.h"
 #include "watch/connector.h"
+#include "watch/fan.h"
 #include "watch/overlay.h"
 
 /* Newer than the headers of some distributions that build this (fanotify_init(2), fanotify_mark(2)). */
 #ifndef FAN_REPORT_FD_ERROR
 #define FAN_REPORT_FD_ERROR 0x00002000 /* Linux 6.13 */
-#endif
-#ifndef FAN_REPORT_MNT
-#define FAN_REPORT_MNT 0x00004000 /* Linux 6.14 */
-#endif
-#ifndef FAN_MARK_MNTNS
-#define FAN_MARK_MNTNS 0x00000110
-#endif
-#ifndef FAN_MNT_ATTACH
-#define FAN_MNT_ATTACH 0x01000000
-#define FAN_MNT_DETACH 0x02000000
 #endif
 
 #define PROBE_TIMEOUT_MS 5000

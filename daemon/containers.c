@@ -11,10 +11,47 @@
 #include <sysexits.h>
 
 #include "daemon/monitor.h"
+#include "proc/cgroup.h"
+#include "watch/mountns.h"
 
 static void containers_seen(const char *cgroup, int32_t pid, void *data)
 {
-	containers_hint(data, cgroup, pid);
+	struct cgroup_container in[CGROUP_NEST_MAX];
+	size_t n = cgroup_containers(cgroup, in);
+	struct monitor *m = data;
+
+	if (n == 0)
+		return;
+	containers_hint(m->containers, cgroup, pid);
+	mountns_seen(m->mountns, in[n - 1].id, pid);
+}
+
+static bool follows_files(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->containers.n_policies; i++)
+		if (conf->containers.policies[i].files == CONF_FILES_OBSERVE)
+			return true;
+	return false;
+}
+
+static int start_mountns(struct monitor *m)
+{
+	const struct mountns_options o = { .procfs = "/proc", .procs = m->procs };
+	int r = mountns_new(&o, &m->mountns);
+
+	if (r == 0)
+		mountns_want(m->mountns, follows_files(m->conf));
+	if (r == 0 && follows_files(m->conf) && !mountns_is_told(m->mountns))
+		gapbook_note(m->gaps, GAP_WEAK_SENSOR, "containers",
+			     "the kernel does not tell of mounts in them: looked at every 10 s, and nobody knows who");
+	return r;
+}
+
+void containers_part_reload(struct monitor *m, const struct conf *conf)
+{
+	mountns_want(m->mountns, follows_files(conf));
+	if (follows_files(conf))
+		proc_table_scan(m->procs);
 }
 
 int containers_part_start(struct monitor *m)
@@ -29,18 +66,22 @@ int containers_part_start(struct monitor *m)
 
 	if (r == 0)
 		r = containers_start(m->containers);
+	if (r == 0)
+		r = start_mountns(m);
 	if (r < 0) {
 		log_error("containers cannot be looked at: %s", strerror(-r));
 		containers_part_stop(m);
 		return EX_OSERR;
 	}
-	proc_table_set_seen(m->procs, containers_seen, m->containers);
+	proc_table_set_seen(m->procs, containers_seen, m);
 	return 0;
 }
 
 void containers_part_stop(struct monitor *m)
 {
 	proc_table_set_seen(m->procs, NULL, NULL);
+	if (m->mountns)
+		mountns_free(TAKE_PTR(m->mountns));
 	containers_free(TAKE_PTR(m->containers));
 }
 

@@ -208,6 +208,7 @@ void drift_part_reload(struct monitor *m, const struct conf *conf)
 	if (!m->drift)
 		return;
 	m->drift->make_baselines = conf->containers.baseline_on_start == CONF_YES;
+	containers_part_reload(m, conf);
 	drift_live_reload(m->drift->live, conf);
 }
 
@@ -246,6 +247,7 @@ int drift_part_start(struct monitor *m)
 		.conf = m->conf,
 		.db = &m->db,
 		.containers = m->containers,
+		.mounts = m->mountns,
 		.emit = pipeline_live,
 		.lost = lost,
 		.no_baseline = no_baseline,

@@ -55,6 +55,7 @@ struct monitor {
 	struct packages_store *packages; /* what is installed, read once for all */
 	struct proc_table *procs;
 	struct containers *containers;
+	struct mountns *mountns; /* of containers whose files are followed */
 	struct drift *drift;
 	bool mark_overlays; /* what happens through overlays is not told on the file system of their layers */
 	struct connector *connector;
@@ -205,6 +206,8 @@ int containers_part_start(struct monitor *m);
 void containers_part_stop(struct monitor *m);
 /* Fills in e->container, and turns a path on the host into that in the container. Before e is told; may read files. */
 void containers_place(struct monitor *m, struct event *e);
+/* Whose mounts are looked at under this configuration. Main thread. */
+void containers_part_reload(struct monitor *m, const struct conf *conf);
 json_t *containers_status(struct monitor *m);
 
 /* --- drift.c: files of containers */

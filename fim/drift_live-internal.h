@@ -14,6 +14,10 @@
 #define DRIFT_NOTES_MAX 16384 /* events that wait to be taken over */
 #define DRIFT_SCANS_MAX 1024  /* containers that wait to be looked at */
 #define DRIFT_PENDING	16384
+#define DRIFT_MOUNTS_NS (20 * NSEC_PER_MSEC) /* who mounts, mounts more */
+#define DRIFT_YOUNG_NS	(250 * NSEC_PER_MSEC) /* a runtime writes down what it mounts */
+#define DRIFT_MOUNTS_WAITS 40
+#define DRIFT_MOUNTS_COST 20		     /* times as long as a look took, before the next */
 
 /* An event, on its way to the thread. */
 struct drift_note {
@@ -39,7 +43,7 @@ struct drift_live {
 	struct drift_scan scans[DRIFT_SCANS_MAX];
 	size_t n_scans;
 	atomic_bool stop;
-	bool forget;
+	bool forget, mounted;
 	struct conf *conf; /* replaced by reload; the thread has its own reference */
 
 	/* the thread's */
@@ -51,6 +55,9 @@ struct drift_live {
 	struct arena arena;
 	bool losing;
 	uint64_t swept;	   /* boot ns */
+	struct drift_mounts *mounts;
+	unsigned mounts_waits;
+	uint64_t mounts_due, mounts_rest; /* boot ns; due: 0 nothing to look at */
 	const char *cause; /* of paths that a scan names */
 
 	struct {
@@ -63,5 +70,15 @@ struct drift_live {
 bool drift_look(struct drift_live *l, struct pending *p);
 /* Names what may differ in the container below inner, or judges it at once where there is no room. */
 void drift_scan(struct drift_live *l, struct container *c, const char *inner, const struct facts *f, const char *cause);
+/* Whatever way it took: straight into the layer, through the container's root, from a mount namespace of the host. */
+bool drift_is_outside(const struct process *p, const struct container *c);
+
+/* --- drift_mounts.c */
+/*
+ * Tells what was mounted in containers, or is not any more, since the last look. True when there is one whose runtime
+ * has not said yet what it mounted.
+ */
+bool drift_mounts_look(struct drift_live *l);
+void drift_mounts_free(struct drift_live *l);
 
 #endif

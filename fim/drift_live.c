@@ -137,6 +137,7 @@ void drift_live_container(struct drift_live *l, struct container *c)
 		l->scans[l->n_scans++] = (struct drift_scan){ container_ref(c), clock_boot_ns() + SCAN_DELAY, true };
 	else if (!known)
 		l->lost++;
+	l->mounted = true;
 	pthread_cond_signal(&l->wake);
 	pthread_mutex_unlock(&l->lock);
 }
@@ -155,6 +156,17 @@ void drift_live_reload(struct drift_live *l, const struct conf *conf)
 	pthread_mutex_unlock(&l->lock);
 	if (old)
 		conf_unref(old);
+}
+
+/* Something may be mounted otherwise. Any thread. */
+static void mounts_changed(void *data)
+{
+	struct drift_live *l = data;
+
+	pthread_mutex_lock(&l->lock);
+	l->mounted = true;
+	pthread_cond_signal(&l->wake);
+	pthread_mutex_unlock(&l->lock);
 }
 
 /* --- the thread */
@@ -237,11 +249,28 @@ static void scan_due(struct drift_live *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static void look_at_mounts(struct drift_live *l, bool changed)
+{
+	uint64_t now = clock_boot_ns();
+	bool again;
+
+	if (changed && (!l->mounts_due || l->mounts_waits))
+		l->mounts_due = MAX(now + DRIFT_MOUNTS_NS, l->mounts_rest);
+	if (!l->mounts_due || l->mounts_due > now)
+		return;
+	l->mounts_waits = changed ? 0 : l->mounts_waits;
+	l->mounts_due = 0;
+	again = drift_mounts_look(l) && l->mounts_waits++ < DRIFT_MOUNTS_WAITS;
+	l->mounts_rest = now + (clock_boot_ns() - now) * DRIFT_MOUNTS_COST;
+	if (again)
+		l->mounts_due = MAX(now + DRIFT_YOUNG_NS, l->mounts_rest);
+}
+
 /* With the lock held: until there is something to do. False: the end. */
 static bool wait_for_work(struct drift_live *l, uint64_t next)
 {
-	while (!l->stop && !l->notes && !l->forget && !l->lost) {
-		uint64_t now = clock_boot_ns(), due = next, until;
+	while (!l->stop && !l->notes && !l->forget && !l->lost && !l->mounted) {
+		uint64_t now = clock_boot_ns(), due = MIN(next, l->mounts_due ?: UINT64_MAX), until;
 		struct timespec t;
 
 		for (size_t i = 0; i < l->n_scans; i++)
@@ -275,12 +304,12 @@ static void *drift_main(void *data)
 	while (wait_for_work(l, next)) {
 		struct drift_note *notes = TAKE_PTR(l->notes);
 		uint64_t lost = l->lost;
-		bool forget = l->forget;
+		bool forget = l->forget, mounted = l->mounted;
 
 		l->notes_end = &l->notes;
 		l->n_notes = 0;
 		l->lost = 0;
-		l->forget = false;
+		l->forget = l->mounted = false;
 		conf_unref(l->now);
 		l->now = conf_ref(l->conf);
 		pthread_mutex_unlock(&l->lock);
@@ -293,6 +322,7 @@ static void *drift_main(void *data)
 		sweep(l);
 		look_at_due(l, clock_boot_ns(), UINT64_MAX);
 		scan_due(l);
+		look_at_mounts(l, mounted || forget);
 		next = settle_next(&l->settle);
 		l->counters.pending = settle_count(&l->settle);
 		pthread_mutex_lock(&l->lock);
@@ -313,6 +343,7 @@ static void drift_free(struct drift_live *l)
 	}
 	for (size_t i = 0; i < l->n_scans; i++)
 		container_unref(l->scans[i].container);
+	drift_mounts_free(l);
 	settle_free(&l->settle);
 	lately_free(&l->lately);
 	if (l->images)
@@ -372,12 +403,16 @@ int drift_live_start(const struct drift_live_options *o, struct drift_live **ret
 		drift_free(l);
 		return r;
 	}
+	if (l->o.mounts)
+		mountns_on_change(l->o.mounts, mounts_changed, l);
 	*ret = l;
 	return 0;
 }
 
 void drift_live_stop(struct drift_live *l)
 {
+	if (l->o.mounts)
+		mountns_on_change(l->o.mounts, NULL, NULL);
 	pthread_mutex_lock(&l->lock);
 	l->stop = true;
 	pthread_cond_signal(&l->wake);

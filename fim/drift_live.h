@@ -11,6 +11,7 @@
 #include "db/sign.h"
 #include "event/event.h"
 #include "proc/containers.h"
+#include "watch/mountns.h"
 #include "watch/watch.h"
 
 struct drift_live;
@@ -20,6 +21,7 @@ struct drift_live_options {
 	const struct db_options *db; /* it opens a read connection of its own; strings outlive it */
 	const struct sign_key *pub;  /* baselines are verified with it; outlives it */
 	struct containers *containers;
+	struct mountns *mounts; /* of their namespaces; outlives it. NULL: what is mounted is not looked at */
 	/* On its thread. Takes a reference of its own when it keeps e. */
 	void (*emit)(struct event *e, void *data);
 	/* n events were lost, and the layers are looked at; over: that is done. */

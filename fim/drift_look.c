@@ -16,7 +16,6 @@
 
 #define BIRTHS	     (FS_CREATE | FS_DELETE | FS_RENAME_FROM | FS_RENAME_TO)
 #define MOUNTS_WAITS 8
-#define MOUNTS_NS    (250 * NSEC_PER_MSEC)
 #define WAITS_MAX    20
 #define OWN_INODE    (ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO))
 #define IDENTITY(r)  (((r)->have & OWN_INODE) == OWN_INODE)
@@ -77,8 +76,7 @@ static bool is_images(const struct side *s)
 	return s->exists && !IDENTITY(&s->rec);
 }
 
-/* Whatever way it took: straight into the layer, through the container's root, from another mount namespace. */
-static bool is_outside(const struct process *p, const struct container *c)
+bool drift_is_outside(const struct process *p, const struct container *c)
 {
 	return p->known & PROCESS_CGROUP && !strstr(p->cgroup, c->id);
 }
@@ -95,8 +93,10 @@ static void tell_who(struct event *e, const struct sight *s)
 					       : "the sensor does not tell";
 	if (!f || !f->ops)
 		e->cause = s->cause ? arena_strdup(&e->arena, s->cause) : NULL;
-	else if (f->process && is_outside(f->process, s->c))
+	else if (f->process && drift_is_outside(f->process, s->c))
 		e->cause = arena_strdup(&e->arena, "by a process outside of the container");
+	else if (f->process && s->l->o.mounts && mountns_is_second(s->l->o.mounts, s->c->id, f->process->pid))
+		e->cause = arena_strdup(&e->arena, "by a process of the container in another mount namespace");
 }
 
 static void tell(const struct sight *s, const struct judge_input *in, const struct judgement *v)
@@ -272,7 +272,7 @@ static bool is_young(struct drift_live *l, struct pending *p, const struct conta
 	if (!c || c->have_mounts || p->waited >= MOUNTS_WAITS || l->stop)
 		return false;
 	p->waited++;
-	settle_put_back(&l->settle, p, clock_boot_ns() + MOUNTS_NS);
+	settle_put_back(&l->settle, p, clock_boot_ns() + DRIFT_YOUNG_NS);
 	return true;
 }
 

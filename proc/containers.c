@@ -245,13 +245,17 @@ struct container *containers_peek(struct containers *c, const char *cgroup)
 {
 	struct cgroup_container in[CGROUP_NEST_MAX];
 	size_t n = cgroup ? cgroup_containers(cgroup, in) : 0;
+
+	return n ? containers_by_id(c, in[n - 1].id) : NULL;
+}
+
+struct container *containers_by_id(struct containers *c, const char *id)
+{
 	struct container *ret = NULL;
 	struct known *k;
 
-	if (n == 0)
-		return NULL;
 	pthread_mutex_lock(&c->lock);
-	k = known_find(c, in[n - 1].id);
+	k = known_find(c, id);
 	if (k)
 		ret = container_ref(k->c);
 	pthread_mutex_unlock(&c->lock);

@@ -44,6 +44,8 @@ void containers_free(struct containers *c);
 struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid);
 /* The same without reading anything: NULL also when it is not known yet. */
 struct container *containers_peek(struct containers *c, const char *cgroup);
+/* The one with that id, when it is known. A reference, or NULL. Reads nothing. */
+struct container *containers_by_id(struct containers *c, const char *id);
 /* A process was seen in this cgroup: its container is read soon. Never waits. */
 void containers_hint(struct containers *c, const char *cgroup, int32_t pid);
 

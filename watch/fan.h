@@ -40,5 +40,15 @@
 #ifndef FAN_EVENT_INFO_TYPE_NEW_DFID_NAME
 #define FAN_EVENT_INFO_TYPE_NEW_DFID_NAME 12
 #endif
+#ifndef FAN_REPORT_MNT
+#define FAN_REPORT_MNT 0x00004000 /* Linux 6.14 */
+#endif
+#ifndef FAN_MARK_MNTNS
+#define FAN_MARK_MNTNS 0x00000110
+#endif
+#ifndef FAN_MNT_ATTACH
+#define FAN_MNT_ATTACH 0x01000000
+#define FAN_MNT_DETACH 0x02000000
+#endif
 
 #endif

@@ -1,0 +1,244 @@
+/*
+ * Mount namespaces of containers, on the real kernel: processes in namespaces of their own mount in a folder of the
+ * test's; told by the kernel, and by looking.
+ */
+#include "watch/mountns.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+#define skip_because(why)                                                                                              \
+	do {                                                                                                           \
+		print_message("skipped: %s\n", why);                                                                   \
+		skip();                                                                                                \
+	} while (0)
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* A process in a mount namespace of its own, which does what a byte says. */
+struct child {
+	pid_t pid;
+	int to, from;
+};
+
+static void child_main(int in, int out)
+{
+	char c;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		_exit(1);
+	if (write(out, "+", 1) != 1)
+		_exit(1);
+	while (read(in, &c, 1) == 1) {
+		bool ok = c == 'm'   ? mount("holdfast", "/mnt", "tmpfs", 0, "size=1m") == 0
+			  : c == 'u' ? umount("/mnt") == 0
+				     : unshare(CLONE_NEWNS) == 0;
+
+		if (write(out, ok ? "+" : "-", 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+static bool child_ok(const struct child *c)
+{
+	struct pollfd wait = { .fd = c->from, .events = POLLIN };
+	char answer = '-';
+
+	return poll(&wait, 1, 30000) == 1 && read(c->from, &answer, 1) == 1 && answer == '+';
+}
+
+static bool child_start(struct child *c)
+{
+	int in[2], out[2];
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	c->pid = fork();
+	assert_true(c->pid >= 0);
+	if (c->pid == 0) {
+		close(in[1]);
+		close(out[0]);
+		child_main(in[0], out[1]);
+	}
+	close(in[0]);
+	close(out[1]);
+	c->to = in[1];
+	c->from = out[0];
+	return child_ok(c);
+}
+
+static bool child_do(const struct child *c, char what)
+{
+	return write(c->to, &what, 1) == 1 && child_ok(c);
+}
+
+static void child_end(struct child *c)
+{
+	close(c->to);
+	close(c->from);
+	waitpid(c->pid, NULL, 0);
+}
+
+static void changed(void *data)
+{
+	eventfd_write(*(int *)data, 1);
+}
+
+/* It was said that there is something to look at. */
+static bool is_told(int fd)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	eventfd_t n;
+
+	return poll(&wait, 1, 30000) == 1 && eventfd_read(fd, &n) == 0;
+}
+
+struct listing {
+	struct mountns_one list[8];
+	size_t n;
+};
+
+static int list_one(const struct mountns_one *ns, void *data)
+{
+	struct listing *l = data;
+
+	assert_true(l->n < ARRAY_SIZE(l->list));
+	l->list[l->n++] = *ns;
+	return 0;
+}
+
+static size_t list(struct mountns *m, struct listing *l)
+{
+	l->n = 0;
+	assert_int_equal(mountns_each(m, list_one, l), 0);
+	return l->n;
+}
+
+/* The test's first process is not allowed to, or has no namespaces. */
+static bool can_unshare(void)
+{
+	struct child c;
+	bool ok = child_start(&c);
+
+	child_end(&c);
+	return ok;
+}
+
+static void run(bool look)
+{
+	_cleanup_close_ int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	const struct mountns_options o = { .procfs = "/proc", .look = look, .interval = 20 * NSEC_PER_MSEC };
+	_cleanup_(mountns_free_p) struct mountns *m = NULL;
+	struct child a, b;
+	struct listing l;
+
+	assert_int_equal(mountns_new(&o, &m), 0);
+	mountns_on_change(m, changed, &told);
+	assert_true(child_start(&a));
+	assert_true(child_start(&b));
+	mountns_seen(m, ID_A, a.pid);
+	assert_int_equal(list(m, &l), 0); /* nobody wants it */
+	mountns_want(m, true);
+	mountns_seen(m, ID_A, a.pid);
+	mountns_seen(m, ID_A, getpid()); /* not moved into its own yet */
+	assert_true(is_told(told));
+	mountns_seen(m, ID_B, b.pid);
+	assert_true(is_told(told));
+	assert_int_equal(list(m, &l), 2);
+	assert_false(l.list[0].second || l.list[1].second);
+	assert_int_equal(l.list[0].pid, a.pid);
+	assert_true(mountns_is_in(m, a.pid, l.list[0].ino));
+	assert_false(mountns_is_in(m, b.pid, l.list[0].ino));
+	assert_true(child_do(&a, 'm'));
+	assert_true(is_told(told));
+	assert_true(child_do(&a, 'u'));
+	assert_true(is_told(told));
+	/* One that goes into another: seen before it is seen there, and then with what is mounted in it. */
+	assert_false(mountns_is_second(m, ID_B, b.pid));
+	assert_true(child_do(&b, 'n'));
+	assert_true(mountns_is_second(m, ID_B, b.pid));
+	assert_false(mountns_is_second(m, ID_A, a.pid));
+	mountns_seen(m, ID_B, b.pid);
+	assert_true(is_told(told));
+	/* Its first one ended with the only process in it. */
+	assert_int_equal(list(m, &l), 2);
+	assert_true(l.list[1].second);
+	assert_true(child_do(&b, 'm'));
+	assert_true(is_told(told));
+	child_end(&b);
+	assert_true(mountns_is_second(m, ID_B, b.pid));
+	assert_int_equal(list(m, &l), 1);
+	child_end(&a);
+	assert_int_equal(list(m, &l), 0);
+}
+
+static void test_told(_unused_ void **state)
+{
+	_cleanup_(mountns_free_p) struct mountns *m = NULL;
+
+	if (!can_unshare())
+		skip_because("no mount namespaces of our own");
+	assert_int_equal(mountns_new(&(struct mountns_options){ .procfs = "/proc" }, &m), 0);
+	if (!mountns_is_told(m))
+		skip_because("the kernel does not tell of mounts");
+	run(false);
+}
+
+static void test_looked(_unused_ void **state)
+{
+	if (!can_unshare())
+		skip_because("no mount namespaces of our own");
+	run(true);
+}
+
+/* Who it was: by the table of processes, of the container before others. */
+static void test_mounter(_unused_ void **state)
+{
+	_cleanup_proc_table_ struct proc_table *procs = NULL;
+	_cleanup_(mountns_free_p) struct mountns *m = NULL;
+	_cleanup_process_ struct process *p = NULL;
+	_cleanup_close_ int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct child a;
+
+	assert_int_equal(proc_table_new("/proc", 0, &procs), 0);
+	assert_int_equal(mountns_new(&(struct mountns_options){ .procfs = "/proc", .procs = procs }, &m), 0);
+	if (!mountns_is_told(m))
+		skip_because("the kernel does not tell of mounts");
+	if (!child_start(&a)) {
+		child_end(&a);
+		skip_because("no mount namespaces of our own");
+	}
+	mountns_want(m, true);
+	mountns_seen(m, ID_A, a.pid);
+	mountns_on_change(m, changed, &told);
+	assert_null(mountns_mounter(m, ID_A));
+	assert_true(child_do(&a, 'm'));
+	for (int i = 0; i < 300 && !p; i++) {
+		is_told(told);
+		p = mountns_mounter(m, ID_A);
+	}
+	/* Its cgroup is that of the test: on the host. */
+	if (p)
+		assert_int_equal(p->pid, a.pid);
+	child_end(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_told),
+		cmocka_unit_test(test_looked),
+		cmocka_unit_test(test_mounter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,59 @@
+/*
+ * The mount namespaces of containers: which there are, whether something was mounted in them and by whom. A process of
+ * a container is seen (proc/table.h tells of each); what the namespace it is in has mounted others read from
+ * /proc/PID/mountinfo. The kernel tells when that changes (FAN_REPORT_MNT, Linux 6.14 and later); where it does not,
+ * looking from time to time has to do. No namespace is held: what is mounted in one goes with its last process.
+ *
+ * Thread-safe, with a thread of its own ("mounts").
+ */
+#ifndef WATCH_MOUNTNS_H
+#define WATCH_MOUNTNS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/cleanup.h"
+#include "proc/table.h"
+
+#define MOUNTNS_MAX 8192 /* namespaces; the one without a process longest gives way */
+
+struct mountns;
+
+struct mountns_options {
+	const char *procfs;	  /* "/proc" */
+	struct proc_table *procs; /* who mounts; outlives it. NULL: nobody knows */
+	bool look;		  /* as where the kernel does not tell */
+	uint64_t interval;	  /* ns between looks then; 0: 10 s */
+};
+
+int mountns_new(const struct mountns_options *o, struct mountns **ret);
+void mountns_free(struct mountns *m);
+/* Whether the kernel tells of mounts. */
+bool mountns_is_told(const struct mountns *m);
+/* Nothing is noted while nobody wants it; as it is at first. */
+void mountns_want(struct mountns *m, bool wanted);
+
+/* A process of the container (its id) was seen. Reads one name in /proc; never waits. */
+void mountns_seen(struct mountns *m, const char *container, int32_t pid);
+/* fn: something may be mounted otherwise than before; on the thread "mounts". NULL: no more, no call is running then. */
+void mountns_on_change(struct mountns *m, void (*fn)(void *data), void *data);
+
+struct mountns_one {
+	uint64_t ino;	       /* of the namespace */
+	const char *container; /* id; borrowed */
+	int32_t pid;	       /* a process in it, a moment ago */
+	bool second;	       /* not the one the container was started in */
+};
+
+/* All in which a process still is, a container's own before its others; fn non-zero ends. No lock is held. */
+int mountns_each(struct mountns *m, int (*fn)(const struct mountns_one *ns, void *data), void *data);
+/* The process is still in that namespace. */
+bool mountns_is_in(const struct mountns *m, int32_t pid, uint64_t ino);
+/* The process is, or was when it was seen, in a namespace of the container's other than its own. */
+bool mountns_is_second(struct mountns *m, const char *container, int32_t pid);
+/* Who mounted or unmounted last, in the last seconds: of the container, else of the host. A reference, or NULL. */
+struct process *mountns_mounter(struct mountns *m, const char *container);
+
+DEFINE_CLEANUP(struct mountns *, mountns_free)
+
+#endif
