@@ -27,9 +27,13 @@ struct drift_baseline {
 
 /* --- where the image lies, what its baseline is called */
 
-/* Of podman, CRI-O: ROOT/overlay/LAYER/diff; of containerd: ROOT/io.containerd.snapshotter.v1.overlayfs/... */
+/* Of podman, CRI-O: ROOT/overlay/LAYER/diff; docker: ROOT/overlay2/LAYER/diff; containerd:
+ * ROOT/io.containerd.snapshotter.v1.overlayfs/... */
 static bool find_source(struct buf *b, const struct container *c)
 {
+	static const struct {
+		const char *folder, *prefix;
+	} stores[] = { { "/overlay/", "containers-storage" }, { "/overlay2/", "docker-storage" } };
 	const char *snapshotter = strstr(c->upper, "/io.containerd.snapshotter."), *end = c->upper + strlen(c->upper);
 
 	if (snapshotter && (c->image_digest || c->image)) {
@@ -40,10 +44,13 @@ static bool find_source(struct buf *b, const struct container *c)
 	for (int i = 0; i < 3; i++)
 		while (end > c->upper && *--end != '/')
 			;
-	if (end == c->upper || strncmp(end, "/overlay/", 9) != 0 || !c->image_id)
-		return false;
-	buf_printf(b, "containers-storage:[%.*s]%s", (int)(end - c->upper), c->upper, c->image_id);
-	return !b->failed;
+	for (size_t i = 0; end > c->upper && c->image_id && i < ARRAY_SIZE(stores); i++) {
+		if (strncmp(end, stores[i].folder, strlen(stores[i].folder)) != 0)
+			continue;
+		buf_printf(b, "%s:[%.*s]%s", stores[i].prefix, (int)(end - c->upper), c->upper, c->image_id);
+		return !b->failed;
+	}
+	return false;
 }
 
 /* "nginx:1@0123456789ab": short, and different for each version of an image. */

@@ -9,15 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "fim/image_error.h"
 #include "fim/image_layer.h"
 #include "fim/image_source.h"
+#include "lib/arch.h"
 #include "lib/clock.h"
 
-const struct image_place *const image_places[] = { &image_oci, &image_oci_archive, &image_docker_archive,
-						   &image_containers_storage, &image_containerd };
+const struct image_place *const image_places[] = {
+	&image_oci,	   &image_oci_archive, &image_docker_archive, &image_containers_storage,
+	&image_containerd, &image_docker
+};
 const size_t image_place_count = ARRAY_SIZE(image_places);
 
 void fim_image_places(struct buf *b)
@@ -82,24 +84,11 @@ static int detect(struct image *i, const char *path, const struct image_place **
 
 static const char *platform_of_node(struct arena *a)
 {
-	static const struct {
-		const char *machine, *arch;
-	} table[] = {
-		{ "x86_64", "amd64" }, { "aarch64", "arm64" }, { "armv7l", "arm" },	     { "armv6l", "arm" },
-		{ "i686", "386" },     { "i586", "386" },      { "loongarch64", "loong64" },
-	};
-	_cleanup_buf_ struct buf b = BUF_INIT;
-	struct utsname u;
-	const char *arch;
+	char arch[ARCH_MAX], platform[ARCH_MAX + 8];
 
-	if (uname(&u) < 0)
-		return "linux/amd64";
-	arch = u.machine;
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (streq(u.machine, table[i].machine))
-			arch = table[i].arch;
-	buf_printf(&b, "linux/%s", arch);
-	return b.failed ? "linux/amd64" : arena_strdup(a, b.data);
+	arch_of_node(arch);
+	snprintf(platform, sizeof(platform), "linux/%s", arch);
+	return arena_strdup(a, platform);
 }
 
 /* --- reading */

@@ -163,6 +163,22 @@ int image_split(struct image *i, const char *where, const char **ret_path, const
 	return image_fail(i->err, -ENOENT, "%s", strerror(ENOENT));
 }
 
+int image_root(struct image *i, const char **where, const char **ret_root)
+{
+	const char *end = **where == '[' ? strchr(*where, ']') : *where, *root;
+
+	if (!end)
+		return image_fail(i->err, -EINVAL, "a [ without its ]");
+	if (end == *where)
+		return 0;
+	root = arena_strndup(&i->arena, *where + 1, (size_t)(end - *where) - 1);
+	if (!root)
+		return -ENOMEM;
+	*ret_root = root;
+	*where = end + 1;
+	return 0;
+}
+
 int image_layout_open(struct image *i, const char *path)
 {
 	struct layout *l = calloc(1, sizeof(*l));

@@ -52,7 +52,7 @@ struct image_place {
 extern const struct image_place *const image_places[];
 extern const size_t image_place_count;
 extern const struct image_place image_oci, image_oci_archive, image_docker_archive, image_containers_storage,
-	image_containerd;
+	image_containerd, image_docker;
 
 /* --- image_json.c: documents that describe images */
 
@@ -114,6 +114,8 @@ int image_layout_open(struct image *i, const char *path);
 int image_layout_blob(struct image *i, const char *digest, struct buf *ret);
 int image_layout_layer(struct image *i, uint32_t n, struct image_bytes *ret);
 void image_layout_close(struct image *i);
+/* "[ROOT]" at the begin of *where, which is then behind it; *ret_root stays as it is where there is none. */
+int image_root(struct image *i, const char **where, const char **ret_root);
 /* PATH or PATH:REF, by what there is. */
 int image_split(struct image *i, const char *where, const char **ret_path, const char **ret_ref);
 

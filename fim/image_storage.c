@@ -248,24 +248,21 @@ static int resolve(struct image *i, const char *want)
 static int storage_open(struct image *i, const char *where)
 {
 	struct storage *s = calloc(1, sizeof(*s));
-	const char *root = GRAPH_ROOT, *end = NULL;
+	const char *root = GRAPH_ROOT;
+	int r;
 
 	i->data = s;
 	if (!s)
 		return -ENOMEM;
 	s->root = -1;
 	s->split = (struct image_split)IMAGE_SPLIT_INIT;
-	if (*where == '[') {
-		const char *start = where + 1 + (strncmp(where + 1, "overlay@", 8) ? 0 : 8);
-
-		end = strchr(where, ']');
-		if (!end)
-			return image_fail(i->err, -EINVAL, "a [ without its ]");
-		root = arena_strndup(&i->arena, start, strcspn(start, "+]"));
-		if (!root)
-			return -ENOMEM;
-		where = end + 1;
-	}
+	r = image_root(i, &where, &root);
+	if (r < 0)
+		return r;
+	root += strncmp(root, "overlay@", 8) ? 0 : 8;
+	root = arena_strndup(&i->arena, root, strcspn(root, "+"));
+	if (!root)
+		return -ENOMEM;
 	s->root = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->root < 0)
 		return image_fail_name(i->err, -errno, root, "no store of podman's: %s", strerror(errno));

@@ -52,4 +52,7 @@ bool docker_read(struct reading *r, const struct runtime_store *s);
 bool tasks_read(struct reading *r, const struct runtime_store *s);
 bool machines_read(struct reading *r, const struct runtime_store *s);
 
+/* --- runtime_containerd.c: digest and name of the image, when the layers lie in a store of containerd's. */
+void containerd_read_image(struct reading *r);
+
 #endif

@@ -263,6 +263,7 @@ int runtime_read(const struct runtime_stores *s, enum cgroup_runtime hint, int p
 		layers_of_mounts(&r, procfd, pid, "/");
 	if (!c->upper && r.init > 0 && layers_is_in(&r, procfd, r.init))
 		layers_of_mounts(&r, procfd, r.init, "/");
+	containerd_read_image(&r);
 	explain(&r, found);
 	buf_free(&r.why);
 	return r.nomem ? -ENOMEM : found;

@@ -111,6 +111,23 @@ hf init bad --image "podman:${store}localhost/tiny:2" >"$out" 2>"$err"
 grep -q "etc/b" "$err" || fail "the file is not named"
 [ "$(sqlite3 -readonly "$db" "select count(*) from baseline where name = 'bad'")" = 0 ] || fail "half a baseline was stored"
 
+# --- docker's store, as docker 20.10.24 left it (overlay2) after loading the archive that lies beside it
+mkdir "$tmp/graph/docker"
+tar -xzf "$(dirname "$0")/../data/images/docker-store.tar.gz" -C "$tmp/graph/docker" || die "the recorded store"
+docker=$tmp/graph/docker/store
+taken recorded "$tmp/graph/docker/archive.tar"
+id=$(sqlite3 -readonly "$db" "select image_id from baselines where name = 'recorded'")
+for source in "docker-storage:[$docker]tiny:2" "docker:[$docker]$id" "docker:[$docker]$(expr substr "$id" 8 12)"; do
+	hf -q init docker --replace --image "$source" >"$out" 2>"$err" || die "init --image $source"
+	[ "$(tree docker)" = "$(tree recorded)" ] || fail "$source is another tree than its archive"
+done
+hf init bad --image "docker:[$docker]tiny:3" >"$out" 2>"$err"
+[ $? = 66 ] || fail "an image that docker does not have"
+f=$(find "$docker/overlay2" -path '*/diff/etc/motd' -size -7c)
+printf 'hellO\n' >"$f"
+hf init bad --image "docker:[$docker]tiny:2" >"$out" 2>"$err"
+[ $? = 65 ] || fail "an edited layer in docker's store was believed"
+
 # --- containerd
 if command -v containerd >/dev/null && command -v ctr >/dev/null; then
 	mkdir "$tmp/c"
