@@ -12,6 +12,7 @@
 
 #include "fim/read.h"
 #include "lib/text.h"
+#include "proc/overlay.h"
 #include "respond/quarantine-internal.h"
 #include "watch/mounts.h"
 
@@ -74,38 +75,39 @@ static int file_of_process(const struct response *x, struct file *f)
 
 /* --- where */
 
-/* The value of upperdir= among mount options, octal escapes decoded by the reader of the table. */
-static size_t upper_of(const char *options, const char **ret)
-{
-	const char *p = options ? strstr(options, "upperdir=") : NULL;
+struct inside {
+	const char *path, *found;
+};
 
-	if (!p)
-		return 0;
-	*ret = p + strlen("upperdir=");
-	return strcspn(*ret, ",");
+static void take_upper(const char *layer, bool upper, void *data)
+{
+	struct inside *in = data;
+	size_t len = strlen(layer);
+
+	if (upper && !strncmp(in->path, layer, len) && in->path[len] == '/')
+		in->found = in->path + len;
 }
 
 /* A path in the upper layer of the container's root, as the container itself calls it. */
 static const char *path_inside(const struct response *x, const char *path)
 {
+	struct inside in = { .path = path };
 	struct mount_table mounts;
-	const char *inside = NULL;
 	char name[64];
 
 	snprintf(name, sizeof(name), "/proc/self/fd/%d/mountinfo", x->target.dirfd);
 	if (mounts_read(name, &mounts, NULL) < 0)
 		return NULL;
-	for (size_t i = 0; i < mounts.n && !inside; i++) {
+	for (size_t i = 0; i < mounts.n && !in.found; i++) {
 		const struct mount *m = &mounts.mounts[i];
-		const char *upper;
-		size_t len =
-			streq(m->point, "/") && streq(m->fstype, "overlay") ? upper_of(m->super_options, &upper) : 0;
+		_cleanup_free_ char *options =
+			streq(m->point, "/") && streq(m->fstype, "overlay") ? strdup(m->super_options) : NULL;
 
-		if (len && !strncmp(path, upper, len) && path[len] == '/')
-			inside = path + len;
+		if (options)
+			overlay_each_layer(options, take_upper, &in);
 	}
 	mounts_free(&mounts);
-	return inside;
+	return in.found;
 }
 
 /* The event calls the file as the container does, and the process is in that very container. */

@@ -75,22 +75,24 @@ for path in /tmp/t /tmp /data /data/d /scratch /scratch/s /etc /bin /etc/hosts /
 
 # Something mounted over a file of the image: nothing in the layer changes. By the container itself; with a namespace of its own,
 # where others do not see it; by the host.
-in_web 'echo evil >/tmp/evil; busybox mount --bind /tmp/evil /bin/chmod'
-want web replaced /bin/chmod "\"cause\":\"mounted over it: the container's own /tmp/evil\""
-grep -F '"path":"/bin/chmod"' "$tmp/history" | grep -qF '"process":{' || fail "nobody mounted: $(grep chmod "$tmp/history")"
-in_web 'busybox umount /bin/chmod; busybox mount -t tmpfs none /srv'
-want web reverted /bin/chmod 'what was mounted over it is gone'
+in_web 'echo evil >/tmp/evil; busybox mount --bind /tmp/evil /etc/motd'
+want web replaced /etc/motd "\"cause\":\"mounted over it: the container's own /tmp/evil\""
+grep -F 'mounted over it' "$tmp/history" | grep -qF '"process":{' || fail "nobody mounted: $(grep motd "$tmp/history")"
+in_web 'busybox umount /etc/motd; busybox mount -t tmpfs none /srv'
+want web reverted /etc/motd 'what was mounted over it is gone'
 want web replaced /srv '"cause":"mounted over it: tmpfs"'
 in_web 'busybox umount /srv'
 want web reverted /srv
 mkfifo "$fs/vol/go"
 podman exec -d web busybox unshare -m sh -c \
-	'busybox mount --bind /tmp/evil /bin/touch; echo second >/etc/in-second; read x </data/go' >/dev/null || fail "podman exec unshare"
-want web replaced /bin/touch 'own /tmp/evil; in another mount namespace of the container'
+	'busybox mount --bind /tmp/evil /etc/end; echo second >/etc/in-second; read x </data/go' >/dev/null || fail "podman exec unshare"
+want web replaced /etc/end 'own /tmp/evil; in another mount namespace of the container'
 want web added /etc/in-second '"cause":"by a process of the container in another mount namespace"'
 echo go >"$fs/vol/go"
-nsenter -m -t "$(podman inspect -f '{{.State.Pid}}' web)" /bin/busybox mount --bind /tmp/evil /bin/tr || fail "nsenter"
-want web replaced /bin/tr 'by a process outside of the container'
+nsenter -m -t "$(podman inspect -f '{{.State.Pid}}' web)" /bin/busybox mount --bind /tmp/evil /bin/other || fail "nsenter"
+want web replaced /bin/other 'by a process outside of the container'
+nsenter -m -t "$(podman inspect -f '{{.State.Pid}}' web)" /bin/busybox umount /bin/other || fail "nsenter"
+want web reverted /bin/other
 
 # From the host, past the container.
 upper=$(podman inspect -f '{{.GraphDriver.Data.UpperDir}}' web)

@@ -1,13 +1,15 @@
 #!/bin/sh
 # Short containers, many at once: each first start has its container's name, and what the monitor holds is what it held before;
 # what it costs is printed. Files of the containers are followed too.
-# usage: test_storm.sh [CONTAINERS [AT ONCE [WITHOUT]]]; without: 30 10 10. WITHOUT: how many are run without a monitor, to compare.
+# usage: test_storm.sh [CONTAINERS [AT ONCE [WITHOUT [MORE]]]]; without: 30 10 10 0. WITHOUT: how many are run without a monitor,
+# to compare. MORE: further storms, after which memory is printed.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/containers.sh"
 
 total=${1:-30}
 width=${2:-10}
 alone=${3:-$width}
+more=${4:-0}
 own_fs
 cgroups v2
 podman_setup
@@ -96,6 +98,14 @@ printf '%s containers, %s at once: descriptors %s -> %s, memory %s -> %s KiB\n' 
 ratio=$(((with + monitor) * 100 * alone / (total * (without > 0 ? without : 1))))
 printf 'CPU: %s.%02d times that of the containers alone (ticks: %s for %s without; %s, and the monitor %s, for %s with it)\n' \
 	$((ratio / 100)) $((ratio % 100)) "$without" "$alone" "$with" "$monitor" "$total"
+first=$total
+while [ "$more" -gt 0 ]; do
+	storm "$((first + 3000))" "$total"
+	within 20 idle || fail "not idle"
+	first=$((first + total))
+	more=$((more - 1))
+	printf 'after %s more: memory %s KiB\n' "$total" "$(awk '/^VmRSS/ {print $2}' "/proc/$pid/status")"
+done
 # Nothing that is in the image was a deviation, and nobody lost anything.
 hf status --json >"$tmp/status" || true
 grep -o '"container_files":{[^}]*}' "$tmp/status" | grep -q '"lost":0' || fail "lost: $(grep -o '"container_files":{[^}]*}' "$tmp/status")"
