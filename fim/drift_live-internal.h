@@ -11,13 +11,13 @@
 #include "fim/lately.h"
 #include "fim/settle.h"
 
-#define DRIFT_NOTES_MAX 16384 /* events that wait to be taken over */
-#define DRIFT_SCANS_MAX 1024  /* containers that wait to be looked at */
-#define DRIFT_PENDING	16384
-#define DRIFT_MOUNTS_NS (20 * NSEC_PER_MSEC) /* who mounts, mounts more */
-#define DRIFT_YOUNG_NS	(250 * NSEC_PER_MSEC) /* a runtime writes down what it mounts */
+#define DRIFT_NOTES_MAX	   16384 /* events that wait to be taken over */
+#define DRIFT_SCANS_MAX	   1024	 /* containers that wait to be looked at */
+#define DRIFT_PENDING	   16384
+#define DRIFT_MOUNTS_NS	   (20 * NSEC_PER_MSEC)	 /* who mounts, mounts more */
+#define DRIFT_YOUNG_NS	   (250 * NSEC_PER_MSEC) /* a runtime writes down what it mounts */
 #define DRIFT_MOUNTS_WAITS 40
-#define DRIFT_MOUNTS_COST 20		     /* times as long as a look took, before the next */
+#define DRIFT_MOUNTS_COST  20 /* times as long as a look took, before the next */
 
 /* An event, on its way to the thread. */
 struct drift_note {
@@ -54,11 +54,11 @@ struct drift_live {
 	struct settle settle;
 	struct arena arena;
 	bool losing;
-	uint64_t swept;	   /* boot ns */
+	uint64_t swept; /* boot ns */
 	struct drift_mounts *mounts;
 	unsigned mounts_waits;
 	uint64_t mounts_due, mounts_rest; /* boot ns; due: 0 nothing to look at */
-	const char *cause; /* of paths that a scan names */
+	const char *cause;		  /* of paths that a scan names */
 
 	struct {
 		_Atomic uint64_t events, looks, changes, scans, lost, errors, no_baseline, pending;

@@ -84,7 +84,8 @@ static void path_up(struct buf *b)
 	b->data[b->len] = '\0';
 }
 
-/* The path as the image's links make it: the runtime follows them too. False when it goes round, or on lack of memory. */
+/* The path as the image's links make it: the runtime follows them too. False when it goes round, or on lack of memory.
+ */
 static bool follow_links(const struct view *v, const char *path, struct buf *ret)
 {
 	_cleanup_free_ char *rest = strdup(path);

@@ -35,7 +35,8 @@ void mountns_want(struct mountns *m, bool wanted);
 
 /* A process of the container (its id) was seen. Reads one name in /proc; never waits. */
 void mountns_seen(struct mountns *m, const char *container, int32_t pid);
-/* fn: something may be mounted otherwise than before; on the thread "mounts". NULL: no more, no call is running then. */
+/* fn: something may be mounted otherwise than before; on the thread "mounts". NULL: no more, no call is running then.
+ */
 void mountns_on_change(struct mountns *m, void (*fn)(void *data), void *data);
 
 struct mountns_one {

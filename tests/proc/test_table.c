@@ -408,18 +408,12 @@ static void test_unfed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_opened_orders),
-		cmocka_unit_test(test_exec),
-		cmocka_unit_test(test_start_settled),
-		cmocka_unit_test(test_clone_parent),
-		cmocka_unit_test(test_pid_reuse),
-		cmocka_unit_test(test_leader_gone),
-		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_learn),
-		cmocka_unit_test(test_unfed),
+		cmocka_unit_test(test_new),	      cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_opened_orders), cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_start_settled), cmocka_unit_test(test_clone_parent),
+		cmocka_unit_test(test_pid_reuse),     cmocka_unit_test(test_leader_gone),
+		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_learn),	      cmocka_unit_test(test_unfed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
