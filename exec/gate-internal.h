@@ -52,6 +52,7 @@ struct slot {
 	TAILQ_HEAD(slot_list, slot) * list; /* which; NULL while a worker or the verdict thread has it */
 	enum slot_origin origin;
 	int fd, pidfd;
+	int real; /* of the layer, when fd is an overlay's; leased in its place */
 	int32_t pid;
 	bool layers;	/* from a file system that is gated for layers of containers alone */
 	bool writer;	/* somebody has it open for writing */
@@ -170,8 +171,8 @@ int gate_open_group(struct gate *g, struct buf *err);
 /* --- gate_devs.c: which file systems are gated; with the lock held */
 const struct gate_dev *devs_find(const struct gate *g, uint64_t dev);
 /*
- * Of an event whose file has this st_dev. On btrfs that is a number of the subvolume which no mark was set by; that there
- * is an event at all says that one of the marks is of its file system. NULL: no mark is left.
+ * Of an event whose file has this st_dev. On btrfs that is a number of the subvolume which no mark was set by; that
+ * there is an event at all says that one of the marks is of its file system. NULL: no mark is left.
  */
 const struct gate_dev *devs_serving(const struct gate *g, uint64_t dev);
 /* -ENOSPC. What was judged is given up where layers is another than it was. */
@@ -215,6 +216,10 @@ void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgem
 /* The kernel's name of an open file, in ret; NULL when it has none that fits. */
 const char *gate_path(int fd, char ret[PATH_MAX]);
 void *gate_worker(void *data);
+
+/* --- gate_real.c: on the workers. When the slot's file is an overlay's: the layer's is leased in its place, or there
+ * is a writer. */
+void real_lease(struct gate *g, struct slot *s, const char *path);
 
 /* --- gate_libraries.c: the thread that looks at what is mapped to run */
 int libraries_start(struct gate *g);

@@ -138,6 +138,7 @@ static void gate_free(struct gate *g)
 		container_unref(g->slots[i].container);
 		cleanup_close(&g->slots[i].fd);
 		cleanup_close(&g->slots[i].pidfd);
+		cleanup_close(&g->slots[i].real);
 	}
 	cleanup_close(&g->fanotify);
 	cleanup_close(&g->wake);

@@ -222,7 +222,7 @@ static void hand_over(struct gate *g, struct slot *s)
 
 static void conclude(struct gate *g, struct slot *s)
 {
-	int fd = s->fd, pidfd = s->pidfd;
+	int fd = s->fd, pidfd = s->pidfd, real = s->real;
 	bool script = s->check_argv && s->j.type != EXEC_TYPE_SCRIPT && !s->silent;
 
 	/* An interpreter that was given no script, or a process that came and went: nothing to tell. */
@@ -236,6 +236,8 @@ static void conclude(struct gate *g, struct slot *s)
 	/* Which ends the lease. */
 	if (fd >= 0)
 		close(fd);
+	if (real >= 0)
+		close(real);
 	if (pidfd >= 0)
 		close(pidfd);
 }

@@ -92,7 +92,8 @@ static bool unchanged(const struct slot *s, uint64_t started)
 	if (!s->leased)
 		return id.ctime == s->id.ctime && id.size == s->id.size;
 	/* Under a lease only names, owners and modes change. */
-	return clock_mono_ns() - started < LEASE_SURE_NS || fcntl(s->fd, F_GETLEASE) == F_RDLCK;
+	return clock_mono_ns() - started < LEASE_SURE_NS ||
+	       fcntl(s->real >= 0 ? s->real : s->fd, F_GETLEASE) == F_RDLCK;
 }
 
 static int read_file(struct work *w, const char *extra)
@@ -226,6 +227,7 @@ static void judge_file(struct work *w, struct judgement *j)
 		s->silent = !s->unplaced;
 		return;
 	}
+	real_lease(w->g, s, w->path);
 	if (s->writer)
 		*j = (struct judgement){ .reason = GATE_WRITER,
 					 .verdict = w->g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED };

@@ -140,7 +140,7 @@ static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, u
 
 /* With the lock held: room by giving up the oldest lease of a start that was answered; what to close is the caller's.
  */
-static struct slot *steal(struct gate *g, int32_t pid, int ret_close[2])
+static struct slot *steal(struct gate *g, int32_t pid, int ret_close[3])
 {
 	struct slot *old = TAILQ_FIRST(&g->held);
 
@@ -148,6 +148,7 @@ static struct slot *steal(struct gate *g, int32_t pid, int ret_close[2])
 		return NULL;
 	ret_close[0] = old->fd;
 	ret_close[1] = old->pidfd;
+	ret_close[2] = old->real;
 	slot_release(g, old);
 	gate_count(g, COUNT_EARLY, 1);
 	gate_count(g, COUNT_LOST, 1);
@@ -199,7 +200,7 @@ static bool is_for_layers(const struct gate *g, const struct arrival *a)
 static void admit(struct gate *g, struct arrival *a)
 {
 	bool cacheable = a->leased && !a->known && known_cacheable(a->fd);
-	int spare[2] = { -1, -1 };
+	int spare[3] = { -1, -1, -1 };
 	struct slot *s;
 
 	pthread_mutex_lock(&g->lock);
@@ -220,6 +221,7 @@ static void admit(struct gate *g, struct arrival *a)
 	}
 	pthread_mutex_unlock(&g->lock);
 	close_pair(spare);
+	cleanup_close(&spare[2]);
 	if (!s) {
 		refuse_room(g, a);
 		return;

@@ -13,7 +13,7 @@ struct slot *slot_take(struct gate *g, int32_t pid)
 	if (!s)
 		return NULL;
 	TAILQ_REMOVE(&g->free, s, link);
-	*s = (struct slot){ .fd = -1, .pidfd = -1, .pid = pid };
+	*s = (struct slot){ .fd = -1, .pidfd = -1, .real = -1, .pid = pid };
 	LIST_INSERT_HEAD(&g->pids[(uint32_t)pid % GATE_BUCKETS], s, by_pid);
 	g->in_flight++;
 	return s;

@@ -222,7 +222,8 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		_exit(76);
 	go.procs = procs;
 	struct trust *t = make_trust(r, o);
-	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, r->mnt, device_of(r->mnt), o->layers) < 0) {
+	const char *marked = o->only ? rig_path(r, o->only) : r->mnt;
+	if (gate_start(&go, t, &g, &err) < 0 || gate_mark(g, marked, device_of(marked), o->layers) < 0) {
 		fprintf(stderr, "gate: %s\n", err.data ? err.data : "");
 		_exit(77);
 	}

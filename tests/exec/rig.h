@@ -52,6 +52,7 @@ struct rig_options {
 	const char *const *good_path; /* trusted by path */
 	const char *const *listed;    /* on the list of denied programs */
 	bool mounts;		      /* the gate knows the mounts */
+	const char *only;	      /* this place in mnt is gated, and nothing else; NULL: mnt */
 	bool layers;		      /* gated for layers of containers alone */
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };

@@ -109,50 +109,6 @@ static void test_layers(void **state _unused_)
 		assert_null(strstr(rig.shared->seen[i].path, "bad"));
 }
 
-static unsigned times_told(const char *name)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < rig.shared->n && i < RIG_SEEN_MAX; i++) {
-		const char *path = rig.shared->seen[i].path, *end = path + strlen(path);
-
-		n += strlen(path) >= strlen(name) && strcmp(end - strlen(name), name) == 0;
-	}
-	return n;
-}
-
-/* As a runtime mounts it for a container: /proc has a file of the overlay, the kernel asks about the layer's. */
-static void test_overlay(void **state _unused_)
-{
-	char text[600];
-
-	if (unable)
-		skip();
-	snprintf(text, sizeof(text),
-		 "cd %s && mkdir lower upper work merged && cp good bad lower && cp good lower/up && cp script "
-		 "lower/run && "
-		 "mount -t overlay o -o lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work merged && chmod 700 "
-		 "merged/up",
-		 rig.mnt, rig.mnt, rig.mnt, rig.mnt);
-	if (system(text) != 0)
-		skip();
-	for (int enforce = 1; enforce >= 0; enforce--) {
-		start(&(struct rig_options){ .enforce = enforce, .mounts = true, .scripts = GATE_SCRIPTS_REPORT });
-		assert_int_equal(rig_run(&rig, "merged/good", NULL), 3);
-		assert_int_equal(rig_run(&rig, "merged/up", NULL), 3);
-		assert_int_equal(rig_run(&rig, "merged/run", NULL), 5);
-		assert_int_equal(rig_run(&rig, "merged/bad", NULL), enforce ? -EPERM : 4);
-		rig_stop(&rig);
-		assert_int_equal(rig.shared->stats.late + rig.shared->stats.swapped, 0);
-		assert_int_equal(times_told("/good"), 1);
-		assert_int_equal(times_told("/up"), 1);
-		assert_int_equal(times_told("/run"), 1);
-		assert_int_equal(times_told("/bad"), 1);
-	}
-	snprintf(text, sizeof(text), "cd %s && umount merged && rm -r lower upper work merged", rig.mnt);
-	assert_int_equal(system(text), 0);
-}
-
 static void test_observe(void **state _unused_)
 {
 	const struct rig_seen *s;
@@ -613,7 +569,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_allow_and_deny, after),
 		cmocka_unit_test_teardown(test_layers, after),
-		cmocka_unit_test_teardown(test_overlay, after),
 		cmocka_unit_test_teardown(test_observe, after),
 		cmocka_unit_test_teardown(test_listed, after),
 		cmocka_unit_test_teardown(test_scripts, after),
