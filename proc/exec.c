@@ -272,6 +272,7 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 	bool whole = told->known & PROCESS_EXE && told->known & PROCESS_CMDLINE, known = old;
 	struct process now = { 0 }, v;
 
+	table_tell_seen(t, told);
 	if (!old)
 		old = begin(t, told);
 	if (!old)

@@ -60,8 +60,8 @@ void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *d
 int proc_table_scan(struct proc_table *t);
 
 /*
- * Called with the cgroup of each process that is read, without a lock and on the thread that read it: at once, it must
- * not wait. Set while nobody asks.
+ * Called with the cgroup of each process that is read, or that is told of with it at its exec, without a lock and on the
+ * thread that read it: at once, it must not wait. Set while nobody asks.
  */
 void proc_table_set_seen(struct proc_table *t, void (*seen)(const char *cgroup, int32_t pid, void *data), void *data);
 
