@@ -57,6 +57,8 @@ story() {
 	for n in 1 2 3; do
 		want exec "blink$n-$mode" /bin/busybox
 	done
+	hf status --json >"$tmp/status" || true
+	grep -q '"containers":{"known":[1-9]' "$tmp/status" || fail "$mode: status: $(grep -o '"containers":{[^}]*}' "$tmp/status")"
 	stop
 	podman rm -f -t 0 "$web" >/dev/null 2>&1
 	stories=$((stories + 1))
@@ -89,8 +91,6 @@ if command -v sqlite3 >/dev/null; then
 	rows=$(sqlite3 "$tmp/state/holdfast.db" "SELECT count(*) FROM containers WHERE name LIKE 'blink%'")
 	[ "$rows" -ge $((3 * stories)) ] || fail "view containers: $rows rows"
 fi
-hf status --json >"$tmp/status" || true
-grep -q '"containers":{"known":[1-9]' "$tmp/status" || fail "status: $(grep -o '"containers":{[^}]*}' "$tmp/status")"
 stop
 hf baseline verify >"$tmp/verify" 2>&1 || fail "verify: $(cat "$tmp/verify")"
 end
