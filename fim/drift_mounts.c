@@ -12,6 +12,7 @@
 
 #include "fim/drift_live-internal.h"
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/text.h"
 #include "lib/util.h"
 #include "watch/mounts.h"
@@ -21,8 +22,9 @@
 
 /* A mount that was looked at. */
 struct mounted {
-	uint64_t ns, hash; /* hash: of what is mounted where, the same in a copy of the namespace */
-	char *point;
+	uint64_t ns, hash;
+	char *key;	   /* the same in a copy of the namespace */
+	const char *point; /* at its end */
 	bool told, there;
 };
 
@@ -44,34 +46,27 @@ struct view {
 
 /* --- what was looked at */
 
-static uint64_t hash_bytes(uint64_t h, const void *data, size_t len)
+/* What is mounted where, in which container. */
+static char *key_of(const struct view *v, const struct mount *m)
 {
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ ((const uint8_t *)data)[i]) * 0x100000001b3ULL;
-	return h;
-}
+	char *key;
 
-static uint64_t hash_mount(const struct view *v, const struct mount *m)
-{
-	uint64_t h = hash_bytes(0xcbf29ce484222325ULL, &m->dev, sizeof(m->dev));
-
-	h = hash_bytes(h, v->c->id, strlen(v->c->id) + 1);
-	h = hash_bytes(h, m->root, strlen(m->root) + 1);
-	return hash_bytes(h, m->point, strlen(m->point) + 1);
+	return asprintf(&key, "%s %llx %s\n%s", v->c->id, (unsigned long long)m->dev, m->root, m->point) < 0 ? NULL
+													     : key;
 }
 
 /* ns: 0 for any. */
-static struct mounted *mounted_find(struct drift_mounts *k, uint64_t ns, uint64_t hash)
+static struct mounted *mounted_find(struct drift_mounts *k, uint64_t ns, const char *key, uint64_t hash)
 {
 	for (size_t i = 0; i < k->n; i++)
-		if (k->list[i].hash == hash && (!ns || k->list[i].ns == ns))
+		if (k->list[i].hash == hash && (!ns || k->list[i].ns == ns) && streq(k->list[i].key, key))
 			return &k->list[i];
 	return NULL;
 }
 
 static void mounted_drop(struct drift_mounts *k, struct mounted *m)
 {
-	free(m->point);
+	free(m->key);
 	*m = k->list[--k->n];
 }
 
@@ -238,23 +233,22 @@ static void tell(const struct view *v, const struct mount *m, const char *point)
 static void look_at(const struct view *v, const struct mount *m)
 {
 	struct drift_mounts *k = v->l->mounts;
-	uint64_t hash = hash_mount(v, m);
-	struct mounted *known = mounted_find(k, v->ns->ino, hash);
-	bool copied = !known && v->ns->second && mounted_find(k, 0, hash);
+	_cleanup_free_ char *key = key_of(v, m);
+	uint64_t hash = key ? hash_bytes(0, key, strlen(key)) : 0;
+	struct mounted *known = key ? mounted_find(k, v->ns->ino, key, hash) : NULL;
+	bool copied = key && v->ns->second && mounted_find(k, 0, key, hash);
 
 	if (known) {
 		known->there = true;
 		return;
 	}
-	if (k->n == MOUNTED_MAX) {
+	if (!key || k->n == MOUNTED_MAX) {
 		v->l->counters.errors++;
 		return;
 	}
-	known = &k->list[k->n];
-	*known = (struct mounted){ .ns = v->ns->ino, .hash = hash, .point = strdup(m->point), .there = true };
-	if (!known->point)
-		return;
-	k->n++;
+	known = &k->list[k->n++];
+	*known = (struct mounted){ .ns = v->ns->ino, .hash = hash, .key = TAKE_PTR(key), .there = true };
+	known->point = known->key + strlen(known->key) - strlen(m->point);
 	known->told = !copied && !is_runtimes(v, m->point);
 	if (known->told)
 		tell(v, m, m->point);
