@@ -116,7 +116,7 @@ static void ns_note(struct ns *n, int32_t pid)
 	n->n_pids++;
 }
 
-/* One that is in it still; 0: none of those that were seen. */
+/* One that is in it still; 0: none of those that were seen. Without the lock, of a copy. */
 static int32_t ns_alive(const struct mountns *m, const struct ns *n)
 {
 	for (unsigned i = 0; i < MIN(n->n_pids, (unsigned)PIDS_MAX); i++)
@@ -192,6 +192,18 @@ void mountns_seen(struct mountns *m, const char *container, int32_t pid)
 	eventfd_write(m->wake, 1);
 }
 
+/* Nobody was seen in it since. */
+static void ns_forget(struct mountns *m, const struct ns *gone)
+{
+	struct ns *n;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_FIND(hh, m->list, &gone->ino, sizeof(gone->ino), n);
+	if (n && n->n_pids == gone->n_pids && streq(n->container, gone->container))
+		ns_free(m, n);
+	pthread_mutex_unlock(&m->lock);
+}
+
 int mountns_each(struct mountns *m, int (*fn)(const struct mountns_one *ns, void *data), void *data)
 {
 	_cleanup_free_ struct ns *copy = NULL;
@@ -200,19 +212,19 @@ int mountns_each(struct mountns *m, int (*fn)(const struct mountns_one *ns, void
 
 	pthread_mutex_lock(&m->lock);
 	copy = calloc(HASH_COUNT(m->list) + 1, sizeof(*copy));
-	for (struct ns *i = m->list, *next; copy && i; i = next) {
-		next = i->hh.next;
-		i->pids[0] = ns_alive(m, i) ?: i->pids[0];
-		if (ns_of(m, i->pids[0]) == i->ino)
-			copy[n++] = *i;
-		else
-			ns_free(m, i);
-	}
+	for (const struct ns *i = m->list; copy && i; i = i->hh.next)
+		copy[n++] = *i;
 	pthread_mutex_unlock(&m->lock);
 	if (!copy)
 		return -ENOMEM;
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = fn(&(struct mountns_one){ copy[i].ino, copy[i].container, copy[i].pids[0], copy[i].second }, data);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		int32_t pid = ns_alive(m, &copy[i]);
+
+		if (pid)
+			r = fn(&(struct mountns_one){ copy[i].ino, copy[i].container, pid, copy[i].second }, data);
+		else
+			ns_forget(m, &copy[i]);
+	}
 	return r;
 }
 
