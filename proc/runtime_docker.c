@@ -64,11 +64,28 @@ static void read_labels(struct reading *r, const json_t *labels)
 	json_object_foreach((json_t *)(uintptr_t)labels, key, value) reading_label(r, key, json_string_value(value));
 }
 
-/* {"/data": {"Destination": "/data", "Source": "/srv/data", "Type": "bind"}} */
-static void read_mounts(struct reading *r, const json_t *points)
+static void add_mount(struct reading *r, struct container_mount *list, const char *dest, const char *source,
+		      const char *type)
 {
-	size_t n = MIN(json_object_size(points), (size_t)CONTAINER_MOUNTS_MAX);
-	struct container_mount *mounts = arena_zalloc(&r->c->arena, (n + 1) * sizeof(*mounts));
+	struct container_mount *to = &list[r->c->n_mounts];
+
+	to->dest = reading_keep(r, dest);
+	to->source = reading_keep(r, source);
+	to->type = reading_keep(r, type);
+	r->c->n_mounts += to->dest != NULL;
+}
+
+/* {"/data": {"Destination": "/data", "Source": "/srv/data", "Type": "bind"}}, and what every container gets. */
+static void read_mounts(struct reading *r, const json_t *config)
+{
+	static const struct {
+		const char *key, *dest;
+	} files[] = { { "ResolvConfPath", "/etc/resolv.conf" },
+		      { "HostnamePath", "/etc/hostname" },
+		      { "HostsPath", "/etc/hosts" } };
+	const json_t *points = json_object_get(config, "MountPoints");
+	size_t n = MIN(json_object_size(points), (size_t)CONTAINER_MOUNTS_MAX - ARRAY_SIZE(files));
+	struct container_mount *mounts = arena_zalloc(&r->c->arena, (n + ARRAY_SIZE(files)) * sizeof(*mounts));
 	const char *key;
 	json_t *m;
 
@@ -76,14 +93,15 @@ static void read_mounts(struct reading *r, const json_t *points)
 		return;
 	json_object_foreach((json_t *)(uintptr_t)points, key, m)
 	{
-		struct container_mount *to = &mounts[r->c->n_mounts];
-
 		if (r->c->n_mounts == n)
 			break;
-		to->dest = reading_keep(r, json_text(m, "Destination") ?: key);
-		to->source = reading_keep(r, json_text(m, "Source"));
-		to->type = reading_keep(r, json_text(m, "Type"));
-		r->c->n_mounts += to->dest != NULL;
+		add_mount(r, mounts, json_text(m, "Destination") ?: key, json_text(m, "Source"), json_text(m, "Type"));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		const char *path = json_text(config, files[i].key);
+
+		if (path && *path)
+			add_mount(r, mounts, files[i].dest, path, "bind");
 	}
 	r->c->mounts = mounts;
 	r->c->have_mounts = true;
@@ -128,7 +146,7 @@ bool docker_read(struct reading *r, const struct runtime_store *s)
 	started = json_text(json_object_get(o, "State"), "StartedAt");
 	if (started)
 		text_parse_time(started, 0, &r->c->started);
-	read_mounts(r, json_object_get(o, "MountPoints"));
+	read_mounts(r, o);
 	json_decref(o);
 	read_digest(r, s);
 	read_layers(r, s);
