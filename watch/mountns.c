@@ -250,12 +250,13 @@ bool mountns_is_second(struct mountns *m, const char *container, int32_t pid)
 
 /* --- who */
 
-static bool is_of(const struct process *p, const char *container)
+/* Of the container, or of the host: another one's cannot reach it. */
+static bool may_mount(const struct process *p, const char *container)
 {
 	struct cgroup_container in[CGROUP_NEST_MAX];
 	size_t n = p->known & PROCESS_CGROUP ? cgroup_containers(p->cgroup, in) : 0;
 
-	return container ? n && streq(in[n - 1].id, container) : n == 0;
+	return n == 0 || streq(in[n - 1].id, container);
 }
 
 static struct process *find_mounter(struct mountns *m, const char *container, uint64_t since)
@@ -263,7 +264,7 @@ static struct process *find_mounter(struct mountns *m, const char *container, ui
 	for (unsigned i = 0; i < MIN(m->n_mounters, (unsigned)MOUNTERS_MAX); i++) {
 		const struct mounter *who = &m->mounters[(m->n_mounters - 1 - i) % MOUNTERS_MAX];
 
-		if (who->boot_ns >= since && is_of(who->process, container))
+		if (who->boot_ns >= since && may_mount(who->process, container))
 			return process_ref(who->process);
 	}
 	return NULL;
@@ -275,7 +276,7 @@ struct process *mountns_mounter(struct mountns *m, const char *container)
 	struct process *p;
 
 	pthread_mutex_lock(&m->lock);
-	p = find_mounter(m, container, since) ?: find_mounter(m, NULL, since);
+	p = find_mounter(m, container, since);
 	pthread_mutex_unlock(&m->lock);
 	return p;
 }

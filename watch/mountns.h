@@ -52,7 +52,8 @@ int mountns_each(struct mountns *m, int (*fn)(const struct mountns_one *ns, void
 bool mountns_is_in(const struct mountns *m, int32_t pid, uint64_t ino);
 /* The process is, or was when it was seen, in a namespace of the container's other than its own. */
 bool mountns_is_second(struct mountns *m, const char *container, int32_t pid);
-/* Who mounted or unmounted last, in the last seconds: of the container, else of the host. A reference, or NULL. */
+/* Who mounted or unmounted last, in the last seconds, a process of the container or of the host. A reference, or NULL.
+ */
 struct process *mountns_mounter(struct mountns *m, const char *container);
 
 DEFINE_CLEANUP(struct mountns *, mountns_free)
