@@ -490,6 +490,11 @@ void fan_free(struct fan *f)
 	free(f);
 }
 
+bool fan_opened(const struct fan *f)
+{
+	return f->opened;
+}
+
 int fan_fd(const struct fan *f)
 {
 	return f->fd;

@@ -85,6 +85,8 @@ void fan_free(struct fan *f);
 int fan_fd(const struct fan *f);
 /* Reads what is queued, with a bound. True: nothing was left. */
 bool fan_read(struct fan *f);
+/* It held a file system open for a moment, in which that could not be unmounted. */
+bool fan_opened(const struct fan *f);
 /*
  * Configuration or mounts changed: marks are set and taken away, gaps held. Between gaps_begin and gaps_end.
  * opens_changed: what the configuration says of opens may be different.

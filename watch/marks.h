@@ -44,6 +44,7 @@ struct fan {
 	struct fan_fresh fresh[256];   /* inodes that got a link a moment ago */
 	uint64_t fresh_until;	       /* the last of them */
 	uint8_t *buffer;
+	bool opened; /* the last read held a file system open, to resolve handles */
 };
 
 /* Next file system after `after` (NULL: first) that reports this fsid; clones of one image share it. */

@@ -63,7 +63,9 @@ static int mount_fd(struct fan_fs *fs)
 
 void resolve_done(struct fan *f)
 {
+	f->opened = false;
 	for (struct fan_fs *fs = f->filesystems; fs; fs = fs->next) {
+		f->opened |= fs->fd >= 0;
 		if (fs->fd >= 0)
 			close(fs->fd);
 		fs->fd = -1;

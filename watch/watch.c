@@ -57,12 +57,15 @@ static bool pace_due(struct pace *p, uint64_t now)
 	return false;
 }
 
-/* Events were read; when they had waited for it, more will come, and who waits for them is not woken before. */
-static void pace_read(struct pace *p, uint64_t now)
+/*
+ * Events were read; when they had waited for it, more will come, and who waits for them is not woken before. What had
+ * to open a file system is soon looked at again: whoever makes folders and unmounts has them resolved before that.
+ */
+static void pace_read(struct pace *p, uint64_t now, bool opened)
 {
 	bool busy = p->until && now < p->until + PACE_NS;
 
-	p->step = busy ? MIN(p->step * 2, PACE_MAX_NS) : PACE_NS;
+	p->step = busy && !opened ? MIN(p->step * 2, PACE_MAX_NS) : PACE_NS;
 	p->last = clock_mono_ns();
 	p->until = busy ? p->last + p->step : 0;
 }
@@ -150,7 +153,7 @@ static void events_poll(struct watch *w, struct pace *pace, bool came, uint64_t 
 	if (!came || !pace_due(pace, now))
 		return;
 	read_events(w);
-	pace_read(pace, now);
+	pace_read(pace, now, w->fan && fan_opened(w->fan));
 }
 
 static void *notify_main(void *arg)
