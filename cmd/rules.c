@@ -411,7 +411,7 @@ static const struct command rules_list_command = {
 	.summary = "the rules, and how well this node's sensors evaluate each: exact, approximate or blind, and why",
 	.details =
 		"Sensors: changes, opens-sensitive, opens, exec, exec-bpf, proc, runtime, layers, syscall, network,\n"
-		"baseline, trust.\n",
+		"sessions, baseline, trust.\n",
 	.options = list_rows,
 	.n_options = ARRAY_SIZE(list_rows),
 	.options_size = sizeof(struct list_options),

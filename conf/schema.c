@@ -242,7 +242,7 @@ const struct conf_key conf_schema[] = {
 	  .help = "the baseline of an image that has none is made from its layers when a container of it starts" },
 
 	{ "rules.files", CONF_FILES, AT(rules.files),
-	  PKGDATADIR "/rules/holdfast.yaml, " SYSCONFDIR "/holdfast/rules.d",
+	  PKGDATADIR "/rules/holdfast.yaml, " PKGDATADIR "/rules/users.yaml, " SYSCONFDIR "/holdfast/rules.d",
 	  .help = "rule files, folders (their *.yaml) and globs; later ones change what earlier ones define" },
 	{ "rules.disable", CONF_TEXTS, AT(rules.disable), .help = "rules that are off: names, globs, tag:NAME" },
 	{ "rules.enable", CONF_TEXTS, AT(rules.enable), .help = "rules that are on, whatever their file says" },

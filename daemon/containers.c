@@ -68,6 +68,8 @@ int containers_part_start(struct monitor *m)
 		r = containers_start(m->containers);
 	if (r == 0)
 		r = start_mountns(m);
+	if (r == 0)
+		r = entered_new("/proc", &m->entered);
 	if (r < 0) {
 		log_error("containers cannot be looked at: %s", strerror(-r));
 		containers_part_stop(m);
@@ -83,6 +85,7 @@ void containers_part_stop(struct monitor *m)
 	if (m->mountns)
 		mountns_free(TAKE_PTR(m->mountns));
 	containers_free(TAKE_PTR(m->containers));
+	entered_free(TAKE_PTR(m->entered));
 }
 
 /* --- where */
@@ -156,6 +159,8 @@ void containers_place(struct monitor *m, struct event *e)
 		e->container = containers_get(m->containers, e->process->cgroup, e->process->pid);
 	if (e->container && e->kind == EVENT_EXEC && e->path && !e->host_path)
 		find_host_path(e);
+	if (e->container && e->kind == EVENT_EXEC && e->process && e->exec_type != EXEC_TYPE_LIBRARY)
+		e->container_exec = entered_from_outside(m->entered, e->container, e->process, e->time, e->boot_time);
 }
 
 /* --- status */

@@ -22,6 +22,7 @@
 #include "lib/loop.h"
 #include "lib/queue.h"
 #include "proc/containers.h"
+#include "proc/entered.h"
 #include "proc/table.h"
 #include "respond/respond.h"
 #include "watch/connector.h"
@@ -56,6 +57,7 @@ struct monitor {
 	struct proc_table *procs;
 	struct containers *containers;
 	struct mountns *mountns; /* of containers whose files are followed */
+	struct entered *entered;
 	struct drift *drift;
 	bool mark_overlays; /* what happens through overlays is not told on the file system of their layers */
 	struct connector *connector;

@@ -186,13 +186,18 @@ static int read_connection(sqlite3_stmt *st, struct event *e)
 /* And a session: see fill_session. */
 static int read_session(sqlite3_stmt *st, struct event *e)
 {
+	int r;
+
 	if (e->kind != EVENT_SESSION)
 		return 0;
 	e->session_op = (enum session_op)e->change;
 	e->session_failed = e->status != STATUS_OPEN;
 	e->change = CHANGE_ADDED;
 	e->status = STATUS_OPEN;
-	return read_string(st, COL_DETAILS, e, &e->details);
+	r = read_string(st, COL_DETAILS, e, &e->details);
+	if (r == 0 && e->details)
+		e->session = session_parse(&e->arena, e->details, e->session_op, e->session_failed);
+	return r;
 }
 
 static bool in_range(const struct event *e)

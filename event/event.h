@@ -189,7 +189,7 @@ struct event {
 
 	/*
 	 * EVENT_SESSION: what was done; text the same for people, details JSON as session_json makes it, user who did
-	 * it (by, else account). session: NULL when the event was read back.
+	 * it (by, else account).
 	 */
 	enum session_op session_op;
 	bool session_failed;

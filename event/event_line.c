@@ -290,8 +290,15 @@ static void line_exec(struct buf *b, const struct event *e, bool colour)
 	line_path(b, e);
 	if (e->reason && e->verdict != EXEC_ALLOWED)
 		line_text(b, e->reason);
-	if (e->text && !streq(e->text, EVENT_ENVIRONMENT_UNKNOWN))
+	if (e->container_exec) {
+		line_next(b);
+		buf_str(b, "started from outside of the container");
+	}
+	if (e->text && !streq(e->text, EVENT_ENVIRONMENT_UNKNOWN)) {
+		if (e->container_exec)
+			line_next(b);
 		line_text(b, e->text);
+	}
 }
 
 static void line_gap(struct buf *b, const struct event *e, bool colour)

@@ -310,7 +310,7 @@ const struct field_info field_table[] = {
 	{ "hf.weekday", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_weekday,
 	  "day of the week, local time: mon, tue, wed, thu, fri, sat, sun" },
 	{ "hf.container_exec", FIELD_BOOL, FIELD_EVENT, ARG_NONE, EXACT, RUNTIME, NULL, get_hf_container_exec,
-	  "the program was started in a running container from outside: podman exec, kubectl exec, nsenter" },
+	  "the program was started in a running container from outside: podman exec, kubectl exec" },
 	{ "hf.gap", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_gap, "why something was not watched" },
 };
 

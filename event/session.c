@@ -70,3 +70,50 @@ const struct event_session *session_copy(struct arena *a, const struct event_ses
 	copy->command = copy_text(a, s->command);
 	return copy;
 }
+
+static const char *get_text(struct arena *a, const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s && *s ? arena_strdup(a, s) : NULL;
+}
+
+static unsigned get_sources(const json_t *list)
+{
+	unsigned sources = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+
+		for (unsigned k = 0; name && k < ARRAY_SIZE(source_names); k++)
+			sources |= (unsigned)streq(name, source_names[k]) << k;
+	}
+	return sources;
+}
+
+const struct event_session *session_parse(struct arena *a, const char *json, enum session_op op, bool failed)
+{
+	struct event_session *s = arena_zalloc(a, sizeof(*s));
+	json_t *o = json_loads(json, 0, NULL);
+
+	if (!s || !json_is_object(o)) {
+		json_decref(o);
+		return NULL;
+	}
+	*s = (struct event_session){
+		.op = op,
+		.failed = failed,
+		.account = get_text(a, o, "account"),
+		.by = get_text(a, o, "by"),
+		.tty = get_text(a, o, "tty"),
+		.remote = get_text(a, o, "remote"),
+		.program = get_text(a, o, "program"),
+		.command = get_text(a, o, "command"),
+		.has_session = json_is_integer(json_object_get(o, "session")),
+		.session = (uint32_t)json_integer_value(json_object_get(o, "session")),
+		.failures = (uint32_t)json_integer_value(json_object_get(o, "failures")),
+		.sources = get_sources(json_object_get(o, "sources")),
+	};
+	json_decref(o);
+	return s;
+}

@@ -55,6 +55,8 @@ struct event_session {
 void session_text(struct buf *b, const struct event_session *s);
 /* Keys result, account, by, tty, remote, program, command, session, failures, sources (list). New reference. */
 json_t *session_json(const struct event_session *s);
+/* The same read back from what session_json made, as JSON text; op and failed are the caller's. NULL: it is none. */
+const struct event_session *session_parse(struct arena *a, const char *json, enum session_op op, bool failed);
 /* A copy in a; NULL: out of memory. */
 const struct event_session *session_copy(struct arena *a, const struct event_session *s);
 

@@ -412,12 +412,78 @@ static void test_alive(void **state _unused_)
 	store_free(&s);
 }
 
+static struct process *process_of(struct process *parent, int32_t pid, uint32_t uid, int64_t login)
+{
+	struct process v = { .pid = pid, .uid = uid, .parent = parent, .known = PROCESS_IDS };
+
+	if (login >= 0) {
+		v.known |= PROCESS_LOGINUID;
+		v.loginuid = (uint32_t)login;
+	}
+	return process_new(&v);
+}
+
+static int64_t done_by(struct store *s, struct process *p, const char *path)
+{
+	struct event *e = change(s, 1, path, CHANGE_CHANGED);
+
+	e->process = process_ref(p);
+	return add(s, e);
+}
+
+/* What one person did: by login user through su; without one by whom it descends from, but for what root starts. */
+static void test_user(void **state _unused_)
+{
+	struct process *init = process_of(NULL, 1, 0, -1), *daemon = process_of(init, 2, 1, -1),
+		       *shell = process_of(init, 3, 65534, -1), *su = process_of(shell, 4, 0, -1),
+		       *login = process_of(init, 5, 1, 1), *sudo = process_of(login, 6, 0, 1);
+	struct process *all[] = { init, daemon, shell, su, login, sudo };
+	static const struct {
+		const char *user;
+		const char *expected; /* places in all, newest first; s: the session */
+	} cases[] = { { "root", "30" },	    { "0", "30" },    { "daemon", "541" }, { "1", "541" },
+		      { "nobody", "s32" }, { "eve", "s" }, { "nobody else", "" } };
+	struct keep k = { .n = 0 };
+	struct event *e = event_new(EVENT_SESSION);
+	int64_t ids[ARRAY_SIZE(all)], session;
+	struct store s;
+
+	store_new(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		ids[i] = done_by(&s, all[i], "/etc/a");
+	e->time = 1;
+	e->session_op = SESSION_SU;
+	e->session_failed = true;
+	e->user = "nobody";
+	e->details = "{\"result\":\"failed\",\"account\":\"eve\",\"session\":7,\"sources\":[\"audit\",\"x\"]}";
+	session = add(&s, e);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		each(&s, &(struct history_filter){ .user = cases[i].user }, &k);
+		if (k.n != strlen(cases[i].expected))
+			fail_msg("%s: %zu rows", cases[i].user, k.n);
+		for (size_t n = 0; n < k.n; n++)
+			assert_int_equal(k.ids[n],
+					 cases[i].expected[n] == 's' ? session : ids[cases[i].expected[n] - '0']);
+	}
+	e = NULL;
+	assert_int_equal(history_get(s.d, session, &e), 0);
+	assert_int_equal(e->session_op, SESSION_SU);
+	assert_true(e->session_failed && e->session && e->session->failed && e->session->has_session);
+	assert_string_equal(e->session->account, "eve");
+	assert_int_equal(e->session->sources, SESSION_BY_AUDIT);
+	event_unref(e);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		process_unref(all[i]);
+	keep_free(&k);
+	store_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_alert), cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_pages), cmocka_unit_test(test_status),	cmocka_unit_test(test_last_state),
-		cmocka_unit_test(test_gaps),  cmocka_unit_test(test_alive),
+		cmocka_unit_test(test_gaps),  cmocka_unit_test(test_alive),	cmocka_unit_test(test_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,8 @@ story() {
 	done
 	if grep -q '"unknown":' "$tmp/history"; then fail "$mode: unknown: $(grep '"unknown":' "$tmp/history" | tail -1)"; fi
 	podman exec "$web" /usr/bin/busybox-tool true || fail "$mode: podman exec"
-	want exec "$(printf %.12s "$id")" /usr/bin/busybox-tool
+	want exec "$(printf %.12s "$id")" /usr/bin/busybox-tool '"container_exec":true'
+	if seen exec "$web" /bin/busybox '"container_exec"'; then fail "$mode: its own program came from outside"; fi
 
 	podman exec "$web" sh -c 'echo more >>/etc/motd; rm /etc/passwd; cp /bin/busybox /dropped; echo >>/dropped' || fail "$mode: podman exec"
 	want change "$web" /etc/motd '"change":"changed"'
