@@ -1,6 +1,7 @@
 /*
  * bench/sensor: what the BPF programs cost those that are watched, as ratios of the same work without them, in rounds
- * that take turns: a loop of getppid, connections over loopback, starts of a program.
+ * that take turns: a loop of getppid, connections over loopback, starts of a program. And what policies of the network
+ * cost.
  *
  *     bench/sensor [ROUNDS]
  */
@@ -19,7 +20,9 @@
 #include "lib/clock.h"
 #include "lib/util.h"
 #include "watch/bpf_calls.h"
+#include "watch/bpf_policy.h"
 #include "watch/connector.h"
+#include "watch/policy_world.h"
 
 #define ROUNDS_MAX 101
 
@@ -78,6 +81,7 @@ static const struct {
 static struct proc_table *table;
 static struct connector *connector;
 static struct bpf_calls *calls;
+static struct bpf_policy *policy;
 
 static void load_nothing(void)
 {
@@ -129,8 +133,32 @@ static void load_sockets(void)
 	load_wanted(true);
 }
 
+/* Policies that ask about all there is; none is against loopback, but each is looked at for it. */
+static void load_policy(void)
+{
+	static const char text[] =
+		"network: {protect: [], policies: [{image: 'docker.io/*', deny: any}, {user: 64123, deny: any},"
+		"{program: /bin/true, deny: any}, {allow: ['*.example.org', '127.0.0.0/8'], deny: "
+		"'192.0.2.0/24:80-90'}]}";
+	_cleanup_(policy_table_free_p) struct policy_table *t = NULL;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	_cleanup_conf_ struct conf *conf = NULL;
+	static struct policy_world world;
+
+	if (conf_parse("bench", text, strlen(text), &conf, &err) < 0 || bpf_policy_open(&policy, &err) < 0) {
+		fprintf(stderr, "%s\n", err.data);
+		exit(77);
+	}
+	policy_world_read(conf, "/", &world);
+	if (policy_table_new(conf, &world, 1, &t) < 0 || bpf_policy_fill(policy, t, true) < 0)
+		exit(1);
+	bpf_policy_switch(policy, t);
+}
+
 static void unload(void)
 {
+	bpf_policy_close(policy);
+	policy = NULL;
 	connector_stop(connector);
 	connector = NULL;
 	proc_table_free(table);
@@ -142,11 +170,9 @@ static void unload(void)
 static const struct {
 	const char *name;
 	void (*load)(void);
-} loads[] = { { "nothing", load_nothing },
-	      { "proc connector", load_netlink },
-	      { "BPF, processes", load_bpf },
-	      { "BPF, system calls", load_calls },
-	      { "BPF, connections", load_sockets } };
+} loads[] = { { "nothing", load_nothing },	    { "proc connector", load_netlink },
+	      { "BPF, processes", load_bpf },	    { "BPF, system calls", load_calls },
+	      { "BPF, connections", load_sockets }, { "network policies", load_policy } };
 
 /* --- */
 
