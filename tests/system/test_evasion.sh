@@ -1,13 +1,20 @@
 #!/bin/sh
 # The evasion matrix: each way to change a file, to open a secret or to start a program unseen, done for real on ext4, xfs,
 # btrfs, tmpfs and overlay under one monitor that enforces, and what came of it as a table. tests/system/evasion has the cases.
-# usage: test_evasion.sh [peers]: with other tools on the same cases (make evasion)
+# usage: test_evasion.sh [peers]: with the other tools that are installed on the same cases (make evasion)
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/inside.sh"
 
 evasion=$PWD/tests/system/evasion/evasion
 [ -x "$evasion" ] || skip "no $evasion"
-peers=${1:-}
+peers=${1:-} result_of=${2:-}
+# One that gates starts itself cannot be there beside ours: a run of its own, with the starts alone.
+if [ "$peers" = peers ] && command -v fapolicyd >/dev/null; then
+	HOLDFAST_TEST_NS= "$0" fapolicyd "$tmp/fapolicyd" >"$tmp/fapolicyd.log" 2>&1 || {
+		echo "fapolicyd: not tried:"
+		tail -5 "$tmp/fapolicyd.log"
+	}
+fi
 
 inside_make
 put "$evasion" evasion
@@ -57,14 +64,69 @@ inside_enter
 inside 'evasion prepare'
 [ "$result" = 0 ] || die "prepare: $(cat "$root/result/$n.out")"
 guarded='/usr, /lib, /lib64, /fs'
+
+# fapolicyd under the same conditions: it trusts what lies in /usr and /lib, and refuses every other start.
+run_fapolicyd() {
+	put "$(command -v fapolicyd)" fapolicyd
+	mkdir -p "$root/etc/fapolicyd/rules.d" "$root/etc/fapolicyd/trust.d" "$root/var/lib/fapolicyd" "$root/run/fapolicyd" "$root/usr/share"
+	[ ! -d /usr/share/fapolicyd ] || cp -r /usr/share/fapolicyd "$root/usr/share/"
+	grep -E '^(root|fapolicyd):' /etc/passwd >"$root/etc/passwd"
+	grep -E '^(root|fapolicyd):' /etc/group >"$root/etc/group"
+	printf '%s\n' 'permissive = 0' 'nice_val = 14' 'q_size = 2048' 'uid = root' 'gid = root' 'do_stat_report = 0' 'detailed_report = 0' \
+		'db_max_size = 50' 'subj_cache_size = 1549' 'obj_cache_size = 8191' 'watch_fs = ext4,xfs,btrfs,tmpfs,overlay' 'trust = file' \
+		'integrity = sha256' 'syslog_format = rule,dec,perm,auid,pid,exe,:,path,ftype,trust' 'rpm_sha256_only = 0' \
+		'allow_filesystem_mark = 0' >"$root/etc/fapolicyd/fapolicyd.conf"
+	printf '%s\n' 'allow perm=any all : trust=1' 'deny perm=execute all : all' 'allow perm=open all : all' >"$root/etc/fapolicyd/compiled.rules"
+	(cd "$root" && find usr/bin lib lib64 usr/lib fs -type f 2>/dev/null | while read -r f; do
+		[ "$(head -c4 "$f" | od -An -tx1 | tr -d ' \n')" = 7f454c46 ] || continue
+		# Where a start finds it, too: /bin is a link to it.
+		printf '/%s %s %s\n' "$f" "$(stat -c %s "$f")" "$(sha256sum <"$f" | cut -d' ' -f1)"
+	done) >"$root/etc/fapolicyd/fapolicyd.trust"
+	inside 'fapolicyd; busybox sleep 1'
+	pids="$pids $(cat "$root/run/fapolicyd.pid" 2>/dev/null)"
+	refuses() { inside 'cp /usr/bin/act /fs/ext4/unknown; echo >>/fs/ext4/unknown; /fs/ext4/unknown linger 1' && [ "$result" = 126 ]; }
+	within 20 refuses || die "fapolicyd does not refuse: $(cat "$root/result/$n.out")"
+	inside_begin 'evasion starts -o /result/table'
+	inside_end 120
+	cat "$root/result/$n.out"
+	kill "$(cat "$root/run/fapolicyd.pid")"
+	cp "$root/result/table" "$result_of" || exit 1
+	exit 0
+}
+[ "$peers" != fapolicyd ] || run_fapolicyd
+
 keys='ungated: kill, scripts: enforce, libraries: all'
 left_out='exclude: ["/fs/*/*/out"]'
 secrets='sensitive: ["/fs/*/secret-*/w/key"]'
 inside_init "$keys" "$left_out" "$secrets"
+with=
+if [ "$peers" = peers ]; then
+	[ ! -s "$tmp/fapolicyd" ] || { cp "$tmp/fapolicyd" "$root/result/fapolicyd" && with="fapolicyd@/result/fapolicyd"; }
+	if command -v inotifywait >/dev/null; then
+		put "$(command -v inotifywait)" inotifywait
+		with="$with inotifywait=/result/inotifywait"
+	fi
+	if command -v aide >/dev/null; then
+		put "$(command -v aide)" aide
+		printf '%s\n' database_in=file:/state/aide.db database_out=file:/state/aide.db gzip_dbout=no report_url=stdout \
+			'/fs p+u+g+s+m+c+i+n+sha256+xattrs+acl' '!/fs/[^/]+/[^/]+/out' >"$root/etc/aide.conf"
+		inside 'aide --config=/etc/aide.conf --init'
+		[ "$result" = 0 ] && with="$with AIDE!'aide --config=/etc/aide.conf --check'" || cat "$root/result/$n.out"
+	fi
+	for peer in fapolicyd inotifywait aide; do command -v $peer >/dev/null || echo "not installed: $peer"; done
+	echo "not tried: auditd, whose rules and whose socket are the whole machine's"
+	# They are vouched for as well.
+	rm -f "$root/state"/holdfast* "$root/state"/signing*
+	inside_init "$keys" "$left_out" "$secrets"
+	if command -v inotifywait >/dev/null; then
+		inside 'inotifywait -m -r -e open,modify,attrib,close_write,create,delete,move --exclude /out --format %e:%w%f /fs >/result/inotifywait 2>/result/inotifywait.err & echo $! >/result/inotifywait.pid'
+		pids="$pids $(cat "$root/result/inotifywait.pid")"
+		within 60 grep -q established "$root/result/inotifywait.err" || fail "inotifywait"
+	fi
+fi
 # Not in the baseline, and opened by the driver before there is a monitor.
 if [ -d "$root/fs/ext4" ]; then mkdir "$root/fs/ext4/early" && cp "$tmp/inner/x" "$root/fs/ext4/early/x"; fi
 : >"$out"
-with=
 inside_begin "evasion run /result/out -o /result/table $with"
 within 20 test -e "$root/result/ready" || die "no driver: $(cat "$root/result/$n.out")"
 judge "$keys" "$left_out" "$secrets"

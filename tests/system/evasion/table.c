@@ -87,8 +87,10 @@ static void print_peers(const struct matrix *m, const struct row *r)
 		char text[16] = "-";
 
 		for (size_t fs = 0; fs < FILE_SYSTEMS; fs++) {
-			of += r->cells[fs].tried && !could_not(r, &r->cells[fs]);
-			seen += r->cells[fs].peers >> p & 1;
+			bool done = r->cells[fs].tried && !could_not(r, &r->cells[fs]);
+
+			of += done;
+			seen += done && r->cells[fs].peers >> p & 1;
 		}
 		if (m->peer_of_starts[p] == (r->kind == STARTS))
 			snprintf(text, sizeof(text), "%u of %u", seen, of);

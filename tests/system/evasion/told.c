@@ -136,7 +136,8 @@ static void mark_named(struct matrix *m, const char *line, unsigned what)
 	size_t fs;
 	struct row *row = matrix_named(m, line, &fs);
 
-	if (!row)
+	/* A line about an open, which those who look at changes cause themselves, is about secrets alone. */
+	if (!row || (what >= 2 && (strncmp(line, "OPEN", 4) == 0) != (row->kind == SECRETS)))
 		return;
 	if (what == 0)
 		row->cells[fs].at_check = true;
@@ -173,7 +174,7 @@ static void take_table(struct matrix *m, FILE *f, unsigned what)
 	char slug[64], name[16];
 	int outcome;
 
-	while (fscanf(f, "%63s %15s %d %*[^\n]", slug, name, &outcome) == 3)
+	while (fscanf(f, "%63s %15s %d", slug, name, &outcome) == 3)
 		for (size_t i = 0; i < m->n; i++)
 			for (size_t fs = 0; fs < FILE_SYSTEMS && !strcmp(m->rows[i].slug, slug); fs++)
 				if (!strcmp(fs_names[fs], name) && outcome <= KILLED)
