@@ -90,19 +90,98 @@ else
 	echo "no tmpfs can be mounted: a full disk was not tried"
 fi
 
+# --- the file system below fails: from one moment on nothing can be written any more, and nothing read that is not in memory
+
+# Power loss is survived with store.sync: full; without it the head file may be cut, and the next start says so and refuses.
+sed -i 's/^store: {\(.*\)}/store: {\1, sync: full}/' "$tmp/conf.yaml"
+# broken HOW: the watch goes on; after a repair the database opens, what it held before is there, the gap is named
+broken() {
+	truncate -s 64M "$tmp/disk"
+	mkfs.ext4 -q -F "$tmp/disk" >/dev/null 2>&1 && mount -o loop,errors=remount-ro "$tmp/disk" "$tmp/state" 2>/dev/null || {
+		echo "not tried: $1: no loop image"
+		return
+	}
+	chmod 700 "$tmp/state"
+	hf init -q || die "init"
+	watch
+	settled
+	echo "$1" >"$g/before"
+	told "$g/before" '"id":'
+	within 10 committed "$g/before" || die "not in history"
+	device=$(awk -v m="$tmp/state" '$2 == m {sub(".*/", "", $1); print $1}' /proc/mounts)
+	if "$1"; then
+		failing ''
+		stop KILL
+		umount "$tmp/state" || umount -l "$tmp/state"
+		e2fsck -fy "$tmp/disk" >/dev/null 2>&1
+		mount -o loop "$tmp/disk" "$tmp/state" || die "$1: mount again"
+		hf baseline verify >/dev/null 2>"$err.verify" || fail "$1: verify: $(cat "$err.verify")"
+		committed "$g/before" || fail "$1: what was in history is gone"
+		watch
+		told '"reason":"down"' '"healed":"check at start'
+		told "$g/f$n"
+		stop
+	else
+		echo "not tried: $1"
+		stop
+	fi
+	umount "$tmp/state" || umount -l "$tmp/state"
+}
+io_errors() { xfs_io -x -c 'shutdown' "$tmp/state" >/dev/null 2>&1; }
+read_only() { echo broken >"/sys/fs/ext4/$device/trigger_fs_error" 2>/dev/null; }
+broken io_errors
+broken read_only
+sed -i 's/, sync: full//' "$tmp/conf.yaml"
+rm -f "$g"/f*
+
+# --- the clock jumps, both ways: what happens is told with the time that there is then, in its order, and nothing is taken for a loss
+
+jump=$PWD/tests/system/jump.so
+# now_is SECONDS: off by
+now_is() { printf '%-31s\n' "$1" | dd of="$tmp/jump" conv=notrunc 2>/dev/null; }
+now_is 0
+if ! sanitized && [ -e "$jump" ] && HOLDFAST_JUMP=$tmp/jump LD_PRELOAD=$jump true 2>/dev/null; then
+	hf init -q || die "init"
+	export HOLDFAST_JUMP="$tmp/jump" LD_PRELOAD="$jump"
+	watch
+	unset LD_PRELOAD
+	jumps='0 86400 -86400 315360000 -3600'
+	for by in $jumps; do
+		now_is "$by"
+		echo x >"$g/jump$by"
+		told "$g/jump$by\"" '"change":"added"'
+	done
+	line "$g/jump315360000\"" "\"time\":\"$(date -u -d "@$(($(date +%s) + 315360000))" +%Y)-" || fail "not told with the time that there was"
+	settled
+	within 10 no_gaps || fail "the clock jumped, and a gap is open: $(cat "$tmp/status")"
+	for by in $jumps; do within 10 committed "$g/jump$by" || fail "jump$by is gone"; done
+	stop
+	hf baseline verify >/dev/null 2>"$err.verify" || fail "clock: verify: $(cat "$err.verify")"
+	echo "clock: jumped by $jumps seconds"
+	rm -f "$g"/jump*
+	rm -rf "$tmp/state"
+	mkdir -m 700 "$tmp/state"
+else
+	echo "not tried: jumps of the clock (a program built with sanitizers, or no preloading)"
+fi
+
 # --- kill -9
 
+config 'limits: {canary: 0}' 'exec: {mode: observe, trust: [baselines]}'
 hf init -q || die "init"
+# Changes, and starts: mv, rm and sleep are programs.
 cat >"$tmp/writer" <<'EOT'
 i=0
 until [ -e "$2" ]; do
-	i=$((i + 1))
+	i=$(((i + 1) % 1000))
 	echo $i >"$1/w$i"
 	[ $((i % 7)) != 0 ] || mv "$1/w$i" "$1/x$i"
 	[ $((i % 5)) != 0 ] || rm -f "$1/w$((i - 3))"
 	sleep 0.005
 done
 EOT
+# What was committed when it was killed is there afterwards.
+rows() { ! command -v sqlite3 >/dev/null || sqlite3 -cmd '.timeout 5000' -readonly "$db" "SELECT max(id), count(*) FROM event WHERE id <= ${1:-(SELECT max(id) FROM event)}"; }
 watch
 sh "$tmp/writer" "$g" "$tmp/enough" &
 writer=$!
@@ -111,8 +190,10 @@ rounds=${HOLDFAST_KILLS:-5}
 for round in $(seq "$rounds"); do
 	# shellcheck disable=SC2046
 	sleep "0.$(printf %03d $(($(od -An -N2 -tu2 /dev/urandom) % 500)))"
+	before=$(rows)
 	stop KILL
 	hf baseline verify >/dev/null 2>"$err.verify" || fail "killed $round: verify: $(cat "$err.verify")"
+	[ "$before" = "$(rows "${before%|*}")" ] || fail "killed $round: $before rows were committed, and $(rows "${before%|*}") are there"
 	watch
 	told '"reason":"down"' 'ended without notice' '"healed":"check at start'
 done
@@ -120,7 +201,7 @@ done
 wait "$writer"
 settled
 within 10 no_gaps || fail "a gap is open"
-hf history --json --open -n 100000 >"$tmp/history"
+hf history --json --open -n 0 >"$tmp/history"
 for f in "$g"/w* "$g"/x*; do
 	# Or as the new name of one that was renamed.
 	grep -qE "\"path2?\":\"$f\"" "$tmp/history" || echo "$f"
@@ -128,7 +209,8 @@ done >"$tmp/missing"
 [ ! -s "$tmp/missing" ] || fail "not in history: $(head -3 "$tmp/missing") of $(wc -l <"$tmp/missing")"
 hf history --json --kind gap >"$tmp/gaps"
 [ "$(grep '"reason":"down"' "$tmp/gaps" | grep -c '"to":')" -ge "$rounds" ] || fail "history has fewer gaps than kills"
-echo "killed $rounds times while $(ls "$g" | wc -l) files were written"
+echo "killed $rounds times while files were written and programs started; $(hf history --json -n 0 | wc -l) rows of history, none lost"
+config 'limits: {canary: 0}' 'exec: {mode: "off"}'
 
 # --- gone: moved away, and put back
 
