@@ -57,6 +57,13 @@ static bool pace_due(struct pace *p, uint64_t now)
 	return false;
 }
 
+/* What was just mounted may soon be unmounted: it is read as if nothing had come before. */
+static void pace_begin(struct pace *p)
+{
+	p->step = PACE_NS;
+	p->until = MIN(p->until, p->last + PACE_NS);
+}
+
 /*
  * Events were read; when they had waited for it, more will come, and who waits for them is not woken before. What had
  * to open a file system is soon looked at again: whoever makes folders and unmounts has them resolved before that.
@@ -178,6 +185,8 @@ static void *notify_main(void *arg)
 		if (fds[POLL_WAKE].revents)
 			serve_requests(w);
 		mounts_poll(w, fds[POLL_MOUNTS].revents);
+		if (fds[POLL_MOUNTS].revents)
+			pace_begin(&pace);
 		if (looked)
 			events_poll(w, &pace, fds[POLL_FAN].revents || fds[POLL_INO].revents, before);
 		emit_retry(&w->emit);
