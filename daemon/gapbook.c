@@ -9,6 +9,7 @@
 
 #include "lib/clock.h"
 #include "lib/util.h"
+#include "watch/place.h"
 
 struct gap_entry {
 	struct gap_entry *next;
@@ -245,17 +246,28 @@ void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, 
 	pthread_mutex_unlock(&b->lock);
 }
 
-void gapbook_round_end(struct gapbook *b, uint64_t round)
+static bool found_by_reading(const struct gap_open *g)
+{
+	return g->reason == GAP_FS_SKIPPED || g->reason == GAP_UNREADABLE;
+}
+
+void gapbook_round_end_below(struct gapbook *b, uint64_t round, const char *path)
 {
 	struct gap_entry *e, *next;
 
 	pthread_mutex_lock(&b->lock);
 	for (e = b->first; e; e = next) {
 		next = e->next;
-		if (e->g.standing && e->seen < round)
+		if (e->g.standing && e->seen < round &&
+		    (!path || (found_by_reading(&e->g) && place_is_below(path, e->g.scope))))
 			close_entry(b, e, "no longer so", 0);
 	}
 	pthread_mutex_unlock(&b->lock);
+}
+
+void gapbook_round_end(struct gapbook *b, uint64_t round)
+{
+	gapbook_round_end_below(b, round, NULL);
 }
 
 void gapbook_close_old(struct gapbook *b, const struct event *old)

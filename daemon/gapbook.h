@@ -47,6 +47,8 @@ size_t gapbook_keys(struct gapbook *b, enum gap_reason reason, const char *scope
 uint64_t gapbook_round_begin(struct gapbook *b);
 void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail);
 void gapbook_round_end(struct gapbook *b, uint64_t round);
+/* The look was at path and all below alone: of standing gaps there, those that reading folders and files finds are over. */
+void gapbook_round_end_below(struct gapbook *b, uint64_t round, const char *path);
 /* Ends a gap that an earlier run left open: e as history gave it. */
 void gapbook_close_old(struct gapbook *b, const struct event *e);
 /* fn borrows; called with the book locked: it must not call back. */

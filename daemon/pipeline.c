@@ -42,7 +42,8 @@ void pipeline_stored(struct event *e, void *data)
 {
 	struct monitor *m = data;
 
-	/* Starts that somebody vouches for and connections are many, and in the history; so is an alert that people have just seen. */
+	/* Starts that somebody vouches for and connections are many, and in the history; so is an alert that people
+	 * have just seen. */
 	if ((e->kind == EVENT_EXEC && e->verdict == EXEC_ALLOWED) || e->kind == EVENT_CONNECTION)
 		return;
 	if (m->output && !(e->repeated && !m->o->json))
@@ -106,6 +107,8 @@ bool pipeline_canary(const struct fs_event *e, void *data)
 
 struct healing {
 	struct monitor *m;
+	uint64_t round;
+	char *path;
 	size_t n;
 	uint64_t keys[PIPELINE_KEYS_MAX];
 };
@@ -118,6 +121,10 @@ static void healing_done(int err, uint64_t found, void *data)
 	snprintf(text, sizeof(text), "rescan: %" PRIu64 " %s found", found, found == 1 ? "change" : "changes");
 	for (size_t i = 0; i < h->n && err == 0; i++)
 		gapbook_close(h->m->gaps, h->keys[i], text, 0);
+	/* A mount that went took with it what could not be read there. */
+	if (err == 0 && h->path)
+		gapbook_round_end_below(h->m->gaps, h->round, h->path);
+	free(h->path);
 	free(h);
 }
 
@@ -130,6 +137,8 @@ static void pipeline_heal(struct monitor *m, enum gap_reason reason, const char 
 	if (h) {
 		h->m = m;
 		h->n = gapbook_keys(m->gaps, reason, scope, h->keys, PIPELINE_KEYS_MAX);
+		h->round = gapbook_round_begin(m->gaps);
+		h->path = strdup(path);
 	}
 	live_rescan(m->live, path, full, cause, h ? healing_done : NULL, h);
 }

@@ -126,6 +126,29 @@ static void test_round(void **state)
 	gapbook_free(b);
 }
 
+/* A look at one folder ends what it would have found there, and nothing else. */
+static void test_round_below(void **state)
+{
+	struct told *t = *state;
+	struct gapbook *b;
+	uint64_t round;
+
+	assert_int_equal(gapbook_new(emit, t, &b), 0);
+	gapbook_note(b, GAP_FS_SKIPPED, "/mnt", "nfs4");
+	gapbook_note(b, GAP_UNREADABLE, "/mnt/a", NULL);
+	gapbook_note(b, GAP_FS_SKIPPED, "/mnt/still", "proc");
+	gapbook_note(b, GAP_NO_PATH, "/mnt/path", NULL);
+	gapbook_note(b, GAP_FS_SKIPPED, "/mnt2", "nfs4");
+	gapbook_open(b, GAP_UNREADABLE, "/mnt/event", NULL, 0, 0);
+	round = gapbook_round_begin(b);
+	gapbook_note(b, GAP_FS_SKIPPED, "/mnt/still", "proc");
+	gapbook_round_end_below(b, round, "/mnt");
+	assert_int_equal(gapbook_count(b), 4);
+	for (size_t i = t->n - 2; i < t->n; i++)
+		assert_true(streq(t->events[i]->gap_scope, "/mnt") || streq(t->events[i]->gap_scope, "/mnt/a"));
+	gapbook_free(b);
+}
+
 /* A second round is asked for while the first is on its way: the first closes nothing that it found itself. */
 static void test_rounds_overlap(void **state)
 {
@@ -186,8 +209,8 @@ int main(void)
 {
 #define BOOK(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		BOOK(test_open_close),	   BOOK(test_lose),  BOOK(test_sensor), BOOK(test_round),
-		BOOK(test_rounds_overlap), BOOK(test_bound), BOOK(test_keys),
+		BOOK(test_open_close),	BOOK(test_lose),	   BOOK(test_sensor), BOOK(test_round),
+		BOOK(test_round_below), BOOK(test_rounds_overlap), BOOK(test_bound),  BOOK(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
