@@ -128,7 +128,7 @@ const struct conf_key conf_schema[] = {
 	  .help = "history older than this is pruned" },
 	{ "store.commit_interval", CONF_DURATION, AT(store.commit_interval), "200ms", .min = MSEC, .max = 60 * SEC,
 	  .help = "history is committed at the latest after" },
-	{ "store.sync", CONF_WORD, AT(store.sync), "normal", WORDS(sync_words),
+	{ "store.sync", CONF_WORD, AT(store.sync), "full", WORDS(sync_words),
 	  .help = "a commit survives a kill (normal) or power loss too (full)" },
 	{ "store.digest", CONF_WORD, AT(store.digest), "sha256", WORDS(digest_words),
 	  .help = "digest of file content in new baselines" },

@@ -61,7 +61,7 @@ static void test_defaults(void **state _unused_)
 		assert_int_equal(c->store.max_size, 2048 * MIB);
 		assert_int_equal(c->store.max_age, 90 * 86400 * NSEC_PER_SEC);
 		assert_int_equal(c->store.commit_interval, 200 * NSEC_PER_MSEC);
-		assert_int_equal(c->store.sync, CONF_SYNC_NORMAL);
+		assert_int_equal(c->store.sync, CONF_SYNC_FULL);
 		assert_int_equal(c->store.digest, DIGEST_SHA256);
 		assert_int_equal(c->limits.hash_threads, 0);
 		assert_int_equal(c->limits.settle, 20 * NSEC_PER_MSEC);
@@ -89,7 +89,7 @@ static const char good[] =
 	"  - {path_hex: 2f6b6579ff}\n"
 	"opens: all\n"
 	"control: /tmp/x.sock\n"
-	"store: {path: /srv/db/h.db, head: /mnt/head, max_size: 64M, max_age: 1w, sync: full, digest: sha3-256,\n"
+	"store: {path: /srv/db/h.db, head: /mnt/head, max_size: 64M, max_age: 1w, sync: normal, digest: sha3-256,\n"
 	"        commit_interval: 50ms}\n"
 	"limits: {hash_threads: 3, hash_size: 1G, settle: 0, pending: 64, recheck: 0, canary: 1m}\n";
 
@@ -120,7 +120,7 @@ static void test_good(void **state _unused_)
 	assert_string_equal(c->store.head, "/mnt/head");
 	assert_int_equal(c->store.max_size, 64 * MIB);
 	assert_int_equal(c->store.max_age, 7 * 86400 * NSEC_PER_SEC);
-	assert_int_equal(c->store.sync, CONF_SYNC_FULL);
+	assert_int_equal(c->store.sync, CONF_SYNC_NORMAL);
 	assert_int_equal(c->store.digest, DIGEST_SHA3_256);
 	assert_int_equal(c->limits.hash_threads, 3);
 	assert_int_equal(c->limits.hash_size, 1024 * MIB);
