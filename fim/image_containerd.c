@@ -15,6 +15,7 @@
 #define CONTAINERD_ROOT "/var/lib/containerd"
 #define CONTENT		"io.containerd.content.v1.content"
 #define METADATA	"io.containerd.metadata.v1.bolt/meta.db"
+#define TRIES		8 /* it may be written just now */
 
 struct lookup {
 	struct image *image;
@@ -52,9 +53,9 @@ static int find_name(struct image *i, const char *root, const char *name, const 
 	const char *const keys[] = { "v1", NULL, "images", name, "target", "digest" };
 	_cleanup_buf_ struct buf path = BUF_INIT;
 	_cleanup_close_ int fd = -1;
-	struct lookup l = { .image = i, .name = name };
+	struct lookup l;
 	struct bolt b;
-	int r;
+	int r = -EBADMSG;
 
 	buf_printf(&path, "%s/%s", root, METADATA);
 	if (path.failed)
@@ -62,9 +63,14 @@ static int find_name(struct image *i, const char *root, const char *name, const 
 	fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return image_fail_name(i->err, -errno, path.data, "%s", strerror(errno));
-	r = bolt_open(fd, &b);
-	if (r == 0)
-		r = bolt_find(&b, keys, ARRAY_SIZE(keys), found, &l);
+	for (int n = 0; r == -EBADMSG && n < TRIES; n++) {
+		l = (struct lookup){ .image = i, .name = name };
+		r = bolt_open(fd, &b);
+		if (r == 0)
+			r = bolt_find(&b, keys, ARRAY_SIZE(keys), found, &l);
+		if (r >= 0 && !bolt_is_current(&b))
+			r = -EBADMSG;
+	}
 	if (r == -EBADMSG)
 		return bad(i);
 	if (r < 0)

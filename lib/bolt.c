@@ -196,3 +196,10 @@ int bolt_open(int fd, struct bolt *ret)
 	*ret = (struct bolt){ .fd = fd };
 	return read_meta(ret);
 }
+
+bool bolt_is_current(const struct bolt *b)
+{
+	struct bolt now;
+
+	return bolt_open(b->fd, &now) == 0 && now.txid == b->txid;
+}

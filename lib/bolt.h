@@ -31,4 +31,10 @@ int bolt_open(int fd, struct bolt *ret);
 typedef int (*bolt_fn)(const struct bolt_item *value, const struct bolt_item *any, void *data);
 int bolt_find(struct bolt *b, const char *const *keys, size_t n, bolt_fn fn, void *data);
 
+/*
+ * Nothing was committed since bolt_open. The writer does not know of us: from the second commit on pages may be used
+ * again. What was found, or was not there, counts when this is true afterwards.
+ */
+bool bolt_is_current(const struct bolt *b);
+
 #endif

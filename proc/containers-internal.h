@@ -19,7 +19,7 @@
 struct known {
 	char id[CGROUP_ID_MAX];
 	struct container *c;
-	uint64_t read_ns; /* mono, when it was read last */
+	uint64_t read_ns; /* CLOCK_BOOTTIME, when reading it last began */
 	unsigned reads;
 	bool whole; /* nothing is to be had by reading again */
 	char *upper;
@@ -57,8 +57,8 @@ struct containers {
 	_Atomic bool stopping;
 };
 
-/* Reads (again) unless that was done a moment ago; a reference, NULL: out of memory. No lock held. */
-struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid);
+/* Reads (again) unless that was done a moment ago, and since boot_ns; a reference, NULL: out of memory. No lock held. */
+struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid, uint64_t boot_ns);
 /* True when nothing more can be had of it. */
 bool containers_is_whole(struct containers *c, const char *id);
 

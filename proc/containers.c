@@ -22,6 +22,8 @@
 /* What its runtime was still writing is looked for again at most so often, and not before. */
 #define READS_MAX     16
 #define READ_AGAIN_NS (20 * NSEC_PER_MSEC)
+/* Of one whose programs start: what its runtime wrote before the start is there. */
+#define READS_STARTS 64
 /* A machine's name may be another machine's by now. */
 #define NAME_KEEP_NS (5 * NSEC_PER_SEC)
 
@@ -114,13 +116,15 @@ static void known_touch(struct containers *c, struct known *k)
 }
 
 /* What another reading may still tell: not forever, and not all the time. */
-static bool is_due(const struct known *k, enum cgroup_runtime runtime)
+static bool is_due(const struct known *k, enum cgroup_runtime runtime, uint64_t since)
 {
-	uint64_t age = clock_mono_ns() - k->read_ns;
+	uint64_t age = clock_boot_ns() - k->read_ns;
 
 	if (runtime == CGROUP_NSPAWN)
 		return age > NAME_KEEP_NS;
-	return !k->whole && k->reads < READS_MAX && age > READ_AGAIN_NS * k->reads;
+	if (k->whole)
+		return false;
+	return k->read_ns < since ? k->reads < READS_STARTS : k->reads < READS_MAX && age > READ_AGAIN_NS * k->reads;
 }
 
 /* How much a snapshot says. */
@@ -131,13 +135,14 @@ static unsigned worth(const struct container *c)
 }
 
 /* *ret_fresh: its layer was not known before. */
-static struct container *known_put(struct containers *c, struct container *read, const char *id, bool *ret_fresh)
+static struct container *known_put(struct containers *c, struct container *read, const char *id, uint64_t began,
+				   bool *ret_fresh)
 {
 	struct known *k = known_find(c, id) ?: known_add(c, id);
 
 	if (!k)
 		return NULL;
-	k->read_ns = clock_mono_ns();
+	k->read_ns = MAX(began, k->read_ns);
 	k->reads++;
 	*ret_fresh = read->upper && (!k->c || !k->c->upper || !streq(k->c->upper, read->upper));
 	if (!k->c || worth(read) >= worth(k->c) || strlen(id) != CONTAINER_ID_LEN) {
@@ -193,26 +198,29 @@ void containers_on_read(struct containers *c, void (*fn)(struct container *c, vo
 	pthread_mutex_unlock(&c->follower_lock);
 }
 
-struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid)
+struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid,
+				  uint64_t boot_ns)
 {
 	_cleanup_container_ struct container *read = NULL;
 	struct container *ret;
 	bool fresh = false;
 	struct known *k;
+	uint64_t began;
 
 	pthread_mutex_lock(&c->lock);
 	k = known_find(c, who->id);
-	ret = k && !is_due(k, who->runtime) ? container_ref(k->c) : NULL;
+	ret = k && !is_due(k, who->runtime, boot_ns) ? container_ref(k->c) : NULL;
 	if (ret)
 		known_touch(c, k);
 	pthread_mutex_unlock(&c->lock);
 	if (ret)
 		return ret;
+	began = clock_boot_ns();
 	read = read_one(c, who, pid);
 	pthread_mutex_lock(&c->lock);
 	c->stats.reads++;
 	if (read)
-		ret = known_put(c, read, who->id, &fresh);
+		ret = known_put(c, read, who->id, began, &fresh);
 	pthread_mutex_unlock(&c->lock);
 	if (read && ret)
 		tell_followers(c, ret, fresh);
@@ -233,12 +241,17 @@ bool containers_is_whole(struct containers *c, const char *id)
 
 /* --- asking */
 
-struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid)
+struct container *containers_get_at(struct containers *c, const char *cgroup, int32_t pid, uint64_t boot_ns)
 {
 	struct cgroup_container in[CGROUP_NEST_MAX];
 	size_t n = cgroup ? cgroup_containers(cgroup, in) : 0;
 
-	return n ? containers_read(c, &in[n - 1], pid) : NULL;
+	return n ? containers_read(c, &in[n - 1], pid, boot_ns) : NULL;
+}
+
+struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid)
+{
+	return containers_get_at(c, cgroup, pid, 0);
 }
 
 struct container *containers_peek(struct containers *c, const char *cgroup)
@@ -273,7 +286,7 @@ void containers_hint(struct containers *c, const char *cgroup, int32_t pid)
 		return;
 	pthread_mutex_lock(&c->lock);
 	k = known_find(c, in[n - 1].id);
-	wanted = !k || is_due(k, in[n - 1].runtime);
+	wanted = !k || is_due(k, in[n - 1].runtime, 0);
 	if (wanted && c->hint_end - c->hint_first == HINTS_MAX) {
 		c->stats.lost++;
 		wanted = false;
@@ -338,7 +351,7 @@ static int list_read(const char *id, void *data)
 	struct cgroup_container who = { .runtime = l->runtime };
 
 	snprintf(who.id, sizeof(who.id), "%s", id);
-	container_unref(containers_read(l->c, &who, 0));
+	container_unref(containers_read(l->c, &who, 0, 0));
 	return 0;
 }
 

@@ -42,6 +42,11 @@ void containers_free(struct containers *c);
  * mount table tells where the layers lie; 0 none. A reference, or NULL: a process of the host, or out of memory.
  */
 struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid);
+/*
+ * The same as it was no earlier than CLOCK_BOOTTIME boot_ns, when a program started in it: what is not known by then is
+ * looked for once more, since its runtime has written it.
+ */
+struct container *containers_get_at(struct containers *c, const char *cgroup, int32_t pid, uint64_t boot_ns);
 /* The same without reading anything: NULL also when it is not known yet. */
 struct container *containers_peek(struct containers *c, const char *cgroup);
 /* The one with that id, when it is known. A reference, or NULL. Reads nothing. */
@@ -61,8 +66,8 @@ struct container *containers_by_path(struct containers *c, const char *path, con
 const char *container_inner_path(const struct container *c, const char *path, bool *ret_upper);
 
 /*
- * fn is called for each container whose writable layer has just become known, on the thread that read of it; it must not
- * ask anything here. NULL: no more, and no call is running when this returns.
+ * fn is called for each container whose writable layer has just become known, on the thread that read of it; it must
+ * not ask anything here. NULL: no more, and no call is running when this returns.
  */
 void containers_on_known(struct containers *c, void (*fn)(struct container *c, void *data), void *data);
 

@@ -76,7 +76,7 @@ static uint64_t look(struct watching *w)
 		struct appeared *a = &w->appeared[i];
 
 		if (a->due <= now) {
-			container_unref(containers_read(w->c, &a->who, 0));
+			container_unref(containers_read(w->c, &a->who, 0, 0));
 			a->due = now + (LOOK_FIRST_NS << a->looks);
 			a->looks++;
 		}
@@ -241,7 +241,7 @@ static void read_hints(struct containers *c)
 		pthread_mutex_unlock(&c->lock);
 		if (!any || atomic_load(&c->stopping))
 			return;
-		container_unref(containers_read(c, &h.who, h.pid));
+		container_unref(containers_read(c, &h.who, h.pid, 0));
 	}
 }
 

@@ -16,7 +16,7 @@
 #define METADATA     "io.containerd.metadata.v1.bolt/meta.db"
 #define BLOBS	     "io.containerd.content.v1.content/blobs/sha256"
 #define INDEX_DEPTH  3
-#define TRIES	     3 /* it may be written just now */
+#define TRIES	     8 /* it may be written just now */
 
 struct value {
 	struct reading *r;
@@ -43,13 +43,14 @@ static int find_target(struct reading *r, int fd, struct value *image, struct va
 	struct bolt b;
 	int n = bolt_open(fd, &b);
 
+	*image = *digest = (struct value){ .r = r };
 	if (n == 0)
 		n = bolt_find(&b, container, ARRAY_SIZE(container), take, image);
-	if (n <= 0)
-		return n;
 	named[1] = digest->space = image->space;
 	named[3] = image->text;
-	return bolt_find(&b, named, ARRAY_SIZE(named), take, digest);
+	if (n > 0)
+		n = bolt_find(&b, named, ARRAY_SIZE(named), take, digest);
+	return n < 0 || bolt_is_current(&b) ? n : -EBADMSG;
 }
 
 static json_t *read_blob(struct reading *r, const char *root, const char *digest)
@@ -107,7 +108,7 @@ static void read_manifest(struct reading *r, const char *root, const char *diges
 void containerd_read_image(struct reading *r)
 {
 	const char *end = r->c->upper ? strstr(r->c->upper, SNAPSHOTTERS) : NULL;
-	struct value image = { .r = r }, digest = { .r = r };
+	struct value image = { 0 }, digest = { 0 };
 	_cleanup_buf_ struct buf path = BUF_INIT;
 	_cleanup_close_ int fd = -1;
 	char *root;

@@ -377,6 +377,39 @@ static void test_again(void **state)
 	assert_string_equal(c->name, "web");
 }
 
+/* What its runtime wrote before a program started is known for that start, however lately it was looked for in vain. */
+static void test_start(void **state)
+{
+	_cleanup_containers_ struct containers *t = table(0);
+	struct containers_stats s;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		_cleanup_container_ struct container *c = containers_get_at(t, CGROUP_A, 0, clock_boot_ns());
+
+		assert_null(c->name);
+		if (i == 8) {
+			containers_get_stats(t, &s);
+			assert_true(s.reads >= 8);
+		}
+	}
+	containers_get_stats(t, &s);
+	assert_true(s.reads < 100);
+	for (char id = 'a'; id < 'g'; id++) {
+		_cleanup_container_ struct container *before = NULL, *c = NULL;
+		char name[CONTAINER_ID_LEN + 1], cgroup[128];
+
+		memset(name, id, CONTAINER_ID_LEN);
+		name[CONTAINER_ID_LEN] = '\0';
+		snprintf(cgroup, sizeof(cgroup), "/machine.slice/libpod-%s.scope", name);
+		before = containers_get(t, cgroup, 0);
+		assert_null(before->name);
+		add_container(name, "web");
+		c = containers_get_at(t, cgroup, 0, clock_boot_ns());
+		assert_string_equal(c->name, "web");
+	}
+}
+
 static void test_bound(void **state)
 {
 	_cleanup_containers_ struct containers *t = table(8);
@@ -477,6 +510,7 @@ int main(void)
 		TEST(test_not_files),
 		TEST(test_stays),
 		TEST(test_again),
+		TEST(test_start),
 		TEST(test_bound),
 		TEST(test_by_path),
 		TEST(test_ahead),
