@@ -159,7 +159,7 @@ if [ -n "$memory" ] && mkdir "$memory/holdfast-test-$$" 2>/dev/null; then
 	echo 0 >"$own/memory.swappiness" 2>/dev/null
 	echo $room >"$own/memory.limit_in_bytes" || fail "no limit of memory"
 	# Somebody else in there takes what is left, and cannot be chosen himself.
-	sh -c "echo -1000 >/proc/self/oom_score_adj; echo \$\$ >$own/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=$((room - rss / 2)) count=1" 2>/dev/null &
+	sh -c "echo -1000 >/proc/self/oom_score_adj; echo \$\$ >$own/cgroup.procs; exec dd if=/dev/zero of=/dev/null bs=$((room - 4194304)) count=1" 2>/dev/null &
 	pids="$pids $!"
 	if within 20 gone; then
 		released "out of memory"
