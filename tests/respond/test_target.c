@@ -230,6 +230,11 @@ static void grow(struct board *b, unsigned depth, unsigned width)
 }
 
 #define FLEE_MAX 700 /* more than there are descriptors for */
+#ifdef __SANITIZE_ADDRESS__
+#define FLEE_ROUNDS 2
+#else
+#define FLEE_ROUNDS 4
+#endif
 
 /* Each forks again and again while it is looked for. */
 static void flee(struct board *b)
@@ -272,7 +277,7 @@ static void test_tree_forks(void **state _unused_)
 	const struct never n = NEVER;
 	struct board *b = board_new();
 
-	for (unsigned round = 0; round < 4; round++) {
+	for (unsigned round = 0; round < FLEE_ROUNDS; round++) {
 		_cleanup_target_ struct target t = TARGET_INIT;
 		struct tree_result result;
 		pid_t pid;
