@@ -91,7 +91,8 @@ sed -i 's/^store: {\(.*\)}/store: {\1, max_size: 4M}/' "$tmp/conf.yaml"
 hf init -q --replace >/dev/null 2>&1 || die "init again"
 watch
 settled
-held() { ls "/proc/$pid/fd" | wc -l; }
+# But for those of the store: a reader of it connects when it is asked for the first time.
+held() { ls -l "/proc/$pid/fd" | grep -vc "$tmp/state/"; }
 before=$(held)
 "$churn" --keep 100 "$g/churn" "$cycles" >"$tmp/churned" &
 writer=$!
