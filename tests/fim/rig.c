@@ -147,6 +147,8 @@ void rig_start(struct rig *r, const char *sensor)
 		fail_msg("%s", err.data);
 }
 
+struct live *rig_left_behind;
+
 void rig_stop(struct rig *r)
 {
 	struct fs_batch *b;
@@ -154,6 +156,8 @@ void rig_stop(struct rig *r)
 	if (!r->live)
 		return;
 	r->left_behind = live_stop(r->live);
+	if (r->left_behind)
+		rig_left_behind = r->live;
 	watch_stop(r->watch);
 	queue_close(r->inbox);
 	while ((b = queue_pop(r->inbox)))

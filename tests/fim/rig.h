@@ -35,6 +35,9 @@ struct rig {
 	uint64_t gaps;
 };
 
+/* What a thread that was left behind still uses (a slow list of packages): held, so that it is no leak. */
+extern struct live *rig_left_behind;
+
 /* Folders; nothing runs yet. yaml is appended to the configuration (paths: is given unless yaml has it). */
 void rig_make(struct rig *r);
 /* Takes the baseline of g as it is now. */
