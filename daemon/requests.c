@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/monitor.h"
+#include "lib/util.h"
 
 static json_t *request_status(struct monitor *m, json_t *body)
 {
@@ -57,10 +58,14 @@ static json_t *request_approvals(struct monitor *m, json_t *body)
 	return json_pack("{s:b}", "ok", 1);
 }
 
+#define REQUEST_FLUSH_NS (500 * NSEC_PER_MSEC)
+
 static json_t *request_flush(struct monitor *m, json_t *body)
 {
 	(void)body;
-	writer_flush(m->writer);
+	/* The loop is waited for by the watchdog, a disk may take longer than that. */
+	if (writer_flush_within(m->writer, REQUEST_FLUSH_NS) < 0)
+		return json_pack("{s:b, s:s}", "ok", 0, "error", "history is not committed yet: its disk is slow");
 	return json_pack("{s:b}", "ok", 1);
 }
 
@@ -76,8 +81,14 @@ static const struct {
 	const char *name;
 	json_t *(*answer)(struct monitor *m, json_t *body);
 } requests[] = {
-	{ "status", request_status }, { "reload", request_reload }, { "rescan", request_rescan },
-	{ "forget", request_forget }, { "flush", request_flush },   { "stop", request_stop }, { "responses", respond_request_list }, { "release", respond_request_release },
+	{ "status", request_status },
+	{ "reload", request_reload },
+	{ "rescan", request_rescan },
+	{ "forget", request_forget },
+	{ "flush", request_flush },
+	{ "stop", request_stop },
+	{ "responses", respond_request_list },
+	{ "release", respond_request_release },
 	{ "trust", request_trust },
 	{ "approvals", request_approvals },
 };

@@ -528,6 +528,23 @@ void writer_flush(struct writer *w)
 	flush_with(w, &w->token);
 }
 
+int writer_flush_within(struct writer *w, uint64_t ns)
+{
+	uint64_t mine, until = clock_real_ns() + ns;
+	struct timespec ts = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+	int r;
+
+	pthread_mutex_lock(&w->lock);
+	mine = ++w->flush_wanted;
+	r = queue_try_push(w->queue, &w->token);
+	if (r < 0)
+		w->flush_wanted--;
+	while (r == 0 && w->flush_done < mine)
+		r = -pthread_cond_timedwait(&w->flushed, &w->lock, &ts);
+	pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
 int writer_change(struct writer *w, int (*fn)(struct db *d, void *data), void *data)
 {
 	int r;

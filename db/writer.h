@@ -31,6 +31,8 @@ int writer_start(const struct db_options *o, const struct conf *conf, void (*sto
 void writer_put(struct writer *w, struct event *e);
 /* Returns when everything put before is committed. */
 void writer_flush(struct writer *w);
+/* The same for who must not wait for a slow disk: -ETIMEDOUT after ns, another negative errno when there is no room. */
+int writer_flush_within(struct writer *w, uint64_t ns);
 /*
  * Has fn change the store on the writer's thread, in a transaction with what was put before, and waits until that is
  * committed; what fn returns, or a negative errno. -EAGAIN: writing fails at present, or the writer ends; nothing was

@@ -172,6 +172,30 @@ static void test_held_lock(void **state _unused_)
 	store_free(&s);
 }
 
+/* Who must not wait for a store that takes long does not, and what was asked for happens all the same. */
+static void test_slow(void **state _unused_)
+{
+	struct conf *c = some_conf();
+	struct seen seen = { 0 };
+	struct writer_stats stats;
+	struct writer *w;
+	struct store s;
+
+	store_new(&s);
+	s.options.busy_ms = 20000;
+	start(&s, c, &seen, &w);
+	assert_int_equal(db_begin(s.d), 0);
+	writer_put(w, note("during"));
+	assert_int_equal(writer_flush_within(w, 50 * NSEC_PER_MSEC), -ETIMEDOUT);
+	db_rollback(s.d);
+	assert_int_equal(writer_flush_within(w, 30 * NSEC_PER_SEC), 0);
+	writer_get_stats(w, &stats);
+	assert_int_equal(stats.stored, 1);
+	writer_stop(w);
+	conf_unref(c);
+	store_free(&s);
+}
+
 /* A command that writes gets its turn although the monitor writes without end. */
 static void test_turns(void **state _unused_)
 {
@@ -413,10 +437,15 @@ static void test_killed(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order_and_flush), cmocka_unit_test(test_commits_by_time),
-		cmocka_unit_test(test_refuses),		cmocka_unit_test(test_held_lock),
-		cmocka_unit_test(test_turns),		cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_killed),		cmocka_unit_test(test_change),
+		cmocka_unit_test(test_order_and_flush),
+		cmocka_unit_test(test_commits_by_time),
+		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_held_lock),
+		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_change),
 		cmocka_unit_test(test_texts),
 	};
 
