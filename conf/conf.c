@@ -91,7 +91,7 @@ static int exclude_own(struct conf *c, const char *folder, int len, const char *
 static int set_own(struct conf *c)
 {
 	static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
-	static const char *const beside[] = { "holdfast.lock", "respond.json" };
+	static const char *const beside[] = { CONF_LOCK, CONF_RESPOND };
 	int folder = (int)(strrchr(c->store.path, '/') - c->store.path), r = 0;
 
 	if (scope_match(&c->scope, c->store.path, NULL) != SCOPE_IN)

@@ -18,6 +18,10 @@
 
 #define CONF_DEFAULT_PATH SYSCONFDIR "/holdfast/holdfast.yaml"
 
+/* Beside the database, written while the monitor runs; no key names them. */
+#define CONF_LOCK    "holdfast.lock" /* held by the monitor that writes there */
+#define CONF_RESPOND "respond.json"  /* responses that wait */
+
 enum conf_opens { CONF_OPENS_OFF, CONF_OPENS_SENSITIVE, CONF_OPENS_ALL };
 enum conf_exec_mode { CONF_EXEC_OFF, CONF_EXEC_OBSERVE, CONF_EXEC_ENFORCE };
 enum conf_exec_trust { CONF_TRUST_BASELINES, CONF_TRUST_DPKG, CONF_TRUST_EXPLICIT, CONF_TRUST_COUNT };
@@ -79,11 +83,11 @@ struct conf_policy {
 /* A destination of network.policies: "10.0.0.0/8:443", "[2001:db8::1]:80-90", "*.example.org:443", "any:25". */
 #define CONF_PEERS_MAX 240 /* of all policies */
 struct conf_peer {
-	const char *text;    /* as written */
-	const char *domain;  /* in lower case; NULL: it is by address */
-	bool below;	     /* not the domain itself but every name below it */
-	uint8_t address[16]; /* IPv4 mapped into IPv6 */
-	uint8_t prefix;	     /* bits of it that count; 0: any */
+	const char *text;     /* as written */
+	const char *domain;   /* in lower case; NULL: it is by address */
+	bool below;	      /* not the domain itself but every name below it */
+	uint8_t address[16];  /* IPv4 mapped into IPv6 */
+	uint8_t prefix;	      /* bits of it that count; 0: any */
 	uint16_t first, last; /* ports */
 };
 
@@ -235,10 +239,10 @@ struct conf {
 	} sensors;
 
 	struct {
-		enum conf_record record;	   /* network.record: off */
-		enum conf_network_mode mode;	   /* network.mode: off */
-		enum conf_network_unknown unknown; /* network.unknown: allow; containers that are not known yet */
-		struct conf_words protect;	   /* network.protect: enum conf_protect; what no policy denies */
+		enum conf_record record;	      /* network.record: off */
+		enum conf_network_mode mode;	      /* network.mode: off */
+		enum conf_network_unknown unknown;    /* network.unknown: allow; containers that are not known yet */
+		struct conf_words protect;	      /* network.protect: enum conf_protect; what no policy denies */
 		struct conf_network_policy *policies; /* network.policies, in their order */
 		size_t n_policies, n_peers;
 	} network;

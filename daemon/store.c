@@ -66,7 +66,7 @@ static int store_lock(struct monitor *m)
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 
-	if (asprintf(&path, "%s/holdfast.lock", m->state_dir) < 0) {
+	if (asprintf(&path, "%s/" CONF_LOCK, m->state_dir) < 0) {
 		path = NULL;
 		return EX_OSERR;
 	}

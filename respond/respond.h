@@ -20,7 +20,6 @@
 #define RESPOND_QUEUE	  1024 /* requests that wait */
 #define RESPOND_MAX	  256  /* responses at work */
 #define RESPOND_CHILDREN  8    /* programs that run */
-#define RESPOND_STATE	  "respond.json"
 #define RESPOND_RESUME_NS (10 * NSEC_PER_SEC)
 
 struct respond;

@@ -15,7 +15,7 @@
 #include "respond/internal.h"
 
 #define STATE_MAX     (4 * MIB)
-#define STATE_TMP     RESPOND_STATE ".new"
+#define STATE_TMP     CONF_RESPOND ".new"
 #define STATE_RESERVE 64 /* numbers given out between two writes */
 
 /* --- writing */
@@ -76,7 +76,7 @@ static int state_write(int dirfd, const json_t *o)
 		return -errno;
 	if (json_dumpfd(o, fd, JSON_INDENT(1) | JSON_ENSURE_ASCII) < 0)
 		return -ENOSPC;
-	if (fsync(fd) < 0 || renameat(dirfd, STATE_TMP, dirfd, RESPOND_STATE) < 0)
+	if (fsync(fd) < 0 || renameat(dirfd, STATE_TMP, dirfd, CONF_RESPOND) < 0)
 		return -errno;
 	return 0;
 }
@@ -198,7 +198,7 @@ static int state_read(struct respond *r, json_t **ret)
 
 	if (dirfd < 0)
 		return -errno;
-	fd = openat(dirfd, RESPOND_STATE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(dirfd, CONF_RESPOND, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0 || st.st_size > (off_t)STATE_MAX)
@@ -242,9 +242,9 @@ int state_load(struct respond *r, struct buf *err)
 			json_array_foreach(json_object_get(o, "waiting"), i, one) if (n < RESPOND_MAX)
 				state_resume(r, one, &r->responses[n++]);
 	} else if (e == -EBADMSG || e == -EFBIG) {
-		log_error("%s/%s cannot be read: what waited does not go on", r->state_dir, RESPOND_STATE);
+		log_error("%s/%s cannot be read: what waited does not go on", r->state_dir, CONF_RESPOND);
 	} else if (e != -ENOENT) {
-		buf_printf(err, "%s/%s: %s", r->state_dir, RESPOND_STATE, strerror(-e));
+		buf_printf(err, "%s/%s: %s", r->state_dir, CONF_RESPOND, strerror(-e));
 	}
 	json_decref(o);
 	state_next(r);
