@@ -91,7 +91,8 @@ static int exclude_own(struct conf *c, const char *folder, int len, const char *
 static int set_own(struct conf *c)
 {
 	static const char *const ends[] = { "", "-wal", "-shm", "-journal" };
-	static const char *const beside[] = { CONF_LOCK, CONF_RESPOND };
+	static const char *const beside[] = { CONF_LOCK, CONF_RESPOND, CONF_RESPOND CONF_NEW };
+	static const char *const head[] = { "", CONF_NEW };
 	int folder = (int)(strrchr(c->store.path, '/') - c->store.path), r = 0;
 
 	if (scope_match(&c->scope, c->store.path, NULL) != SCOPE_IN)
@@ -100,7 +101,9 @@ static int set_own(struct conf *c)
 		r = exclude_own(c, c->store.path, (int)strlen(c->store.path), ends[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(beside) && r == 0; i++)
 		r = exclude_own(c, c->store.path, folder + 1, beside[i]);
-	return r ?: exclude_own(c, c->store.head, (int)strlen(c->store.head), "");
+	for (size_t i = 0; i < ARRAY_SIZE(head) && r == 0; i++)
+		r = exclude_own(c, c->store.head, (int)strlen(c->store.head), head[i]);
+	return r;
 }
 
 static int new_conf(struct conf **ret)

@@ -21,6 +21,7 @@
 /* Beside the database, written while the monitor runs; no key names them. */
 #define CONF_LOCK    "holdfast.lock" /* held by the monitor that writes there */
 #define CONF_RESPOND "respond.json"  /* responses that wait */
+#define CONF_NEW     ".new"	     /* behind the name of what is written whole before it takes that name */
 
 enum conf_opens { CONF_OPENS_OFF, CONF_OPENS_SENSITIVE, CONF_OPENS_ALL };
 enum conf_exec_mode { CONF_EXEC_OFF, CONF_EXEC_OBSERVE, CONF_EXEC_ENFORCE };

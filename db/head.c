@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "conf/conf.h"
 #include "lib/text.h"
 
 #define HEAD_WORD "holdfast-head 1 "
@@ -81,7 +82,7 @@ static int replace(int dir, const char *name, const struct buf *text, bool sync)
 	_cleanup_close_ int fd = -1;
 	int r = 0;
 
-	buf_printf(&tmp, "%s.new", name);
+	buf_printf(&tmp, "%s" CONF_NEW, name);
 	if (tmp.failed)
 		return -ENOMEM;
 	unlinkat(dir, tmp.data, 0);

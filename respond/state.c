@@ -15,7 +15,7 @@
 #include "respond/internal.h"
 
 #define STATE_MAX     (4 * MIB)
-#define STATE_TMP     CONF_RESPOND ".new"
+#define STATE_TMP     CONF_RESPOND CONF_NEW
 #define STATE_RESERVE 64 /* numbers given out between two writes */
 
 /* --- writing */

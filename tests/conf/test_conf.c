@@ -185,8 +185,9 @@ static void test_sensitive(void **state _unused_)
 static void test_own(void **state _unused_)
 {
 	static const char yaml[] = "paths: [/etc]\nstore: {path: /etc/holdfast/x.db}\n";
-	static const char *const out[] = { "x.db",	   "x.db-wal",	    "x.db-shm",
-					   "x.db-journal", "holdfast.head", "holdfast.lock" };
+	static const char *const out[] = { "x.db",	   "x.db-wal",	       "x.db-shm",
+					   "x.db-journal", "holdfast.head",    "holdfast.lock",
+					   "respond.json", "respond.json.new", "holdfast.head.new" };
 	_cleanup_buf_ struct buf errors = BUF_INIT;
 	_cleanup_conf_ struct conf *c = NULL;
 	attr_mask mask = 0, all = 0;
@@ -244,9 +245,12 @@ static const struct {
 	  "f:6:7: network.policies[].deny: '1.2.3.4:70000': behind the colon stands a port, or two joined by -\n"
 	  "f:7:7: network.policies[].deny: 'any:9-8': behind the colon stands a port, or two joined by -\n"
 	  "f:8:7: network.policies[].deny: '[::1': not accepted\n"
-	  "f:9:7: network.policies[].deny: '1.2.3.256': neither an address, a network (10.0.0.0/8), a domain (*.example.org), nor any\n"
-	  "f:10:7: network.policies[].deny: 'a..b': neither an address, a network (10.0.0.0/8), a domain (*.example.org), nor any\n"
-	  "f:11:7: network.policies[].deny: '*': neither an address, a network (10.0.0.0/8), a domain (*.example.org), nor any\n"
+	  "f:9:7: network.policies[].deny: '1.2.3.256': neither an address, a network (10.0.0.0/8), a domain "
+	  "(*.example.org), nor any\n"
+	  "f:10:7: network.policies[].deny: 'a..b': neither an address, a network (10.0.0.0/8), a domain "
+	  "(*.example.org), nor any\n"
+	  "f:11:7: network.policies[].deny: '*': neither an address, a network (10.0.0.0/8), a domain (*.example.org), "
+	  "nor any\n"
 	  "f:12:7: network.policies[].deny: '::1/129': behind the slash stands a number of bits from 0 to 128\n" },
 	{ "respond: {ladders: 1}\n", "f:1:20: respond.ladders: expected a list of mappings, found a text\n" },
 	{ "respond: {ladders: [kill]}\n", "f:1:21: respond.ladders: expected a mapping, found a text\n" },
