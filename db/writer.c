@@ -505,44 +505,38 @@ void writer_put(struct writer *w, struct event *e)
 		atomic_store(&w->overflow_since, clock_real_ns());
 }
 
-static int flush_with(struct writer *w, struct event *token)
+/* until: in real time; NULL: for as long as it takes. */
+static int flush_with(struct writer *w, struct event *token, const struct timespec *until)
 {
 	uint64_t mine;
-	int r;
+	/* Who holds it may wait for room in the queue. */
+	int r = until ? -pthread_mutex_timedlock(&w->lock, until) : -pthread_mutex_lock(&w->lock);
 
-	pthread_mutex_lock(&w->lock);
+	if (r < 0)
+		return r;
 	mine = ++w->flush_wanted;
 	/* Under the lock, so that tokens and numbers are in the same order. */
-	r = queue_push(w->queue, token);
+	r = until ? queue_try_push(w->queue, token) : queue_push(w->queue, token);
 	if (r < 0)
 		w->flush_wanted--;
-	else
-		while (w->flush_done < mine)
-			pthread_cond_wait(&w->flushed, &w->lock);
+	while (r == 0 && w->flush_done < mine)
+		r = until ? -pthread_cond_timedwait(&w->flushed, &w->lock, until)
+			  : -pthread_cond_wait(&w->flushed, &w->lock);
 	pthread_mutex_unlock(&w->lock);
 	return r;
 }
 
 void writer_flush(struct writer *w)
 {
-	flush_with(w, &w->token);
+	flush_with(w, &w->token, NULL);
 }
 
 int writer_flush_within(struct writer *w, uint64_t ns)
 {
-	uint64_t mine, until = clock_real_ns() + ns;
-	struct timespec ts = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
-	int r;
+	uint64_t until = clock_real_ns() + ns;
 
-	pthread_mutex_lock(&w->lock);
-	mine = ++w->flush_wanted;
-	r = queue_try_push(w->queue, &w->token);
-	if (r < 0)
-		w->flush_wanted--;
-	while (r == 0 && w->flush_done < mine)
-		r = -pthread_cond_timedwait(&w->flushed, &w->lock, &ts);
-	pthread_mutex_unlock(&w->lock);
-	return r;
+	return flush_with(w, &w->token,
+			  &(struct timespec){ (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) });
 }
 
 int writer_change(struct writer *w, int (*fn)(struct db *d, void *data), void *data)
@@ -552,7 +546,7 @@ int writer_change(struct writer *w, int (*fn)(struct db *d, void *data), void *d
 	pthread_mutex_lock(&w->change_lock);
 	w->change = fn;
 	w->change_data = data;
-	r = flush_with(w, &w->change_token) < 0 ? -EAGAIN : w->change_result;
+	r = flush_with(w, &w->change_token, NULL) < 0 ? -EAGAIN : w->change_result;
 	pthread_mutex_unlock(&w->change_lock);
 	return r;
 }

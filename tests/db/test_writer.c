@@ -196,6 +196,48 @@ static void test_slow(void **state _unused_)
 	store_free(&s);
 }
 
+static void *wait_for_store(void *data)
+{
+	writer_flush(data);
+	return NULL;
+}
+
+/* The same while somebody waits for room in a queue that is full. */
+static void test_slow_and_full(void **state _unused_)
+{
+	uint64_t deadline = clock_mono_ns() + 30 * NSEC_PER_SEC;
+	struct conf *c = some_conf();
+	struct seen seen = { 0 };
+	struct writer_stats stats;
+	struct writer *w;
+	struct store s;
+	pthread_t waits;
+	int r;
+
+	store_new(&s);
+	s.options.busy_ms = 20000;
+	c->limits.queue = 64;
+	start(&s, c, &seen, &w);
+	assert_int_equal(db_begin(s.d), 0);
+	do {
+		writer_put(w, note("during"));
+		writer_get_stats(w, &stats);
+	} while (!stats.dropped);
+	assert_int_equal(pthread_create(&waits, NULL, wait_for_store, w), 0);
+	do
+		r = writer_flush_within(w, 50 * NSEC_PER_MSEC);
+	while (r == -EAGAIN && clock_mono_ns() < deadline);
+	/* The store still waits for its turn. */
+	writer_get_stats(w, &stats);
+	db_rollback(s.d);
+	pthread_join(waits, NULL);
+	writer_stop(w);
+	assert_int_equal(r, -ETIMEDOUT);
+	assert_false(stats.failing);
+	conf_unref(c);
+	store_free(&s);
+}
+
 /* A command that writes gets its turn although the monitor writes without end. */
 static void test_turns(void **state _unused_)
 {
@@ -442,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_held_lock),
 		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_slow_and_full),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_killed),
