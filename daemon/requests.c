@@ -5,6 +5,9 @@
 #include "daemon/monitor.h"
 #include "lib/util.h"
 
+/* The loop is waited for by the watchdog, a disk may take longer than that. */
+#define REQUEST_FLUSH_NS (500 * NSEC_PER_MSEC)
+
 static json_t *request_status(struct monitor *m, json_t *body)
 {
 	(void)body;
@@ -58,12 +61,9 @@ static json_t *request_approvals(struct monitor *m, json_t *body)
 	return json_pack("{s:b}", "ok", 1);
 }
 
-#define REQUEST_FLUSH_NS (500 * NSEC_PER_MSEC)
-
 static json_t *request_flush(struct monitor *m, json_t *body)
 {
 	(void)body;
-	/* The loop is waited for by the watchdog, a disk may take longer than that. */
 	if (writer_flush_within(m->writer, REQUEST_FLUSH_NS) < 0)
 		return json_pack("{s:b, s:s}", "ok", 0, "error", "history is not committed yet: its disk is slow");
 	return json_pack("{s:b}", "ok", 1);
