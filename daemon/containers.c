@@ -156,8 +156,8 @@ void containers_place(struct monitor *m, struct event *e)
 		}
 	}
 	if (!e->container && e->process && e->process->known & PROCESS_CGROUP)
-		e->container = containers_get_at(m->containers, e->process->cgroup, e->process->pid,
-						 e->kind == EVENT_EXEC ? e->boot_time : 0);
+		e->container = containers_get(m->containers, e->process->cgroup, e->process->pid,
+					      e->kind == EVENT_EXEC ? e->boot_time : 0);
 	if (e->container && e->kind == EVENT_EXEC && e->path && !e->host_path)
 		find_host_path(e);
 	if (e->container && e->kind == EVENT_EXEC && e->process && e->exec_type != EXEC_TYPE_LIBRARY)

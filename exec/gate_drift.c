@@ -64,7 +64,7 @@ static void place_late(struct gate *g, struct slot *s, const char *path)
 	s->unplaced = !p || !(p->known & PROCESS_CGROUP);
 	if (s->unplaced)
 		return;
-	s->container = containers_get_at(g->o.containers, p->cgroup, 0, s->boot_ns);
+	s->container = containers_get(g->o.containers, p->cgroup, 0, s->boot_ns);
 	s->inside = s->container && is_file_of(s->container, path, &s->id);
 }
 
@@ -81,7 +81,7 @@ void drift_place(struct gate *g, struct slot *s, const char *path)
 		place_late(g, s, path);
 		return;
 	}
-	s->container = containers_get_at(g->o.containers, p.cgroup, p.pid, s->boot_ns);
+	s->container = containers_get(g->o.containers, p.cgroup, p.pid, s->boot_ns);
 	s->inside = s->container && (is_inside(fd) || is_file_of(s->container, path, &s->id));
 }
 

@@ -241,17 +241,12 @@ bool containers_is_whole(struct containers *c, const char *id)
 
 /* --- asking */
 
-struct container *containers_get_at(struct containers *c, const char *cgroup, int32_t pid, uint64_t boot_ns)
+struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid, uint64_t boot_ns)
 {
 	struct cgroup_container in[CGROUP_NEST_MAX];
 	size_t n = cgroup ? cgroup_containers(cgroup, in) : 0;
 
 	return n ? containers_read(c, &in[n - 1], pid, boot_ns) : NULL;
-}
-
-struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid)
-{
-	return containers_get_at(c, cgroup, pid, 0);
 }
 
 struct container *containers_peek(struct containers *c, const char *cgroup)

@@ -39,14 +39,11 @@ void containers_free(struct containers *c);
 /*
  * The container of a process whose cgroup path this is (NULL: host); the innermost one. Reads files when it is not
  * known yet, so it may take some milliseconds: not for threads that answer the kernel. pid: a process in it, whose
- * mount table tells where the layers lie; 0 none. A reference, or NULL: a process of the host, or out of memory.
+ * mount table tells where the layers lie; 0 none. boot_ns: CLOCK_BOOTTIME at which a program started in it; what was
+ * not known by then is looked for once more, since its runtime has written it. 0: what is known will do. A reference,
+ * or NULL: a process of the host, or out of memory.
  */
-struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid);
-/*
- * The same as it was no earlier than CLOCK_BOOTTIME boot_ns, when a program started in it: what is not known by then is
- * looked for once more, since its runtime has written it.
- */
-struct container *containers_get_at(struct containers *c, const char *cgroup, int32_t pid, uint64_t boot_ns);
+struct container *containers_get(struct containers *c, const char *cgroup, int32_t pid, uint64_t boot_ns);
 /* The same without reading anything: NULL also when it is not known yet. */
 struct container *containers_peek(struct containers *c, const char *cgroup);
 /* The one with that id, when it is known. A reference, or NULL. Reads nothing. */

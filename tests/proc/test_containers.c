@@ -193,7 +193,7 @@ static void check_tree(const char *file)
 	json_array_foreach(json_object_get(tree, "cgroup"), i, cgroup)
 	{
 		_cleanup_containers_ struct containers *t = table(0);
-		_cleanup_container_ struct container *c = containers_get(t, json_string_value(cgroup), 0);
+		_cleanup_container_ struct container *c = containers_get(t, json_string_value(cgroup), 0, 0);
 
 		assert_non_null(c);
 		check_container(file, json_object_get(tree, "want"), c);
@@ -258,7 +258,7 @@ static void test_hostile(void **state)
 		if (hostile[i].config)
 			make_text(STORAGE "/overlay-containers/" A "/userdata/config.json", hostile[i].config);
 		t = table(0);
-		c = containers_get(t, CGROUP_A, 0);
+		c = containers_get(t, CGROUP_A, 0, 0);
 		assert_non_null(c);
 		assert_string_equal(c->id, A);
 		assert_string_equal(c->runtime, "podman");
@@ -285,7 +285,7 @@ static void test_not_files(void **state)
 	fd = open(at(STORAGE "/overlay-containers/containers.json"), O_WRONLY | O_CREAT, 0600);
 	assert_int_equal(ftruncate(fd, 64 << 20), 0);
 	close(fd);
-	c = containers_get(t, CGROUP_A, 0);
+	c = containers_get(t, CGROUP_A, 0, 0);
 	assert_non_null(c);
 	assert_non_null(strstr(c->unknown, "config.json: Invalid argument"));
 	assert_non_null(strstr(c->unknown, "containers.json: File too large"));
@@ -301,7 +301,7 @@ static void test_not_files(void **state)
 		free(text);
 		json_decref(list);
 	}
-	d = containers_get(t, "/docker/" B, 0);
+	d = containers_get(t, "/docker/" B, 0, 0);
 	assert_non_null(d);
 	assert_int_equal(strlen(d->name), CONTAINER_TEXT_MAX);
 	free(name);
@@ -339,15 +339,15 @@ static void test_stays(void **state)
 	_cleanup_container_ struct container *c = NULL, *again = NULL;
 
 	(void)state;
-	assert_null(containers_get(t, "/system.slice/cron.service", 0));
-	assert_null(containers_get(t, NULL, 0));
+	assert_null(containers_get(t, "/system.slice/cron.service", 0, 0));
+	assert_null(containers_get(t, NULL, 0, 0));
 	assert_null(containers_peek(t, CGROUP_A));
 	add_container(A, "web");
-	c = containers_get(t, CGROUP_A, 0);
+	c = containers_get(t, CGROUP_A, 0, 0);
 	assert_string_equal(c->name, "web");
 	assert_null(c->unknown);
 	remove_container(A);
-	again = containers_get(t, CGROUP_A, 0);
+	again = containers_get(t, CGROUP_A, 0, 0);
 	assert_ptr_equal(c, again);
 }
 
@@ -355,7 +355,7 @@ static void test_stays(void **state)
 static void test_again(void **state)
 {
 	_cleanup_containers_ struct containers *t = table(0);
-	_cleanup_container_ struct container *c = containers_get(t, CGROUP_A, 0);
+	_cleanup_container_ struct container *c = containers_get(t, CGROUP_A, 0, 0);
 	struct containers_stats s;
 	uint64_t end = clock_mono_ns() + 10 * NSEC_PER_SEC;
 
@@ -366,13 +366,13 @@ static void test_again(void **state)
 	assert_int_equal(s.known, 0);
 	assert_non_null(strstr(s.why, "no container runtime"));
 	for (int i = 0; i < 100; i++)
-		container_unref(containers_get(t, CGROUP_A, 0));
+		container_unref(containers_get(t, CGROUP_A, 0, 0));
 	containers_get_stats(t, &s);
 	assert_true(s.reads < 50);
 	add_container(A, "web");
 	do {
 		container_unref(c);
-		c = containers_get(t, CGROUP_A, 0);
+		c = containers_get(t, CGROUP_A, 0, 0);
 	} while (!c->name && clock_mono_ns() < end);
 	assert_string_equal(c->name, "web");
 }
@@ -385,7 +385,7 @@ static void test_start(void **state)
 
 	(void)state;
 	for (int i = 0; i < 200; i++) {
-		_cleanup_container_ struct container *c = containers_get_at(t, CGROUP_A, 0, clock_boot_ns());
+		_cleanup_container_ struct container *c = containers_get(t, CGROUP_A, 0, clock_boot_ns());
 
 		assert_null(c->name);
 		if (i == 8) {
@@ -402,10 +402,10 @@ static void test_start(void **state)
 		memset(name, id, CONTAINER_ID_LEN);
 		name[CONTAINER_ID_LEN] = '\0';
 		snprintf(cgroup, sizeof(cgroup), "/machine.slice/libpod-%s.scope", name);
-		before = containers_get(t, cgroup, 0);
+		before = containers_get(t, cgroup, 0, 0);
 		assert_null(before->name);
 		add_container(name, "web");
-		c = containers_get_at(t, cgroup, 0, clock_boot_ns());
+		c = containers_get(t, cgroup, 0, clock_boot_ns());
 		assert_string_equal(c->name, "web");
 	}
 }
@@ -420,7 +420,7 @@ static void test_bound(void **state)
 		char cgroup[128];
 
 		snprintf(cgroup, sizeof(cgroup), "/docker/%064x", (unsigned)i);
-		container_unref(containers_get(t, cgroup, 0));
+		container_unref(containers_get(t, cgroup, 0, 0));
 	}
 	containers_get_stats(t, &s);
 	assert_int_equal(s.known + s.unknown, 8);
@@ -444,7 +444,7 @@ static void test_by_path(void **state)
 
 	(void)state;
 	add_container(A, "web");
-	c = containers_get(t, CGROUP_A, 0);
+	c = containers_get(t, CGROUP_A, 0, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		const char *inner = NULL, *full = at(paths[i].path);
 		_cleanup_container_ struct container *found = containers_by_path(t, full, &inner);
@@ -478,7 +478,7 @@ static void test_ahead(void **state)
 	}
 	remove_container(A);
 	container_unref(c);
-	c = containers_get(t, CGROUP_A, 0);
+	c = containers_get(t, CGROUP_A, 0, 0);
 	assert_string_equal(c->name, "blink");
 }
 
