@@ -155,9 +155,9 @@ static struct slot *steal(struct gate *g, int32_t pid, int ret_close[3])
 	return slot_take(g, pid);
 }
 
-static void close_pair(const int fd[2])
+static void close_all(const int *fd, size_t n)
 {
-	for (int i = 0; i < 2; i++)
+	for (size_t i = 0; i < n; i++)
 		if (fd[i] >= 0)
 			close(fd[i]);
 }
@@ -172,7 +172,7 @@ static void refuse_room(struct gate *g, struct arrival *a)
 		gate_by_policy(g, GATE_FULL, &j);
 	atomic_fetch_add_explicit(&g->verdicts[j.verdict], 1, memory_order_relaxed);
 	respond(g, a->fd, gate_response(g, &j));
-	close_pair((int[]){ a->fd, a->pidfd });
+	close_all((int[]){ a->fd, a->pidfd }, 2);
 }
 
 static void look_up(struct gate *g, struct arrival *a)
@@ -220,8 +220,7 @@ static void admit(struct gate *g, struct arrival *a)
 			slot_queue(g, s);
 	}
 	pthread_mutex_unlock(&g->lock);
-	close_pair(spare);
-	cleanup_close(&spare[2]);
+	close_all(spare, ARRAY_SIZE(spare));
 	if (!s) {
 		refuse_room(g, a);
 		return;
@@ -260,7 +259,7 @@ static void kernel_refused(struct gate *g, struct arrival *a)
 	}
 	pthread_mutex_unlock(&g->lock);
 	if (!s)
-		close_pair((int[]){ -1, a->pidfd });
+		close_all(&a->pidfd, 1);
 }
 
 static void take_event(struct gate *g, const struct fanotify_event_metadata *m)
@@ -278,7 +277,7 @@ static void take_event(struct gate *g, const struct fanotify_event_metadata *m)
 	/* Our own starts would wait for ourselves; the kernel itself runs only regular files. */
 	if (a.pid == g->self || fstat(a.fd, &a.st) < 0 || !S_ISREG(a.st.st_mode)) {
 		respond(g, a.fd, FAN_ALLOW);
-		close_pair((int[]){ a.fd, a.pidfd });
+		close_all((int[]){ a.fd, a.pidfd }, 2);
 		return;
 	}
 	take_lease(g, &a);
@@ -376,7 +375,7 @@ void gate_drain(struct gate *g)
 			if (m->fd < 0)
 				continue;
 			respond(g, m->fd, FAN_ALLOW);
-			close_pair((int[]){ m->fd, g->pidfds ? pidfd_of_event(m) : -1 });
+			close_all((int[]){ m->fd, g->pidfds ? pidfd_of_event(m) : -1 }, 2);
 		}
 	}
 }
