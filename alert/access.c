@@ -173,10 +173,12 @@ unsigned access_begin(struct access *a, const struct fs_batch *b, const struct f
 /* Beside the folder that is the layer, "work": the kernel's. */
 static bool in_work(const char *upper, const char *path)
 {
+	static const char name[] = "work";
 	const char *slash = upper ? strrchr(upper, '/') : NULL;
-	size_t len = slash ? (size_t)(slash - upper) : 0;
+	size_t beside = slash ? (size_t)(slash + 1 - upper) : 0, len = strlen(name);
 
-	return len && path && strncmp(path, upper, len) == 0 && strncmp(path + len, "/work/", 6) == 0;
+	return beside && path && strncmp(path, upper, beside) == 0 && strncmp(path + beside, name, len) == 0 &&
+	       path[beside + len] == '/';
 }
 
 static bool is_whiteout(const struct event *e)
