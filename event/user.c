@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -211,4 +212,14 @@ const char *user_name(uint32_t uid)
 {
 	pthread_once(&user_once, user_init);
 	return user_passwd ? user_table_name(user_passwd, uid) : NULL;
+}
+
+void user_text(uint32_t uid, char *ret, size_t size)
+{
+	const char *name = user_name(uid);
+
+	if (name)
+		snprintf(ret, size, "%s", name);
+	else
+		snprintf(ret, size, "%" PRIu32, uid);
 }

@@ -5,6 +5,7 @@
 #ifndef EVENT_USER_H
 #define EVENT_USER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/cleanup.h"
@@ -14,6 +15,8 @@
  * borrowed for good. Not for threads that answer permission events.
  */
 const char *user_name(uint32_t uid);
+/* The same as text, cut where it does not fit: the name, or the number where it is unknown. */
+void user_text(uint32_t uid, char *ret, size_t size);
 
 /* The same over any file in the format of passwd(5). Names are borrowed until user_table_free. */
 struct user_table;

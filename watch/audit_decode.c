@@ -3,7 +3,6 @@
  * kernel says of the sender stands before msg; nothing inside of it is taken for that. No state; any bytes are safe.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "event/user.h"
@@ -190,15 +189,10 @@ static bool number(struct span text, const char *key, uint64_t *ret)
 	return true;
 }
 
-/* Names go by /etc/passwd; what is not there is shown as its number. */
 static void put_user(uint64_t uid, char *ret, size_t size)
 {
-	const char *name = uid < UNSET ? user_name((uint32_t)uid) : NULL;
-
-	if (name)
-		snprintf(ret, size, "%s", name);
-	else if (uid < UNSET)
-		snprintf(ret, size, "%u", (unsigned)uid);
+	if (uid < UNSET)
+		user_text((uint32_t)uid, ret, size);
 }
 
 /* --- the head: audit(SECONDS.MILLISECONDS:SERIAL): */

@@ -37,16 +37,6 @@ void session_proc_free(struct session_proc *s)
 
 /* --- notes */
 
-static void put_user(char *ret, size_t size, uint32_t uid)
-{
-	const char *name = user_name(uid);
-
-	if (name)
-		snprintf(ret, size, "%s", name);
-	else
-		snprintf(ret, size, "%u", uid);
-}
-
 static void put_command(char *ret, size_t size, const struct process *p)
 {
 	size_t n = p->known & PROCESS_CMDLINE && p->cmdline ? MIN((size_t)p->cmdline_len, size - 1) : 0;
@@ -120,8 +110,8 @@ static void become(struct session_proc *s, const struct process *p,
 	note_begin(&n, p, maker);
 	n.op = maker && op_of(maker) != SESSION_OPEN ? op_of(maker) : SESSION_BECOME;
 	n.maker = maker ? maker->pid : 0;
-	put_user(n.account, sizeof(n.account), p->uid);
-	put_user(n.by, sizeof(n.by), p->known & PROCESS_LOGINUID ? p->loginuid : before);
+	user_text(p->uid, n.account, sizeof(n.account));
+	user_text(p->known & PROCESS_LOGINUID ? p->loginuid : before, n.by, sizeof(n.by));
 	if (n.op == SESSION_SUDO)
 		put_command(n.command, sizeof(n.command), p);
 	fn(&n, data);
@@ -166,7 +156,7 @@ static void session_begins(struct session_proc *s, const struct process *p,
 	n.op = is_login_program(first) ? SESSION_LOGIN : SESSION_OPEN;
 	/* What opened it, which the records of PAM name. */
 	n.maker = first == p ? 0 : first->pid;
-	put_user(n.account, sizeof(n.account), p->loginuid);
+	user_text(p->loginuid, n.account, sizeof(n.account));
 	fn(&n, data);
 }
 

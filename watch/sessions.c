@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/hash.h"
+
 struct deed {
 	struct session_note n;
 	uint64_t due, forget; /* mono ns */
@@ -42,14 +44,12 @@ void sessions_free(struct sessions *s)
 
 /* --- failed attempts */
 
-/* Where it came from, else whose account it was: FNV-1a. */
+/* Where it came from, else whose account it was. */
 static uint64_t place_of(const struct session_note *n)
 {
-	uint64_t hash = *n->remote ? 14695981039346656037ULL : 1469598103934665603ULL;
+	const char *place = *n->remote ? n->remote : n->account;
 
-	for (const char *at = *n->remote ? n->remote : n->account; *at; at++)
-		hash = (hash ^ (uint8_t)*at) * 1099511628211ULL;
-	return hash;
+	return hash_bytes(place == n->remote, place, strlen(place));
 }
 
 static uint32_t count_failure(struct sessions *s, const struct session_note *n, uint64_t now)

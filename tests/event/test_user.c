@@ -83,8 +83,16 @@ static void test_reload(void **state _unused_)
 
 static void test_default(void **state _unused_)
 {
+	char text[16];
+
 	assert_string_equal(user_name(0), "root");
 	assert_null(user_name(4000000000));
+	user_text(0, text, sizeof(text));
+	assert_string_equal(text, "root");
+	user_text(4000000000, text, sizeof(text));
+	assert_string_equal(text, "4000000000");
+	user_text(4000000000, text, 5);
+	assert_string_equal(text, "4000");
 }
 
 int main(void)
