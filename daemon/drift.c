@@ -12,6 +12,7 @@
 #include "conf/policy.h"
 #include "daemon/monitor.h"
 #include "fim/drift_live.h"
+#include "lib/hash.h"
 #include "watch/overlay.h"
 
 #define DEVICES_MAX 64
@@ -165,21 +166,12 @@ static void lost(uint64_t n, bool over, void *data)
 	d->gap = gapbook_open(m->gaps, GAP_QUEUE_OVERFLOW, "containers", "changes of their files came too fast", n, 0);
 }
 
-static uint64_t hash_text(const char *s)
-{
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ULL;
-	return h | 1;
-}
-
 static void no_baseline(struct container *c, void *data)
 {
 	struct monitor *m = data;
 	struct drift *d = m->drift;
-	const char *image = c->image ?: c->image_id ?: c->image_digest ?: c->id;
-	uint64_t hash = hash_text(c->image_digest ?: image), *slot = &d->said[hash % SAID_MAX];
+	const char *image = c->image ?: c->image_id ?: c->image_digest ?: c->id, *key = c->image_digest ?: image;
+	uint64_t hash = hash_bytes(0, key, strlen(key)) | 1, *slot = &d->said[hash / 2 % SAID_MAX];
 	bool said;
 
 	pthread_mutex_lock(&d->lock);

@@ -8,6 +8,7 @@
 
 #include "exec/gate-internal.h"
 #include "lib/cleanup.h"
+#include "lib/hash.h"
 #include "lib/util.h"
 #include "proc/overlay.h"
 
@@ -43,16 +44,6 @@ static bool is_gated(struct looking *k, const struct mount *m)
 	if (options)
 		overlay_each_layer(options, look_at_layer, k);
 	return k->layers > 0 && k->layers == k->gated;
-}
-
-/* FNV-1a */
-static uint64_t hash(const char *s)
-{
-	uint64_t h = 0xcbf29ce484222325ULL;
-
-	for (; *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ULL;
-	return h;
 }
 
 /* Layers do not move while they are mounted: what was found before counts. */
@@ -109,7 +100,9 @@ void gate_set_mounts(struct gate *g, const struct mount_table *t)
 
 		if (!streq(m->fstype, "overlay"))
 			continue;
-		*o = (struct overlay){ .id = m->id, .dev = m->dev, .options = hash(m->super_options) };
+		*o = (struct overlay){ .id = m->id,
+				       .dev = m->dev,
+				       .options = hash_bytes(0, m->super_options, strlen(m->super_options)) };
 		if (generation != g->overlays_generation || !was_gated(g, o, &o->gated))
 			o->gated = is_gated(&k, m);
 		n++;
