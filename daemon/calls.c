@@ -60,7 +60,7 @@ void connection_describe(struct event *e)
 
 	e->socket_op = e->socket->op;
 	e->reason = failed ? arena_strdup(&e->arena, call_result(e->call, number, sizeof(number))) : NULL;
-	socket_tuple(&tuple, e->socket);
+	socket_text(&tuple, e->socket);
 	e->text = arena_strndup(&e->arena, tuple.data ? tuple.data : "", tuple.len);
 	json = socket_json(e->socket, e->reason);
 	if (json)
@@ -188,7 +188,8 @@ static void finder_stop(struct calls *c)
 
 static void calls_loss(struct calls *c, bool calm)
 {
-	static const char *const names[BPF_CALL_PROGRAMS] = { "system calls", "sockets", "io_uring" };
+	static const char *const names[BPF_CALL_PROGRAMS] = { "system calls", "sockets", "io_uring",
+							      "ends of connections" };
 	uint64_t lost[BPF_CALL_PROGRAMS], n = 0;
 	_cleanup_buf_ struct buf why = BUF_INIT;
 
@@ -313,6 +314,15 @@ void calls_stop(struct monitor *m)
 	calls_free(c);
 }
 
+/* Of kernels without the tracepoint. */
+static void calls_check_ends(struct calls *c, const struct bpf_calls_wants *wants)
+{
+	for (size_t i = 0; i < call_count; i++)
+		if (wants->calls[i] && call_table[i].filter == CALL_END && !bpf_calls_ends(c->bpf))
+			gapbook_note(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections",
+				     "the kernel does not tell them");
+}
+
 /* Whether connections are recorded that the call makes. */
 static bool records_call(const struct conf *conf, const struct call_info *call)
 {
@@ -323,6 +333,13 @@ static bool wants_names(const struct conf *conf, const struct rules *rules)
 {
 	return conf->network.record != CONF_RECORD_OFF || rules_ask_field(rules, "fd.sip.name") ||
 	       rules_ask_field(rules, "fd.cip.name") || rules_ask_field(rules, "fd.rip.name");
+}
+
+/* Where a connection is accepted it is remembered whose it is, for its end. */
+static void want_accepts(bool *wanted)
+{
+	for (size_t i = 0; i < call_count; i++)
+		wanted[i] |= call_table[i].filter == CALL_ACCEPT;
 }
 
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
@@ -336,8 +353,10 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 	bool any = false, names = wants_names(conf, rules);
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
-		wanted[i] = rules_ask_call(rules, &call_table[i]) || records_call(conf, &call_table[i]);
+		wanted[i] |= rules_ask_call(rules, &call_table[i]) || records_call(conf, &call_table[i]);
 		any |= wanted[i];
+		if (wanted[i] && call_table[i].filter == CALL_END)
+			want_accepts(wanted);
 	}
 	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF || (m->calls && m->calls->wants_names != names))
 		calls_stop(m);
@@ -347,8 +366,11 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 		m->calls->record = conf->network.record;
 		bpf_calls_want(m->calls->bpf, &wants);
 		finder_start(m->calls);
+		calls_check_ends(m->calls, &wants);
 	} else {
 		calls_start(m, conf, &wants, names);
+		if (m->calls)
+			calls_check_ends(m->calls, &wants);
 	}
 }
 
@@ -369,5 +391,6 @@ json_t *calls_status(struct monitor *m)
 	json_object_set_new(o, "lost", json_integer((json_int_t)lost));
 	json_object_set_new(o, "names", json_integer((json_int_t)names_count(c->names)));
 	json_object_set_new(o, "io_uring", json_boolean(bpf_calls_uring(c->bpf)));
+	json_object_set_new(o, "ends", json_boolean(bpf_calls_ends(c->bpf)));
 	return o;
 }

@@ -91,6 +91,7 @@ const struct call_info call_table[] = {
 	{ SYS_dup2, "dup2", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
 #endif
 	{ SYS_dup3, "dup3", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
+	{ -1, "tcp_close", "net", CALL_END, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_CLOSE },
 };
 /* clang-format on */
 const size_t call_count = ARRAY_SIZE(call_table);
@@ -223,7 +224,7 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 		return NULL;
 	c->info = info;
 	c->result = result;
-	c->fd = !call_has_socket(info) ? -1 : info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
+	c->fd = !call_has_socket(info) || info->filter == CALL_END ? -1 : info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
 	for (size_t i = 0; i < CALL_ARGS; i++) {
 		if (info->args[i].type != CALL_ARG_TEXT)
 			c->args[i] = write_arg(a, info->args[i].type, raw[i]);

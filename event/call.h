@@ -39,13 +39,14 @@ enum call_filter {
 	CALL_SEND,    /* of a datagram to another peer than the one before */
 	CALL_RECEIVE, /* from another peer, or with its data where a rule asks for that */
 	CALL_DUP,     /* onto a standard stream */
+	CALL_END,     /* of a TCP connection, which is no call */
 };
 
 /* Where the call has the address of a socket. */
 enum call_address { CALL_ADDRESS_NONE, CALL_ADDRESS_1, CALL_ADDRESS_4, CALL_ADDRESS_MSGHDR };
 
 struct call_info {
-	int number; /* of this architecture */
+	int number; /* of this architecture; -1: it is no call, but told as one */
 	const char *name, *category;
 	enum call_filter filter;
 	struct {

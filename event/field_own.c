@@ -197,6 +197,31 @@ FIELD_GETTER(get_hf_net_policy)
 		field_set_string(ret, v->event->socket->policy);
 }
 
+static const struct event_socket *ended(const struct field_view *v)
+{
+	const struct event_socket *s = v->event->socket;
+
+	return s && s->op == SOCKET_CLOSE ? s : NULL;
+}
+
+FIELD_GETTER(get_hf_net_sent)
+{
+	if (ended(v))
+		field_set_number(ret, (int64_t)ended(v)->sent);
+}
+
+FIELD_GETTER(get_hf_net_received)
+{
+	if (ended(v))
+		field_set_number(ret, (int64_t)ended(v)->received);
+}
+
+FIELD_GETTER(get_hf_net_open)
+{
+	if (ended(v))
+		field_set_number(ret, (int64_t)ended(v)->open_ns);
+}
+
 FIELD_GETTER(get_hf_environment)
 {
 	if (v->event->kind == EVENT_EXEC && v->event->text && !streq(v->event->text, EVENT_ENVIRONMENT_UNKNOWN))

@@ -26,6 +26,7 @@
 
 #define NO_ARGUMENT "the arguments of this call are not seen"
 #define NO_RAW	    "the kernel reports the file that a path led to, never the path as it was written"
+#define NO_ENDS	    "ends of connections are not seen"
 #define NO_NETWORK  "there is no sensor for the network"
 #define NO_NAMES    "names are known of answers of DNS that came while the monitor ran, the newest of an address"
 #define SEEN_AFTER  "the mode that came of it is seen, not the argument"
@@ -275,6 +276,12 @@ const struct field_info field_table[] = {
 	  "what policies of the network said of a connection: denied; unexpected, where they are only observed" },
 	{ "hf.net.policy", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_net_policy,
 	  "which policy, and its destination: web: any:25" },
+	{ "hf.net.sent", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ENDS, get_hf_net_sent,
+	  "bytes that went out through a connection that ended: evt.type=tcp_close" },
+	{ "hf.net.received", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ENDS, get_hf_net_received,
+	  "bytes that came in through it" },
+	{ "hf.net.open", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ENDS, get_hf_net_open,
+	  "how long it was open, in nanoseconds" },
 	{ "hf.environment", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, TRUST, NULL, get_hf_environment,
 	  "what the environment of a program that was started makes the loader do: LD_PRELOAD=..., LD_AUDIT=..." },
 	{ "hf.program", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, TRUST, NULL, get_hf_program,

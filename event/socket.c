@@ -2,18 +2,21 @@
 #include "event/socket.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "event/json.h"
+#include "lib/clock.h"
 #include "lib/text.h"
 #include "lib/util.h"
 
 const char *const socket_op_names[SOCKET_OP_COUNT] = {
-	[SOCKET_CONNECT] = "connect", [SOCKET_ACCEPT] = "accept",   [SOCKET_LISTEN] = "listen", [SOCKET_BIND] = "bind",
-	[SOCKET_SEND] = "send",	      [SOCKET_RECEIVE] = "receive", [SOCKET_FOUND] = "found",
+	[SOCKET_CONNECT] = "connect", [SOCKET_ACCEPT] = "accept", [SOCKET_LISTEN] = "listen",
+	[SOCKET_BIND] = "bind",	      [SOCKET_SEND] = "send",	  [SOCKET_RECEIVE] = "receive",
+	[SOCKET_FOUND] = "found",     [SOCKET_CLOSE] = "close",
 };
 
 const char *const socket_verdict_names[SOCKET_VERDICT_COUNT] = {
@@ -84,6 +87,15 @@ void socket_tuple(struct buf *b, const struct event_socket *s)
 		buf_str(b, local);
 }
 
+void socket_text(struct buf *b, const struct event_socket *s)
+{
+	socket_tuple(b, s);
+	if (s->op == SOCKET_CLOSE)
+		buf_printf(b, "  %" PRIu64 " bytes sent, %" PRIu64 " received, %" PRIu64 ".%03u s", s->sent,
+			   s->received, (uint64_t)(s->open_ns / NSEC_PER_SEC),
+			   (unsigned int)(s->open_ns / NSEC_PER_MSEC % 1000));
+}
+
 const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s)
 {
 	struct event_socket *c = arena_dup(a, s, sizeof(*s));
@@ -118,6 +130,8 @@ static const char *direction(const struct event_socket *s)
 		[SOCKET_RECEIVE] = "in",
 	};
 
+	if (s->op == SOCKET_CLOSE)
+		return s->accepted ? "in" : "out";
 	return s->op < SOCKET_OP_COUNT ? names[s->op] : NULL;
 }
 
@@ -139,6 +153,11 @@ json_t *socket_json(const struct event_socket *s, const char *error)
 		json_object_set_new(o, "io_uring", json_true());
 	json_put_string(o, "verdict", socket_verdict_names[s->verdict]);
 	json_put_string(o, "policy", s->policy);
+	if (s->op == SOCKET_CLOSE) {
+		json_object_set_new(o, "bytes_sent", json_u64(s->sent));
+		json_object_set_new(o, "bytes_received", json_u64(s->received));
+		json_object_set_new(o, "open_ms", json_u64(s->open_ns / NSEC_PER_MSEC));
+	}
 	json_put_string(o, "error", error);
 	return o;
 }

@@ -22,6 +22,7 @@ enum socket_op {
 	SOCKET_SEND,	/* the first datagram to a peer */
 	SOCKET_RECEIVE, /* the first from one */
 	SOCKET_FOUND,	/* it was there when the monitor started */
+	SOCKET_CLOSE,	/* the end of a TCP connection that was told before */
 	SOCKET_OP_COUNT,
 	SOCKET_OP_NONE = SOCKET_OP_COUNT
 };
@@ -47,6 +48,7 @@ struct event_socket {
 	bool has_local, has_remote;
 	bool connected;
 	bool new_peer;		       /* of a datagram */
+	bool accepted;		       /* SOCKET_CLOSE: by accept, not by connect */
 	bool uring;		       /* asked for through io_uring: what came of it is not known */
 	uint8_t local[SOCKET_ADDRESS]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	uint8_t remote[SOCKET_ADDRESS];
@@ -55,15 +57,19 @@ struct event_socket {
 	const char *name;	 /* AF_UNIX: path, or @ and the abstract name; NULL: none */
 	const char *remote_name; /* a name that was resolved to the remote address; NULL: unknown */
 	enum socket_verdict verdict;
-	const char *policy;	 /* "NAME: DESTINATION" of the verdict; NULL: unknown */
-	const uint8_t *data;	 /* the first bytes that were received; NULL: not asked for */
+	const char *policy;  /* "NAME: DESTINATION" of the verdict; NULL: unknown */
+	const uint8_t *data; /* the first bytes that were received; NULL: not asked for */
 	uint32_t data_len;
+	/* SOCKET_CLOSE; of all that the event stands for together */
+	uint64_t sent, received; /* bytes of data; what was sent twice counts once */
+	uint64_t open_ns;	 /* since connect had its answer, or accept returned */
 };
 
 /* Whether this end is the server. */
 static inline bool socket_is_server(const struct event_socket *s)
 {
-	return s->op == SOCKET_ACCEPT || s->op == SOCKET_LISTEN || s->op == SOCKET_BIND || s->op == SOCKET_RECEIVE;
+	return s->op == SOCKET_ACCEPT || s->op == SOCKET_LISTEN || s->op == SOCKET_BIND || s->op == SOCKET_RECEIVE ||
+	       (s->op == SOCKET_CLOSE && s->accepted);
 }
 
 /* "tcp", "udp", "icmp", "raw"; NULL when it is none of these. */
@@ -74,11 +80,14 @@ const char *socket_family(const struct event_socket *s);
 void socket_address(const uint8_t address[SOCKET_ADDRESS], uint16_t port, char ret[SOCKET_TEXT]);
 /* "client:port->server:port", of a server without a client its own address, of a unix socket its name. */
 void socket_tuple(struct buf *b, const struct event_socket *s);
+/* The same; of SOCKET_CLOSE with what went through: "...  120 bytes sent, 4096 received, 1.250 s". */
+void socket_text(struct buf *b, const struct event_socket *s);
 /* A copy in a; NULL: out of memory. */
 const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s);
 /*
- * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring, verdict,
- * policy; and error, the word for a result that is not a success. New reference.
+ * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring,
+ * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms; and error, the word for a result that is not
+ * a success. New reference.
  */
 json_t *socket_json(const struct event_socket *s, const char *error);
 

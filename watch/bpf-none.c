@@ -115,6 +115,12 @@ int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struc
 	return 0;
 }
 
+bool bpf_calls_ends(const struct bpf_calls *b)
+{
+	(void)b;
+	return false;
+}
+
 bool bpf_calls_uring(const struct bpf_calls *b)
 {
 	(void)b;

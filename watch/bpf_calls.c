@@ -19,7 +19,7 @@
 struct bpf_calls {
 	struct calls_bpf *skeleton;
 	struct bpf_ring ring;
-	bool uring;
+	bool uring, ends;
 
 	/* Of bpf_calls_take. */
 	void (*fn)(const struct bpf_call_event *e, void *data);
@@ -27,7 +27,7 @@ struct bpf_calls {
 };
 
 _Static_assert((int)CALL_RAW_SOCKETS == BPF_CALL_RAW_SOCKETS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
-		       (int)CALL_DUP == BPF_CALL_DUP,
+		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END,
 	       "the table's filters are the program's");
 _Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
 _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
@@ -100,6 +100,30 @@ static void want_compat(struct calls_bpf__bss *bss, const struct bpf_calls_wants
 		bss->compat_of[CALL_SOCKETCALL] = any;
 }
 
+static void forget_open(struct bpf_calls *b)
+{
+	int fd = bpf_map__fd(b->skeleton->maps.open_connections);
+	uint64_t key;
+
+	for (unsigned int i = 0; i < BPF_OPEN_MAX && bpf_map_get_next_key(fd, NULL, &key) == 0; i++)
+		bpf_map_delete_elem(fd, &key);
+}
+
+/* The program runs only while somebody asks: it sees each step of each connection. */
+static void want_ends(struct bpf_calls *b, uint8_t id)
+{
+	struct calls_bpf *s = b->skeleton;
+
+	s->bss->end_id = id;
+	if (id && !s->links.on_state && bpf_program__fd(s->progs.on_state) >= 0)
+		s->links.on_state = bpf_program__attach(s->progs.on_state);
+	if (!id && s->links.on_state) {
+		bpf_link__destroy(TAKE_PTR(s->links.on_state));
+		forget_open(b);
+	}
+	b->ends = s->links.on_state != NULL;
+}
+
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 {
 	struct calls_bpf__bss *bss = b->skeleton->bss;
@@ -114,21 +138,26 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 			bss->call_of[c->number] = id;
 		if (c->uring && c->uring < BPF_URING_OPS)
 			bss->uring_of[c->uring] = id;
+		if (c->filter == CALL_END)
+			want_ends(b, id);
 	}
 	want_compat(bss, wants);
 }
 
-/* The kernel may lack the tracepoint of io_uring, or what its program reads. */
-static int load(struct bpf_calls *b, size_t ring, bool uring)
+/* The kernel may lack the tracepoint of io_uring, or what its program reads; and so with ends of connections. */
+static int load(struct bpf_calls *b, size_t ring, bool uring, bool ends)
 {
 	int r;
 
+	calls_bpf__destroy(b->skeleton);
 	b->skeleton = calls_bpf__open();
 	if (!b->skeleton)
 		return -errno;
 	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_CALLS_RING);
 	if (r == 0)
 		r = bpf_program__set_autoload(b->skeleton->progs.on_uring, uring);
+	if (r == 0)
+		r = bpf_program__set_autoload(b->skeleton->progs.on_state, ends);
 	return r < 0 ? r : calls_bpf__load(b->skeleton);
 }
 
@@ -147,12 +176,10 @@ static int attach(struct bpf_calls *b)
 
 static int start(struct bpf_calls *b, const struct bpf_calls_wants *wants, size_t ring)
 {
-	int r = load(b, ring, true);
+	int r = -ENOTSUP;
 
-	if (r < 0) {
-		calls_bpf__destroy(TAKE_PTR(b->skeleton));
-		r = load(b, ring, false);
-	}
+	for (unsigned int without = 0; without < 4 && r < 0; without++)
+		r = load(b, ring, !(without & 1), !(without & 2));
 	if (r < 0)
 		return r;
 	b->skeleton->bss->self = (uint32_t)getpid();
@@ -208,6 +235,11 @@ bool bpf_calls_uring(const struct bpf_calls *b)
 	return b->uring;
 }
 
+bool bpf_calls_ends(const struct bpf_calls *b)
+{
+	return b->ends;
+}
+
 /* --- calls that were counted */
 
 static void drain(struct bpf_calls *b, int fd, const struct bpf_flood_key *key)
@@ -245,8 +277,19 @@ bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_eve
 	return more;
 }
 
+/* Where the program was interrupted by what it would have been run for again. */
+static uint64_t missed(const struct bpf_program *p)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fd = bpf_program__fd(p);
+
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.recursion_misses : 0;
+}
+
 void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS])
 {
 	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++)
 		ret[i] = __atomic_load_n(&b->skeleton->bss->lost[i], __ATOMIC_RELAXED);
+	ret[BPF_PROGRAM_ENDS] += missed(b->skeleton->progs.on_state);
 }

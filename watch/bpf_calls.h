@@ -46,6 +46,8 @@ void bpf_calls_close(struct bpf_calls *b);
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants);
 /* Whether what goes through io_uring is told too: the kernel has a tracepoint for it (Linux 6.4 and later). */
 bool bpf_calls_uring(const struct bpf_calls *b);
+/* Whether ends of connections, being asked for, are told: of those that began meanwhile. */
+bool bpf_calls_ends(const struct bpf_calls *b);
 int bpf_calls_fd(const struct bpf_calls *b);
 /* As bpf_procs_take. */
 int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struct bpf_call_event *e, void *data),

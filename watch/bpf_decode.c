@@ -244,6 +244,7 @@ static void decode_socket(const struct bpf_socket_call *c, struct bpf_call_event
 		.connected = s->flags & BPF_SOCKET_CONNECTED,
 		.new_peer = s->flags & BPF_SOCKET_NEW_PEER,
 		.uring = s->flags & BPF_SOCKET_URING,
+		.accepted = s->flags & BPF_SOCKET_ACCEPTED,
 		.local_port = s->local_port,
 		.remote_port = s->remote_port,
 		.ino = s->ino,
@@ -260,6 +261,11 @@ static void decode_socket(const struct bpf_socket_call *c, struct bpf_call_event
 	if (s->data_len) {
 		k->data = c->data;
 		k->data_len = MIN((uint32_t)s->data_len, (uint32_t)BPF_SOCKET_DATA);
+	}
+	if (k->op == SOCKET_CLOSE) {
+		k->sent = c->head.args[BPF_END_SENT];
+		k->received = c->head.args[BPF_END_RECEIVED];
+		k->open_ns = c->head.args[BPF_END_OPEN_NS];
 	}
 	decode_name(s, ret);
 	ret->of_socket = true;

@@ -2,6 +2,7 @@
  * Does what no shell can with the network, in a network namespace of its own:
  *   net dns     an answer of DNS comes, www.example.org being 127.0.0.9; then connects there, which is refused
  *   net uring   connects to 127.0.0.8, port 2, through io_uring; exit status 77: there is none
+ *   net ends    a client sends 5 bytes to port 77 and gets 7; both ends are closed
  */
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -81,11 +82,38 @@ static int uring(void)
 	return syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) == 1 ? 0 : 77;
 }
 
+static int ends(void)
+{
+	struct sockaddr_in a = at("127.0.0.1", 77);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), server;
+	char data[8];
+
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 1) ||
+	    connect(client, (struct sockaddr *)&a, sizeof(a)))
+		return 1;
+	server = accept(listener, NULL, NULL);
+	if (send(client, "hello", 5, 0) != 5 || recv(server, data, 5, MSG_WAITALL) != 5 ||
+	    send(server, "goodbye", 7, 0) != 7 || recv(client, data, 7, MSG_WAITALL) != 7)
+		return 2;
+	close(client);
+	if (recv(server, data, 1, 0) != 0)
+		return 3;
+	close(server);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		int (*act)(void);
+	} acts[] = { { "dns", dns }, { "uring", uring }, { "ends", ends } };
 	int r = own_network();
 
 	if (r || argc != 2)
 		return r ? r : 64;
-	return strcmp(argv[1], "dns") == 0 ? dns() : strcmp(argv[1], "uring") == 0 ? uring() : 64;
+	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++)
+		if (strcmp(argv[1], acts[i].name) == 0)
+			return acts[i].act();
+	return 64;
 }

@@ -30,6 +30,11 @@ cat >"$tmp/net.yaml" <<'END'
   condition: evt.type = connect and fd.sip.name = www.example.org
   output: "named %fd.sip.name %fd.sip"
   priority: NOTICE
+- rule: much left
+  desc: x
+  condition: evt.type = tcp_close and fd.sport = 77 and hf.net.sent > 4 and hf.net.sent < 6
+  output: "left %hf.net.sent came %hf.net.received by %proc.name %fd.name"
+  priority: NOTICE
 - rule: reverse shell
   desc: x
   condition: evt.type in (dup, dup2, dup3) and evt.rawres in (0, 1, 2) and fd.type in (ipv4, ipv6)
@@ -88,6 +93,16 @@ bash -c 'for i in {1..3000}; do exec 3<>/dev/udp/127.0.0.1/9; done'
 recorded 3000 "remote_port = 9"
 [ "$(sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT count(*) FROM connections WHERE remote_port = 9")" -lt 300 ] ||
 	fail "a row for each"
+
+# What went through, when it is over.
+if hf status --json 2>/dev/null | grep -qF '"ends":true'; then
+	"$net" ends || fail "no connection"
+	recorded 1 "operation = 'close' AND direction = 'out' AND remote_port = 77 AND bytes_sent = 5 AND bytes_received = 7 AND open_ms >= 0 \
+		AND exe LIKE '%/net'"
+	recorded 1 "operation = 'close' AND direction = 'in' AND local_port = 77 AND bytes_sent = 7 AND bytes_received = 5"
+	told '"rule":"much left"' 'left 5 came 7 by net 127.0.0.1:' '->127.0.0.1:77'
+	hf history --kind connection | grep -F 'close' | grep -qF ':77  5 bytes sent, 7 received' || fail "history"
+fi
 
 # The name that DNS gave to a peer.
 if grep -q ' - cgroup2 ' /proc/self/mountinfo && ! hf status 2>/dev/null | grep -q 'names of addresses'; then

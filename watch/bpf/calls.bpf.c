@@ -3,26 +3,20 @@
  * System calls as they return, those alone that somebody asks for, into a ring of their own. Which ones these are, and
  * which arguments are strings, is in tables that user space fills. Calls of 32-bit programs on a 64-bit kernel have
  * other numbers, and a table of their own. What is asked of sockets through io_uring makes no system call: it is told
- * as it is handed in.
+ * as it is handed in. And the ends of TCP connections (ends.h).
  */
+#include "watch/bpf/ends.h"
 #include "watch/bpf/kernel.h"
 #include "watch/bpf/record.h"
 #include "watch/bpf/socket.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 20);
-} ring SEC(".maps");
-
 __u8 call_of[BPF_CALL_NUMBERS]; /* by number: 1 and up; 0: nobody asks */
 __u8 compat_of[BPF_CALL_NUMBERS];
 __u8 socketcall_of[BPF_SOCKETCALLS];
 __u8 uring_of[BPF_URING_OPS]; /* by opcode, the same */
 struct bpf_call_row rows[BPF_CALL_ROWS];
-__u32 self; /* not told */
-__u64 lost[BPF_CALL_PROGRAMS];
 
 #define AF_PACKET 17
 #define SOCK_RAW  3
@@ -111,7 +105,7 @@ static __always_inline void end_socket(struct socket_scratch *s, __u8 filter, en
 
 	if (!is_family_wanted(c->socket.family))
 		return;
-	if (!c->socket.data_len && is_counted(&s->flood, client))
+	if (!c->socket.data_len && counted_with(&s->flood, client))
 		return;
 	if (bpf_ringbuf_output(&ring, c, sizeof(*c), 0))
 		__sync_fetch_and_add(&lost[program], 1);
@@ -224,6 +218,8 @@ static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, cons
 	if (k->family == AF_UNIX && file)
 		take_unix(k, sock_of(file));
 	end_socket(s, filter, BPF_PROGRAM_SOCKETS);
+	if (filter == BPF_CALL_ACCEPT && file)
+		begin_accepted(sock_of(file), k);
 	return 0;
 }
 

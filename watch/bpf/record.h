@@ -13,7 +13,7 @@
 #define BPF_NAME_MAX  256  /* of one name, with its NUL */
 #define BPF_DEPTH_MAX 64   /* names of one path */
 
-#define BPF_ENV_MAX   128  /* variables that are looked at */
+#define BPF_ENV_MAX 128 /* variables that are looked at */
 
 /* The execs whose record wakes the reader at once. */
 enum bpf_prompt {
@@ -57,8 +57,8 @@ enum bpf_record_flag {
 	BPF_HAS_LOGIN = 1 << 8,	    /* loginuid and session are members of this kernel's tasks */
 	BPF_CGROUP_LEGACY = 1 << 9, /* of a controller's hierarchy; in the unified one it is the root */
 	BPF_CGROUP_CUT = 1 << 10,
-	BPF_EXE_JUDGED = 1 << 11,  /* its superblock is among those that programs are judged on, and stat knows it so */
-	BPF_ENV_PLAIN = 1 << 12,   /* no variable in the environment is the loader's */
+	BPF_EXE_JUDGED = 1 << 11, /* its superblock is among those that programs are judged on, and stat knows it so */
+	BPF_ENV_PLAIN = 1 << 12,  /* no variable in the environment is the loader's */
 };
 
 /*
@@ -80,7 +80,7 @@ struct bpf_record {
 	__u32 tty_major, tty_minor; /* 0, 0: none */
 	__u64 exe_ino, exe_size;
 	__s64 exe_ctime; /* ns; as the kernel keeps it */
-	__u32 exe_dev; /* major << 20 | minor */
+	__u32 exe_dev;	 /* major << 20 | minor */
 	__u32 argv_len, exe_len, cwd_len, cgroup_len;
 	char comm[16];
 	__u32 refused; /* enum bpf_refused */
@@ -102,15 +102,22 @@ enum bpf_call_filter {
 	BPF_CALL_SEND,	  /* a datagram to another peer than the one before */
 	BPF_CALL_RECEIVE, /* from another */
 	BPF_CALL_DUP,	  /* a socket onto a standard stream */
+	BPF_CALL_END,	  /* of a connection; no call */
 };
 
 /* Each counts what it could not tell. */
-enum bpf_call_program { BPF_PROGRAM_CALLS, BPF_PROGRAM_SOCKETS, BPF_PROGRAM_URING, BPF_CALL_PROGRAMS };
+enum bpf_call_program {
+	BPF_PROGRAM_CALLS,
+	BPF_PROGRAM_SOCKETS,
+	BPF_PROGRAM_URING,
+	BPF_PROGRAM_ENDS,
+	BPF_CALL_PROGRAMS
+};
 
 #define BPF_URING_OPS 64
 
 #define BPF_SOCKETCALL	102 /* CALL_SOCKETCALL */
-#define BPF_SOCKETCALLS 32 /* power of two; CALL_SOCKETCALLS fit */
+#define BPF_SOCKETCALLS 32  /* power of two; CALL_SOCKETCALLS fit */
 
 /* sizeof(struct sockaddr_in6) and of sockaddr_in */
 #define BPF_ADDRESS_IP	28
@@ -153,7 +160,8 @@ enum bpf_socket_flag {
 	BPF_SOCKET_REMOTE = 1 << 1,
 	BPF_SOCKET_CONNECTED = 1 << 2,
 	BPF_SOCKET_NEW_PEER = 1 << 3,
-	BPF_SOCKET_URING = 1 << 4, /* asked for through io_uring; the result is not known */
+	BPF_SOCKET_URING = 1 << 4,    /* asked for through io_uring; the result is not known */
+	BPF_SOCKET_ACCEPTED = 1 << 5, /* of an end: by accept */
 };
 
 struct bpf_socket {
@@ -172,6 +180,12 @@ struct bpf_socket_call {
 	struct bpf_socket socket;
 	__u8 data[BPF_SOCKET_DATA];
 };
+
+/* Arguments of the end of a connection; of a counted one their sums behind the first, which was told. */
+enum bpf_end_arg { BPF_END_SENT, BPF_END_RECEIVED, BPF_END_OPEN_NS };
+
+/* Connections whose end is told. */
+#define BPF_OPEN_MAX 131072
 
 /*
  * Calls alike within a period are told once and counted then: by whom, what, from or to where, and what came of it.
@@ -225,7 +239,7 @@ struct bpf_policy_bits {
 /* What is in force. */
 struct bpf_policy_table {
 	__u32 serial;
-	__u32 enforce;					      /* 0 or 1 */
+	__u32 enforce;					   /* 0 or 1 */
 	__u8 by_container, by_user, by_program, by_domain; /* some entry asks about it */
 	__u8 pad[4];
 	struct bpf_policy_bits any;	      /* destinations of no prefix */
@@ -258,7 +272,7 @@ struct bpf_learned_key {
 };
 
 struct bpf_learned {
-	__u64 name[BPF_POLICY_NAMES]; /* hashes; 0: none */
+	__u64 name[BPF_POLICY_NAMES];  /* hashes; 0: none */
 	__u64 until[BPF_POLICY_NAMES]; /* ns, CLOCK_MONOTONIC */
 };
 
@@ -267,8 +281,8 @@ enum bpf_policy_what { BPF_POLICY_CONNECT, BPF_POLICY_SEND };
 struct bpf_denial {
 	__s32 tgid, tid;
 	__u64 mono_ns;
-	__u64 start_ns; /* of the process, since boot */
-	__u64 count;	/* 0: of one */
+	__u64 start_ns;	  /* of the process, since boot */
+	__u64 count;	  /* 0: of one */
 	__u8 address[16]; /* IPv4 mapped into IPv6 */
 	__u16 port, type, protocol, entry;
 	__u32 serial; /* of the table that decided */

@@ -19,6 +19,10 @@
 #define S_IFSOCK	0140000
 #define SOCK_STREAM	1
 #define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT	2
+#define TCP_CLOSE	7
+#define IPPROTO_TCP	6
+#define SOCK_DONE	1 /* enum sock_flags: the peer said that it is done */
 
 #define EINPROGRESS   115
 #define EALREADY      114
@@ -29,6 +33,14 @@
 __u32 families;	 /* that are told */
 __u32 period;	 /* of floods, that goes on: 0 or 1 */
 bool wants_data; /* of what is received */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+__u32 self; /* not told */
+__u64 lost[BPF_CALL_PROGRAMS];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -198,8 +210,8 @@ static __always_inline bool is_new_peer(const struct bpf_socket *s, bool receive
 	return true;
 }
 
-/* Counted with one that was told before; else it is remembered as the first. */
-static __always_inline bool is_counted(struct bpf_flood *f, bool client)
+/* One that was told before, with which it is counted; NULL: it is the first now. */
+static __always_inline struct bpf_flood *counted_with(struct bpf_flood *f, bool client)
 {
 	const struct bpf_socket_call *c = &f->first;
 	const struct bpf_socket *s = &c->socket;
@@ -225,14 +237,13 @@ static __always_inline bool is_counted(struct bpf_flood *f, bool client)
 	if (!before) {
 		f->more = 0;
 		if (bpf_map_update_elem(&floods, &key, f, BPF_NOEXIST) == 0)
-			return false;
+			return NULL;
 		/* Another processor was faster, or there is no room. */
 		before = bpf_map_lookup_elem(&floods, &key);
 	}
-	if (!before)
-		return false;
-	__sync_fetch_and_add(&before->more, 1);
-	return true;
+	if (before)
+		__sync_fetch_and_add(&before->more, 1);
+	return before;
 }
 
 #endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The ends of TCP connections, for calls.bpf.c: who made one is remembered until then, as the end comes on behalf of
+ * nobody.
+ */
+#ifndef WATCH_BPF_ENDS_H
+#define WATCH_BPF_ENDS_H
+
+#include "watch/bpf/kernel.h"
+#include "watch/bpf/record.h"
+#include "watch/bpf/socket.h"
+
+__u32 end_id; /* row of them; 0: nobody asks */
+
+struct open_connection {
+	__u64 start_ns; /* of the process */
+	__u64 mono_ns;	/* since when it is open; 0: not yet */
+	__u64 peer;	/* hash: a socket's memory is used again */
+	__u64 ino;
+	__s32 tgid, tid;
+	__u32 accepted, pad;
+};
+
+/* By address of the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BPF_OPEN_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct open_connection);
+} open_connections SEC(".maps");
+
+/* One for each program: an end may come while that of an accept is told. */
+enum { SCRATCH_STATE, SCRATCH_CALL, SCRATCHES };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCHES);
+	__type(key, __u32);
+	__type(value, struct bpf_flood);
+} end_scratches SEC(".maps");
+
+static __always_inline __u64 hash_peer(const struct sock *sk)
+{
+	__u64 words[2] = { 0 };
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		BPF_CORE_READ_INTO(&words, sk, __sk_common.skc_v6_daddr);
+	else
+		words[0] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	return mix(mix(BPF_CORE_READ(sk, __sk_common.skc_dport), words[0]), words[1]);
+}
+
+/* On behalf of who makes it. */
+static __always_inline void remember(const struct sock *sk, __u64 ino, bool accepted)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	__u64 ids = bpf_get_current_pid_tgid(), key = (__u64)sk;
+	struct open_connection o = {
+		.start_ns = task->group_leader->start_boottime,
+		.mono_ns = accepted ? bpf_ktime_get_ns() : 0,
+		.peer = hash_peer(sk),
+		.ino = ino,
+		.tgid = ids >> 32,
+		.tid = (__u32)ids,
+		.accepted = accepted,
+	};
+
+	if (bpf_map_update_elem(&open_connections, &key, &o, BPF_ANY))
+		__sync_fetch_and_add(&lost[BPF_PROGRAM_ENDS], 1);
+}
+
+static __always_inline void fill_end(struct bpf_socket_call *c, const struct sock *sk, const struct open_connection *o)
+{
+	__builtin_memset(c, 0, sizeof(*c));
+	c->head.id = end_id;
+	c->head.tgid = o->tgid;
+	c->head.tid = o->tid;
+	c->head.count = 1;
+	c->head.mono_ns = bpf_ktime_get_ns();
+	c->head.start_ns = o->start_ns;
+	c->socket.ino = o->ino;
+	c->socket.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	c->socket.type = SOCK_STREAM;
+	c->socket.protocol = IPPROTO_TCP;
+	take_ip(&c->socket, sk);
+	/* The port may be given back by now. */
+	c->socket.local_port = swap16(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	c->socket.flags |= BPF_SOCKET_LOCAL | (o->accepted ? BPF_SOCKET_ACCEPTED : 0);
+}
+
+static __always_inline void tell_end(const struct sock *sk, const struct open_connection *o, __u32 scratch)
+{
+	const struct tcp_sock *tcp = (const void *)sk;
+	__u64 sent = BPF_CORE_READ(tcp, bytes_sent), again = BPF_CORE_READ(tcp, bytes_retrans),
+	      received = BPF_CORE_READ(tcp, bytes_received), open_ns;
+	struct bpf_flood *f = bpf_map_lookup_elem(&end_scratches, &scratch), *before;
+
+	if (!f)
+		return;
+	fill_end(&f->first, sk, o);
+	sent -= again < sent ? again : sent;
+	/* The peer's end counts as a byte. */
+	if (received && BPF_CORE_READ(sk, __sk_common.skc_flags) & 1UL << SOCK_DONE)
+		received--;
+	open_ns = f->first.head.mono_ns - o->mono_ns;
+	before = counted_with(f, !o->accepted);
+	if (before) {
+		__sync_fetch_and_add(&before->first.head.args[BPF_END_SENT], sent);
+		__sync_fetch_and_add(&before->first.head.args[BPF_END_RECEIVED], received);
+		__sync_fetch_and_add(&before->first.head.args[BPF_END_OPEN_NS], open_ns);
+		return;
+	}
+	f->first.head.args[BPF_END_SENT] = sent;
+	f->first.head.args[BPF_END_RECEIVED] = received;
+	f->first.head.args[BPF_END_OPEN_NS] = open_ns;
+	if (bpf_ringbuf_output(&ring, &f->first, sizeof(f->first), 0))
+		__sync_fetch_and_add(&lost[BPF_PROGRAM_ENDS], 1);
+}
+
+static __noinline int end_connection(const struct sock *sk, __u32 scratch)
+{
+	__u64 key = (__u64)sk;
+	const struct open_connection *found = bpf_map_lookup_elem(&open_connections, &key);
+	struct open_connection o;
+
+	if (!found)
+		return 0;
+	o = *found;
+	/* Who removes it tells it. */
+	if (bpf_map_delete_elem(&open_connections, &key) == 0 && o.mono_ns && o.peer == hash_peer(sk))
+		tell_end(sk, &o, scratch);
+	return 0;
+}
+
+static __always_inline void begin_accepted(const struct sock *sk, const struct bpf_socket *k)
+{
+	if (!end_id || k->protocol != IPPROTO_TCP || (k->family != AF_INET && k->family != AF_INET6))
+		return;
+	remember(sk, k->ino, true);
+	/* It may be over already. */
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		end_connection(sk, SCRATCH_CALL);
+}
+
+/* The first of them is the caller's, who connects; in the others anybody runs. */
+SEC("tp_btf/inet_sock_set_state")
+int on_state(__u64 *ctx)
+{
+	const struct sock *sk = (const void *)ctx[0];
+	int state = (int)ctx[2];
+	__u64 key = (__u64)sk, ino;
+	struct open_connection *o;
+
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	if (state == TCP_SYN_SENT) {
+		ino = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+		if (ino && bpf_get_current_pid_tgid() >> 32 != self)
+			remember(sk, ino, false);
+	} else if (state == TCP_ESTABLISHED) {
+		o = bpf_map_lookup_elem(&open_connections, &key);
+		if (o && !o->mono_ns)
+			o->mono_ns = bpf_ktime_get_ns();
+	} else if (state == TCP_CLOSE) {
+		end_connection(sk, SCRATCH_STATE);
+	}
+	return 0;
+}
+
+#endif
