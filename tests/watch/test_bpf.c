@@ -1,81 +1,26 @@
 /*
- * watch/bpf on the running kernel: what the programs tell of a start, from where it came and with what; forks, ends,
- * losses; and the decoding of records of any bytes.
+ * watch/bpf on the running kernel: what the programs tell of a start, from where it came and with what; forks, ends and
+ * losses.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/watch/bpf.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "lib/clock.h"
-#include "lib/util.h"
 #include "proc/read.h"
-#include "watch/bpf.h"
 #include "watch/connector.h"
 
 #define DEADLINE_NS (60 * NSEC_PER_SEC)
-
-extern char **environ;
-
-struct fixture {
-	struct bpf_procs *b;
-	char dir[64], program[96];
-	/* What is looked for, and what was found of it. */
-	int32_t pid;
-	unsigned int forks, execs, exits;
-	struct arena arena;
-	struct bpf_proc_event fork, exec;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = bpf_procs_open(0, &f->b, &err);
-
-	*state = f;
-	if (r < 0)
-		print_message("skipped: %s\n", err.data);
-	strcpy(f->dir, "/tmp/holdfast-bpf-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
-	snprintf(f->program, sizeof(f->program), "%s/program", f->dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	bpf_procs_close(f->b);
-	unlink(f->program);
-	rmdir(f->dir);
-	arena_free(&f->arena);
-	free(f);
-	return 0;
-}
-
-#define NEED_BPF(f)                                                                                                    \
-	do {                                                                                                           \
-		if (!(f)->b)                                                                                           \
-			skip();                                                                                        \
-	} while (0)
 
 static void on_event(const struct bpf_proc_event *e, void *data)
 {
@@ -131,8 +76,6 @@ static int32_t run(struct fixture *f, const char *path, char *const argv[], void
 	collect(f, pid);
 	return pid;
 }
-
-#define ARGV(...) ((char *[]){ __VA_ARGS__, NULL })
 
 /* --- what a start is told with */
 
@@ -270,18 +213,6 @@ static void test_where_and_who(void **state)
 	assert_int_equal(f->exec.told.euid, 42);
 	assert_int_equal(f->exec.told.gid, 31);
 	assert_int_equal(f->exec.told.egid, 32);
-}
-
-static int copy_of(const char *path, int to)
-{
-	char block[65536];
-	_cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	while ((n = read(from, block, sizeof(block))) > 0)
-		if (write(to, block, (size_t)n) != n)
-			return -1;
-	return n < 0 ? -1 : 0;
 }
 
 /* A file that has gone, and one that never had a folder. */
@@ -441,183 +372,6 @@ static void test_loss_is_healed(void **state)
 	proc_table_free(t);
 }
 
-/* --- starts that nobody can judge before they happen */
-
-enum { TRIES = 300 };
-
-/* A session of its own that runs a file again and again: nothing else on this machine is refused anything. */
-struct session {
-	int ran, killed, other;
-	size_t said; /* bytes that the programs wrote */
-};
-
-static void session_once(struct session *s, const char *path)
-{
-	int out[2], status;
-	char c[16];
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(out, O_CLOEXEC))
-		_exit(96);
-	pid = fork();
-	if (pid == 0) {
-		if (dup2(out[1], STDOUT_FILENO) < 0)
-			_exit(97);
-		execve(path, ARGV((char *)"echo", (char *)"here"), environ);
-		_exit(99);
-	}
-	close(out[1]);
-	while ((n = read(out[0], c, sizeof(c))) > 0)
-		s->said += (size_t)n;
-	close(out[0]);
-	if (waitpid(pid, &status, 0) != pid)
-		_exit(98);
-	s->ran += WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	s->killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-	s->other += WIFEXITED(status) && WEXITSTATUS(status);
-}
-
-static void session_run(struct fixture *f, const char *path, int tries, struct session *ret)
-{
-	struct session *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int go[2], ready[2], status;
-	pid_t runner;
-	char c;
-
-	assert_true(pipe2(go, O_CLOEXEC) == 0 && pipe2(ready, O_CLOEXEC) == 0);
-	runner = fork();
-	if (runner == 0) {
-		if (setsid() < 0 || write(ready[1], "", 1) != 1 || read(go[0], &c, 1) != 1)
-			_exit(95);
-		for (int i = 0; i < tries; i++)
-			session_once(shared, path);
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	assert_int_equal(bpf_procs_refuse(f->b, true, runner), 0);
-	assert_int_equal(write(go[1], "", 1), 1);
-	assert_int_equal(waitpid(runner, &status, 0), runner);
-	assert_int_equal(status, 0);
-	assert_int_equal(bpf_procs_refuse(f->b, false, runner), 0);
-	*ret = *shared;
-	munmap(shared, sizeof(*shared));
-	close(go[0]);
-	close(go[1]);
-	close(ready[0]);
-	close(ready[1]);
-}
-
-struct refusals {
-	unsigned int n;
-	enum bpf_refused kind;
-	char exe[256];
-};
-
-static void on_refused(const struct bpf_proc_event *e, void *data)
-{
-	struct refusals *r = data;
-
-	if (e->kind != BPF_RECORD_REFUSED)
-		return;
-	r->n++;
-	r->kind = e->refused;
-	snprintf(r->exe, sizeof(r->exe), "%s", e->told.exe ? e->told.exe : "");
-}
-
-static void refusals_take(struct fixture *f, struct refusals *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	while (bpf_procs_take(f->b, 1000, on_refused, ret) > 0)
-		;
-}
-
-static void judge_dev_of(struct fixture *f, const char *path, bool judged)
-{
-	struct stat st;
-
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(bpf_procs_judged(f->b, st.st_dev, judged), 0);
-}
-
-#define NEED_REFUSALS(f)                                                                                               \
-	do {                                                                                                           \
-		NEED_BPF(f);                                                                                           \
-		if (bpf_procs_refuse((f)->b, false, 1) < 0) {                                                          \
-			print_message("skipped: no tracepoint before an exec on this kernel\n");                       \
-			skip();                                                                                        \
-		}                                                                                                      \
-	} while (0)
-
-/* Not one instruction of a memory file runs; what lies on a judged file system does, and what a known caller starts. */
-static void test_refused_memory(void **state)
-{
-	struct fixture *f = *state;
-	struct session s;
-	struct refusals told;
-	struct stat st;
-	char path[64];
-	int fd;
-
-	NEED_REFUSALS(f);
-	fd = (int)syscall(SYS_memfd_create, "payload", MFD_CLOEXEC);
-	assert_int_equal(copy_of("/bin/echo", fd), 0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	judge_dev_of(f, "/bin/echo", true);
-	session_run(f, path, TRIES, &s);
-	print_message("%d starts of a memory file: %d ran, %d killed\n", TRIES, s.ran, s.killed);
-	assert_int_equal(s.killed, TRIES);
-	assert_int_equal(s.said, 0);
-	refusals_take(f, &told);
-	assert_int_equal(told.n, TRIES);
-	assert_int_equal(told.kind, BPF_REFUSED_MEMORY);
-	assert_string_equal(told.exe, "/memfd:payload (deleted)");
-	session_run(f, "/bin/echo", 20, &s);
-	assert_int_equal(s.ran, 20);
-	/* As runtimes do that run a copy of themselves. */
-	assert_int_equal(stat("/proc/self/exe", &st), 0);
-	assert_int_equal(bpf_procs_caller(f->b, st.st_dev, st.st_ino), 0);
-	session_run(f, path, 20, &s);
-	assert_int_equal(s.ran, 20);
-	assert_int_equal(s.said, 20 * strlen("here\n"));
-	close(fd);
-}
-
-static void test_refused_mount(void **state)
-{
-	struct fixture *f = *state;
-	struct session s;
-	struct refusals told;
-	char path[96];
-	int fd;
-
-	NEED_REFUSALS(f);
-	if (mount("holdfast-test", f->dir, "tmpfs", 0, "size=4m") < 0) {
-		print_message("skipped: mount: %s\n", strerror(errno));
-		skip();
-	}
-	judge_dev_of(f, "/bin/echo", true);
-	snprintf(path, sizeof(path), "%s/echo", f->dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-	assert_int_equal(copy_of("/bin/echo", fd), 0);
-	close(fd);
-	session_run(f, path, 20, &s);
-	assert_int_equal(s.killed, 20);
-	assert_int_equal(s.said, 0);
-	refusals_take(f, &told);
-	assert_int_equal(told.n, 20);
-	assert_int_equal(told.kind, BPF_REFUSED_UNGATED);
-	assert_string_equal(told.exe, path);
-	/* Marked since. */
-	judge_dev_of(f, path, true);
-	session_run(f, path, 20, &s);
-	assert_int_equal(s.ran, 20);
-	judge_dev_of(f, path, false);
-	session_run(f, path, 20, &s);
-	assert_int_equal(s.killed, 20);
-	umount2(f->dir, MNT_DETACH);
-}
-
 /* --- where pids are others */
 
 static void test_elsewhere(void **state)
@@ -681,65 +435,9 @@ static void test_chroot(void **state)
 	}
 }
 
-/* --- decoding */
-
-struct wire {
-	struct bpf_record r;
-	char data[64];
-};
-
-static int decode(const struct wire *w, size_t len, struct arena *a, struct bpf_proc_event *ret)
-{
-	return bpf_decode_proc(w, len, a, ret);
-}
-
-static void test_decode(void **state)
-{
-	static const char data[] = "a\0b\0true\0bin\0usr\0home\0";
-	_cleanup_arena_ struct arena a = ARENA_INIT;
-	struct wire w = {
-		.r = { .kind = BPF_RECORD_EXEC, .tgid = 7, .ppid = 1, .argv_len = 4, .exe_len = 13, .cwd_len = 5 }
-	};
-	size_t all = sizeof(w.r) + 22;
-	struct bpf_proc_event e;
-
-	(void)state;
-	memcpy(w.data, data, sizeof(data));
-	w.r.tty_major = 136;
-	w.r.tty_minor = 3;
-	w.r.loginuid = UINT32_MAX;
-	w.r.session = 9;
-	w.r.flags = BPF_HAS_LOGIN;
-	assert_int_equal(decode(&w, all, &a, &e), 0);
-	assert_string_equal(e.told.exe, "/usr/bin/true");
-	assert_string_equal(e.told.cwd, "/home");
-	assert_int_equal(e.told.cmdline_len, 4);
-	assert_string_equal(e.told.tty, "pts/3");
-	assert_true(e.told.known & PROCESS_NO_LOGINUID && e.told.known & PROCESS_SESSION);
-	assert_false(e.told.known & (PROCESS_LOGINUID | PROCESS_CGROUP));
-	for (size_t len = 0; len < all; len++)
-		assert_int_equal(decode(&w, len, &a, &e), -EBADMSG);
-	/* No name at all is the root; one without its end is nothing. */
-	w.r.cwd_len = 0;
-	assert_int_equal(decode(&w, all, &a, &e), 0);
-	assert_string_equal(e.told.cwd, "/");
-	w.r.cwd_len = 3;
-	assert_int_equal(decode(&w, all, &a, &e), 0);
-	assert_false(e.told.known & PROCESS_CWD);
-	w.r.exe_len = UINT32_MAX;
-	assert_int_equal(decode(&w, all, &a, &e), -EBADMSG);
-	w.r.exe_len = 13;
-	w.r.kind = BPF_RECORD_KINDS;
-	assert_int_equal(decode(&w, all, &a, &e), -EBADMSG);
-	w.r.kind = BPF_RECORD_EXIT;
-	w.r.tgid = 0;
-	assert_int_equal(decode(&w, all, &a, &e), -EBADMSG);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decode),
 		cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_argv, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_environment, setup, teardown),
@@ -749,8 +447,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_parent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loss_is_healed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refused_mount, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_chroot, setup, teardown),
 	};
