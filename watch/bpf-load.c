@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/util.h"
@@ -99,6 +101,23 @@ int bpf_cgroup_root(void)
 		if (streq(mounts.mounts[i].fstype, "cgroup2"))
 			fd = open(mounts.mounts[i].point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -ENOTSUP : fd;
+}
+
+/* --- maps */
+
+void bpf_map_each_key(const struct bpf_map *map, unsigned int max, void (*fn)(int fd, const void *key, void *data),
+		      void *data)
+{
+	uint64_t key[BPF_KEY_MAX / sizeof(uint64_t)], next[BPF_KEY_MAX / sizeof(uint64_t)];
+	int fd = bpf_map__fd(map);
+	bool any = bpf_map__key_size(map) <= sizeof(key) && bpf_map_get_next_key(fd, NULL, next) == 0;
+
+	for (unsigned int i = 0; any && i < max; i++) {
+		memcpy(key, next, sizeof(key));
+		/* Before it may be gone: after one that is not there the kernel begins anew. */
+		any = bpf_map_get_next_key(fd, key, next) == 0;
+		fn(fd, key, data);
+	}
 }
 
 /* --- the ring */

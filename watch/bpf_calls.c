@@ -242,39 +242,39 @@ bool bpf_calls_ends(const struct bpf_calls *b)
 
 /* --- calls that were counted */
 
-static void drain(struct bpf_calls *b, int fd, const struct bpf_flood_key *key)
+struct drain {
+	struct bpf_calls *b;
+	uint32_t period; /* that goes on */
+	bool more;
+};
+
+static void drain(int fd, const void *data, void *ctx)
 {
+	const struct bpf_flood_key *key = data;
+	struct drain *d = ctx;
 	struct bpf_flood f;
 
+	if (key->period == d->period) {
+		d->more = true;
+		return;
+	}
 	if (bpf_map_lookup_elem(fd, key, &f))
 		return;
 	if (f.more)
-		tell(b, &f.first, sizeof(f.first), f.more);
+		tell(d->b, &f.first, sizeof(f.first), f.more);
 	bpf_map_delete_elem(fd, key);
 }
 
 bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_event *e, void *data), void *data)
 {
-	int fd = bpf_map__fd(b->skeleton->maps.floods);
-	uint32_t period = b->skeleton->bss->period & 1;
-	struct bpf_flood_key key, next;
-	bool more = false, any;
+	struct drain d = { b, b->skeleton->bss->period & 1, false };
 
 	b->fn = fn;
 	b->data = data;
-	any = bpf_map_get_next_key(fd, NULL, &next) == 0;
-	/* Others may come and go meanwhile: no more than there can be. */
-	for (unsigned int i = 0; any && i < 4 * BPF_FLOODS_MAX; i++) {
-		key = next;
-		any = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (key.period == period)
-			more = true;
-		else
-			drain(b, fd, &key);
-	}
+	bpf_map_each_key(b->skeleton->maps.floods, 4 * BPF_FLOODS_MAX, drain, &d);
 	/* Nobody writes to the one that was emptied: programs that began in it are through long since. */
-	__atomic_store_n(&b->skeleton->bss->period, !period, __ATOMIC_RELEASE);
-	return more;
+	__atomic_store_n(&b->skeleton->bss->period, !d.period, __ATOMIC_RELEASE);
+	return d.more;
 }
 
 /* Where the program was interrupted by what it would have been run for again. */

@@ -21,6 +21,7 @@
 struct bpf_policy {
 	struct policy_bpf *skeleton;
 	struct bpf_ring ring;
+	unsigned int n_containers[2]; /* by table */
 
 	/* Of bpf_policy_take. */
 	void (*fn)(const struct bpf_policy_event *e, void *data);
@@ -73,40 +74,41 @@ int bpf_policy_take(struct bpf_policy *b, unsigned int max, void (*fn)(const str
 	return bpf_ring_take(&b->ring, max);
 }
 
-static void drain(struct bpf_policy *b, int fd, const struct bpf_denial_key *key)
+struct drain {
+	struct bpf_policy *b;
+	uint32_t period; /* that goes on */
+	bool more;
+};
+
+static void drain(int fd, const void *data, void *ctx)
 {
+	const struct bpf_denial_key *key = data;
 	struct bpf_policy_event e;
+	struct drain *to = ctx;
 	struct bpf_denial d;
 
+	if (key->period == to->period) {
+		to->more = true;
+		return;
+	}
 	if (bpf_map_lookup_elem(fd, key, &d))
 		return;
 	if (d.count) {
 		decode(&d, d.count, &e);
-		b->fn(&e, b->data);
+		to->b->fn(&e, to->b->data);
 	}
 	bpf_map_delete_elem(fd, key);
 }
 
 bool bpf_policy_counted(struct bpf_policy *b, void (*fn)(const struct bpf_policy_event *e, void *data), void *data)
 {
-	int fd = bpf_map__fd(b->skeleton->maps.counted);
-	uint32_t period = b->skeleton->bss->period & 1;
-	struct bpf_denial_key key, next;
-	bool more = false, any;
+	struct drain d = { b, b->skeleton->bss->period & 1, false };
 
 	b->fn = fn;
 	b->data = data;
-	any = bpf_map_get_next_key(fd, NULL, &next) == 0;
-	for (unsigned int i = 0; any && i < 4 * BPF_POLICY_COUNTED; i++) {
-		key = next;
-		any = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (key.period == period)
-			more = true;
-		else
-			drain(b, fd, &key);
-	}
-	__atomic_store_n(&b->skeleton->bss->period, !period, __ATOMIC_RELEASE);
-	return more;
+	bpf_map_each_key(b->skeleton->maps.counted, 4 * BPF_POLICY_COUNTED, drain, &d);
+	__atomic_store_n(&b->skeleton->bss->period, !d.period, __ATOMIC_RELEASE);
+	return d.more;
 }
 
 uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid)
@@ -156,14 +158,44 @@ static int put_prefixes(int fd, uint32_t table, const struct policy_table *t)
 	return r;
 }
 
+static void drop_prefix(int fd, const void *data, void *table)
+{
+	const struct bpf_policy_prefix *key = data;
+
+	if (key->table == *(uint32_t *)table)
+		bpf_map_delete_elem(fd, key);
+}
+
+static void drop_key(int fd, const void *data, void *table)
+{
+	const struct bpf_policy_key *key = data;
+
+	if (key->table == *(uint32_t *)table)
+		bpf_map_delete_elem(fd, key);
+}
+
+/* Of the table before the one in force, and of one that could not be filled: neither may count in the next. */
+static void empty_place(struct bpf_policy *b, uint32_t table)
+{
+	const struct policy_bpf *s = b->skeleton;
+	const struct bpf_map *const all[] = { s->maps.containers, s->maps.users, s->maps.programs, s->maps.domains };
+
+	bpf_map_each_key(s->maps.prefixes, 4 * BPF_POLICY_PREFIXES, drop_prefix, &table);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		bpf_map_each_key(all[i], 4 * BPF_POLICY_CONTAINERS, drop_key, &table);
+	b->n_containers[table] = 0;
+}
+
 int bpf_policy_fill(struct bpf_policy *b, const struct policy_table *t, bool enforce)
 {
 	uint32_t table = t->set.serial & 1;
 	struct policy_bpf *s = b->skeleton;
-	int r = put_prefixes(bpf_map__fd(s->maps.prefixes), table, t);
+	int r;
 
+	empty_place(b, table);
 	memcpy(&s->bss->tables[table], &t->set, sizeof(t->set));
 	s->bss->tables[table].enforce = enforce;
+	r = put_prefixes(bpf_map__fd(s->maps.prefixes), table, t);
 	if (r == 0)
 		r = put_subjects(bpf_map__fd(s->maps.users), table, t->users, t->n_users);
 	if (r == 0)
@@ -175,52 +207,25 @@ int bpf_policy_fill(struct bpf_policy *b, const struct policy_table *t, bool enf
 
 int bpf_policy_container(struct bpf_policy *b, const struct policy_table *t, const struct container *c)
 {
-	struct bpf_policy_key key = { .table = t->set.serial & 1, .value = { policy_hash_id(c->id) } };
+	uint32_t table = t->set.serial & 1;
+	struct bpf_policy_key key = { .table = table, .value = { policy_hash_id(c->id) } };
+	int fd = bpf_map__fd(b->skeleton->maps.containers), r;
 	struct bpf_policy_bits bits;
+	bool known = bpf_map_lookup_elem(fd, &key, &bits) == 0;
 
+	/* Each table has half of the room, however many the other one has. */
+	if (!known && b->n_containers[table] == BPF_POLICY_CONTAINERS)
+		return -E2BIG;
 	policy_of_container(t, c, &bits);
-	return bpf_map_update_elem(bpf_map__fd(b->skeleton->maps.containers), &key, &bits, BPF_ANY);
-}
-
-static void empty_hash(int fd, uint32_t table)
-{
-	struct bpf_policy_key key, next;
-	bool any = bpf_map_get_next_key(fd, NULL, &next) == 0;
-
-	for (unsigned int i = 0; any && i < 4 * POLICY_CONTAINERS_MAX; i++) {
-		key = next;
-		any = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (key.table == table)
-			bpf_map_delete_elem(fd, &key);
-	}
-}
-
-static void empty_prefixes(int fd, uint32_t table)
-{
-	struct bpf_policy_prefix key, next;
-	bool any = bpf_map_get_next_key(fd, NULL, &next) == 0;
-
-	for (unsigned int i = 0; any && i < 4 * POLICY_PREFIXES_MAX; i++) {
-		key = next;
-		any = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (key.table == table)
-			bpf_map_delete_elem(fd, &key);
-	}
+	r = bpf_map_update_elem(fd, &key, &bits, BPF_ANY);
+	b->n_containers[table] += r == 0 && !known;
+	return r;
 }
 
 void bpf_policy_switch(struct bpf_policy *b, const struct policy_table *t)
 {
-	struct policy_bpf *s = b->skeleton;
-	uint32_t former = !(t->set.serial & 1);
-
-	__atomic_store_n(&s->bss->in_force, t->set.serial & 1, __ATOMIC_RELEASE);
-	/* Who is in the middle of a verdict by the former one may miss some of it: its entries are gone, nobody is
-	 * denied by what is no more. */
-	empty_prefixes(bpf_map__fd(s->maps.prefixes), former);
-	empty_hash(bpf_map__fd(s->maps.containers), former);
-	empty_hash(bpf_map__fd(s->maps.users), former);
-	empty_hash(bpf_map__fd(s->maps.programs), former);
-	empty_hash(bpf_map__fd(s->maps.domains), former);
+	/* Who is in the middle of a verdict finds the former one whole: it stays until the next takes its place. */
+	__atomic_store_n(&b->skeleton->bss->in_force, t->set.serial & 1, __ATOMIC_RELEASE);
 }
 
 int bpf_policy_name(struct bpf_policy *b, uint64_t domain, const uint8_t address[SOCKET_ADDRESS], uint64_t ns)

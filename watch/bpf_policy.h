@@ -42,10 +42,11 @@ int bpf_policy_fd(const struct bpf_policy *b);
 
 /*
  * A table of which nothing is in force yet: it is filled (bpf_policy_fill, bpf_policy_container), then put in force at
- * once for all. Serial numbers follow each other. One thread at a time.
+ * once for all. Serial numbers follow each other, but the one of a table that could not be filled may be used again.
+ * One thread at a time. Negative errno: no memory, or no room; the table in force stays.
  */
 int bpf_policy_fill(struct bpf_policy *b, const struct policy_table *t, bool enforce);
-/* -E2BIG: no room; the container counts as unknown. */
+/* -E2BIG: BPF_POLICY_CONTAINERS are in the table, -ENOMEM: the container counts as unknown. */
 int bpf_policy_container(struct bpf_policy *b, const struct policy_table *t, const struct container *c);
 void bpf_policy_switch(struct bpf_policy *b, const struct policy_table *t);
 /* The address is one of the domain (policy_hash_domain), for so long, in every network namespace. */

@@ -15,9 +15,7 @@
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
 
-#define POLICY_CONTAINERS_MAX 8192 /* that have a verdict of their own at a time */
-#define POLICY_USERS_MAX      1024
-#define POLICY_PREFIXES_MAX   512
+#define POLICY_PREFIXES_MAX BPF_POLICY_PREFIXES
 
 /* The first entries allow what is protected, whoever asks; the last one denies the unknown. */
 enum policy_entry_fixed {

@@ -155,6 +155,26 @@ static void test_switch(void **state)
 	child(act_free);
 }
 
+/* Of a table that could not be filled nothing is left in the one that takes its place. */
+static void test_failed_fill(void **state)
+{
+	_cleanup_conf_ struct conf *conf = parse("network: {protect: [], policies: [{deny: '127.66.0.21'}]}");
+	_cleanup_(policy_table_free_p) struct policy_table *t = NULL;
+	struct policy_world *w = calloc(1, sizeof(*w));
+	struct fixture *f = *state;
+
+	NEED_POLICY(f);
+	put(f, by_user, true, NULL);
+	assert_int_equal(policy_table_new(conf, w, f->serial + 1, &t), 0);
+	t->prefixes[t->n_prefixes++].len = UINT8_MAX; /* longer than any address */
+	assert_true(bpf_policy_fill(f->b, t, true) < 0);
+	child(act_user);
+	put(f, "network: {protect: [], policies: [{deny: '127.66.0.22'}]}", true, NULL);
+	assert_int_equal(reach("127.66.0.21", 9, SOCK_STREAM), ECONNREFUSED);
+	assert_int_equal(reach("127.66.0.22", 9, SOCK_STREAM), EPERM);
+	free(w);
+}
+
 /* --- programs */
 
 static int act_program(void)
@@ -270,14 +290,39 @@ static void test_container(void **state)
 	leave(group);
 }
 
+/* As many as there is room for, in the table in force and in the next one. */
+static void test_full(void **state)
+{
+	static const char text[] = "network: {protect: [], policies: [{image: x, deny: '127.66.0.5'}]}";
+	struct container c = { .image = "x" };
+	struct fixture *f = *state;
+	char id[16];
+
+	NEED_POLICY(f);
+	for (int round = 0; round < 3; round++) {
+		put(f, text, true, NULL);
+		for (int i = 0; i < BPF_POLICY_CONTAINERS; i++) {
+			snprintf(id, sizeof(id), "%d", i);
+			c.id = id;
+			assert_int_equal(bpf_policy_container(f->b, f->t, &c), 0);
+		}
+		/* One that it has, and one more. */
+		assert_int_equal(bpf_policy_container(f->b, f->t, &c), 0);
+		c.id = "more";
+		assert_int_equal(bpf_policy_container(f->b, f->t, &c), -E2BIG);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_observe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_fill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_program, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_container, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 	};
 
 	if (argc == 2 && streq(argv[1], "reach"))

@@ -29,7 +29,7 @@ __u32 period;	/* of what is counted, 0 or 1 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 2 * 512);
+	__uint(max_entries, 2 * BPF_POLICY_PREFIXES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct bpf_policy_prefix);
 	__type(value, struct bpf_policy_bits);
@@ -37,7 +37,7 @@ struct {
 
 struct policy_hash {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 2 * BPF_POLICY_CONTAINERS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct bpf_policy_key);
 	__type(value, struct bpf_policy_bits);

@@ -226,6 +226,8 @@ struct bpf_dns {
 #define BPF_POLICY_NAMES   4	/* that are remembered of one address */
 #define BPF_POLICY_LEARNED 8192
 #define BPF_POLICY_COUNTED 2048
+#define BPF_POLICY_PREFIXES   512  /* of one table */
+#define BPF_POLICY_CONTAINERS 8192 /* of one table, that have a verdict of their own at a time */
 
 /* A hash that both sides make: FNV-1a. */
 #define BPF_HASH_START 0xcbf29ce484222325ULL
