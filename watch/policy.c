@@ -24,22 +24,23 @@ static void add_bits(struct bpf_policy_bits *b, const struct bpf_policy_bits *mo
 		b->w[i] |= more->w[i];
 }
 
-uint64_t policy_hash_id(const char *id)
+static uint64_t hash(const char *s)
 {
 	uint64_t h = BPF_HASH_START;
 
-	for (; *id; id++)
-		h = (h ^ (uint8_t)*id) * BPF_HASH_PRIME;
-	return h ?: 1;
+	for (; *s; s++)
+		h = (h ^ (uint8_t)*s) * BPF_HASH_PRIME;
+	return h;
+}
+
+uint64_t policy_hash_id(const char *id)
+{
+	return hash(id) ?: 1;
 }
 
 uint64_t policy_hash_domain(const char *name, bool below)
 {
-	uint64_t h = BPF_HASH_START;
-
-	for (; *name; name++)
-		h = (h ^ (uint8_t)*name) * BPF_HASH_PRIME;
-	return below ? h ^ BPF_HASH_BELOW : h;
+	return hash(name) ^ (below ? BPF_HASH_BELOW : 0);
 }
 
 /* --- entries in their order */
@@ -60,6 +61,7 @@ struct compiler {
 	/* By policy: its entries. */
 	struct bpf_policy_bits of_policy[CONF_POLICIES_MAX];
 	struct bpf_policy_bits fixed; /* those that count whoever asks */
+	bool bound[UINT16_MAX + 2];   /* ports from which on other entries count */
 };
 
 static void add_protected(struct compiler *c, const struct policy_world *w)
@@ -182,13 +184,12 @@ static void compile_ports(struct compiler *c)
 {
 	static const struct bpf_policy_bits none;
 	struct policy_table *t = c->t;
-	uint8_t *bound = calloc(65537, 1);
 	unsigned class = 0;
 
-	for (size_t i = 0; bound && i < c->n; i++)
-		bound[c->rows[i].first] = bound[(size_t)c->rows[i].last + 1] = 1;
-	for (unsigned port = 0; port < 65536; port++) {
-		if (port == 0 || (bound && bound[port])) {
+	for (size_t i = 0; i < c->n; i++)
+		c->bound[c->rows[i].first] = c->bound[(size_t)c->rows[i].last + 1] = true;
+	for (unsigned port = 0; port <= UINT16_MAX; port++) {
+		if (port == 0 || c->bound[port]) {
 			class += port != 0;
 			t->set.ports[class] = none;
 			for (size_t i = 0; i < c->n; i++)
@@ -197,7 +198,6 @@ static void compile_ports(struct compiler *c)
 		}
 		t->set.port_class[port] = (uint16_t) class;
 	}
-	free(bound);
 }
 
 /* --- who */
