@@ -25,7 +25,9 @@ enum policy_entry_fixed {
 _Static_assert(POLICY_FIRST + CONF_PEERS_MAX <= POLICY_UNKNOWN, "every destination has a bit");
 
 /* What the node is like; made by watch/policy_world.c, or by a test. */
-#define POLICY_PROTECTED_MAX 64
+#define POLICY_PROTECTED_MAX 128
+_Static_assert(POLICY_PROTECTED_MAX + BPF_POLICY_ENTRIES <= POLICY_PREFIXES_MAX, "every destination has a prefix");
+_Static_assert(2 * (POLICY_PROTECTED_MAX + BPF_POLICY_ENTRIES) < BPF_POLICY_CLASSES, "and its ports two bounds");
 struct policy_world {
 	struct policy_protected {
 		enum conf_protect what;
@@ -34,6 +36,7 @@ struct policy_world {
 		uint16_t first, last; /* ports */
 	} protected[POLICY_PROTECTED_MAX];
 	size_t n_protected;
+	size_t unprotected; /* of what is to be, for which there was no room */
 	/* By policy; what it does not ask for is not looked at. */
 	struct policy_subject {
 		bool has_user, has_program; /* they are there */

@@ -37,21 +37,22 @@ static bool parse_ip(const char *text, uint8_t ret[16])
 static void protect(struct policy_world *w, enum conf_protect what, const uint8_t address[16], uint8_t prefix,
 		    uint16_t first, uint16_t last)
 {
-	struct policy_protected *p = &w->protected[w->n_protected];
+	struct policy_protected p;
 
-	if (w->n_protected == POLICY_PROTECTED_MAX)
-		return;
 	/* Compared by its bytes. */
-	memset(p, 0, sizeof(*p));
-	p->what = what;
-	p->prefix = prefix;
-	p->first = first;
-	p->last = last;
-	memcpy(p->address, address, 16);
+	memset(&p, 0, sizeof(p));
+	p.what = what;
+	p.prefix = prefix;
+	p.first = first;
+	p.last = last;
+	memcpy(p.address, address, sizeof(p.address));
 	for (size_t i = 0; i < w->n_protected; i++)
-		if (memcmp(&w->protected[i], p, sizeof(*p)) == 0)
+		if (memcmp(&w->protected[i], &p, sizeof(p)) == 0)
 			return;
-	w->n_protected++;
+	if (w->n_protected == POLICY_PROTECTED_MAX)
+		w->unprotected++;
+	else
+		memcpy(&w->protected[w->n_protected++], &p, sizeof(p));
 }
 
 static void protect_text(struct policy_world *w, enum conf_protect what, const char *text, uint16_t port)
@@ -145,7 +146,7 @@ static void read_kubeconfigs(struct policy_world *w, const char *root)
 }
 
 /* The kubelet listens at each address of the node. */
-static void add_own(struct policy_world *w)
+static void add_own(struct policy_world *w, const char *root _unused_)
 {
 	struct ifaddrs *all;
 
@@ -165,7 +166,7 @@ static void add_own(struct policy_world *w)
 	freeifaddrs(all);
 }
 
-static void add_loopback(struct policy_world *w)
+static void add_loopback(struct policy_world *w, const char *root _unused_)
 {
 	static const uint8_t four[16] = { [10] = 0xff, 0xff, 127 }, six[16] = { [15] = 1 };
 
@@ -204,13 +205,28 @@ static void find_program(const char *root, const char *path, struct policy_subje
 	s->program_ino = st.st_ino;
 }
 
+static void read_protected(struct policy_world *w, const struct conf *conf, const char *root)
+{
+	/* What a node can do without least comes first: there may not be room for all. */
+	static const struct {
+		enum conf_protect what;
+		void (*read)(struct policy_world *w, const char *root);
+	} all[] = { { CONF_PROTECT_LOOPBACK, add_loopback },
+		    { CONF_PROTECT_API_SERVER, read_kubeconfigs },
+		    { CONF_PROTECT_DNS, read_resolv_conf },
+		    { CONF_PROTECT_KUBELET, add_own } };
+	const struct conf_words *words = &conf->network.protect;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		for (unsigned k = 0; k < words->n; k++)
+			if (words->word[k] == all[i].what)
+				all[i].read(w, root);
+}
+
 void policy_world_read(const struct conf *conf, const char *root, struct policy_world *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	add_loopback(ret);
-	read_resolv_conf(ret, root);
-	read_kubeconfigs(ret, root);
-	add_own(ret);
+	read_protected(ret, conf, root);
 	for (size_t i = 0; i < conf->network.n_policies; i++) {
 		const struct conf_network_policy *p = &conf->network.policies[i];
 
@@ -223,7 +239,7 @@ void policy_world_read(const struct conf *conf, const char *root, struct policy_
 
 bool policy_world_same(const struct conf *conf, const struct policy_world *a, const struct policy_world *b)
 {
-	return a->n_protected == b->n_protected &&
+	return a->n_protected == b->n_protected && a->unprotected == b->unprotected &&
 	       memcmp(a->protected, b->protected, a->n_protected * sizeof(*a->protected)) == 0 &&
 	       memcmp(a->subjects, b->subjects, conf->network.n_policies * sizeof(*a->subjects)) == 0;
 }

@@ -7,9 +7,9 @@
 
 #include "watch/policy.h"
 
-/* root: "/", or a recorded tree. What cannot be had is left out. */
+/* root: "/", or a recorded tree. What cannot be had is left out; what there is no room for is counted (unprotected). */
 void policy_world_read(const struct conf *conf, const char *root, struct policy_world *ret);
-/* Whether ids of users and files of programs are as they were: else a table is to be made anew. */
+/* Whether servers, ids of users and files of programs are as they were: else a table is to be made anew. */
 bool policy_world_same(const struct conf *conf, const struct policy_world *a, const struct policy_world *b);
 
 /*

@@ -257,12 +257,42 @@ static void test_world(void **state _unused_)
 	assert_int_equal(system(cleanup), 0);
 }
 
+/* More servers than there is room for are counted, and never at the cost of the API server. */
+static void test_many_servers(void **state _unused_)
+{
+	_cleanup_conf_ struct conf *conf = parse("network: {policies: [{deny: any}]}");
+	char root[] = "/tmp/holdfast-policy.XXXXXX", cleanup[64], line[64];
+	struct policy_world *w = calloc(1, sizeof(*w));
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	assert_non_null(mkdtemp(root));
+	for (int i = 0; i < 2 * POLICY_PROTECTED_MAX; i++) {
+		snprintf(line, sizeof(line), "nameserver 192.0.%d.%d\n", i / 256, i % 256);
+		buf_str(&text, line);
+	}
+	put_file(root, "/etc/resolv.conf", text.data);
+	put_file(root, "/etc/kubernetes/kubelet.conf", "server: https://198.51.100.2:6443\n");
+	policy_world_read(conf, root, w);
+	assert_int_equal(w->n_protected, POLICY_PROTECTED_MAX);
+	assert_true(w->unprotected > POLICY_PROTECTED_MAX);
+	assert_true(is_protected(w, CONF_PROTECT_DNS, "192.0.0.1", 53));
+	assert_true(is_protected(w, CONF_PROTECT_API_SERVER, "198.51.100.2", 6443));
+	/* What is there twice needs no room of its own. */
+	put_file(root, "/etc/resolv.conf", "nameserver 192.0.2.1\nnameserver 192.0.2.1\n");
+	policy_world_read(conf, root, w);
+	assert_int_equal(w->unprotected, 0);
+	free(w);
+	snprintf(cleanup, sizeof(cleanup), "rm -rf %s", root);
+	assert_int_equal(system(cleanup), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_subjects),
 		cmocka_unit_test(test_world),
+		cmocka_unit_test(test_many_servers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
