@@ -30,32 +30,78 @@ struct network {
 	int stop_fd;
 	pthread_t thread;
 	bool counting;
-	uint64_t lost, lost_names; /* as told */
+	uint64_t lost, lost_names; /* as gaps tell them */
 	uint64_t boot_offset;
-	atomic_uint_fast64_t told;
+	atomic_uint_fast64_t told; /* denials, as events */
 
-	pthread_mutex_t making; /* one table at a time is made and put in force */
-	pthread_mutex_t lock;	/* of what follows; nothing is read from files under it */
-	struct conf *conf;
+	pthread_mutex_t making;			    /* one table at a time is made and put in force */
+	pthread_mutex_t lock;			    /* of what follows; nothing is read from files under it */
+	struct conf *conf;			    /* that is to be in force: its table is, when it could be made */
 	struct policy_table *table, *next, *former; /* in force, being filled, before */
 	struct policy_world world;
 	bool crowded; /* more containers than there is room for */
 };
+
+/* --- gaps: each has a scope of its own, or the end of one would be that of another */
+
+enum network_gap { NETWORK_OFF, NETWORK_TABLE, NETWORK_CROWDED, NETWORK_UNPROTECTED, NETWORK_GAPS };
+
+static const struct {
+	enum gap_reason reason;
+	const char *scope;
+} network_gaps[NETWORK_GAPS] = {
+	[NETWORK_OFF] = { GAP_WEAK_SENSOR, "network policies" },
+	[NETWORK_TABLE] = { GAP_LIMIT, "network policies" },
+	[NETWORK_CROWDED] = { GAP_LIMIT, "network policies of containers" },
+	[NETWORK_UNPROTECTED] = { GAP_LIMIT, "network.protect" },
+};
+
+/* The same again is one; it is over when gap_end says so, not when a look over the files does not find it. */
+static void gap_begin(struct monitor *m, enum network_gap g, const char *detail, uint64_t lost)
+{
+	gapbook_open(m->gaps, network_gaps[g].reason, network_gaps[g].scope, detail, lost, 0);
+}
+
+static void gap_end(struct monitor *m, enum network_gap g, const char *healed)
+{
+	uint64_t key;
+
+	if (gapbook_keys(m->gaps, network_gaps[g].reason, network_gaps[g].scope, &key, 1))
+		gapbook_close(m->gaps, key, healed, 0);
+}
+
+/* What was lost once, up to count. */
+static void gap_once(struct monitor *m, const char *scope, const char *detail, uint64_t count, uint64_t *told)
+{
+	uint64_t key;
+
+	if (count == *told)
+		return;
+	key = gapbook_open(m->gaps, GAP_LIMIT, scope, detail, count - *told, 0);
+	gapbook_close(m->gaps, key, "there is room again", 0);
+	*told = count;
+}
 
 /* --- containers */
 
 static void put_container(struct container *c, void *data)
 {
 	struct network *n = data;
+	int r = 0;
 
 	/* Its runtime has not written yet what it runs. */
 	if (!c->image)
 		return;
 	pthread_mutex_lock(&n->lock);
-	if (n->table && bpf_policy_container(n->bpf, n->table, c) < 0)
+	if (n->table)
+		r = bpf_policy_container(n->bpf, n->table, c);
+	if (n->next)
+		r = bpf_policy_container(n->bpf, n->next, c);
+	if (r < 0) {
 		n->crowded = true;
-	if (n->next && bpf_policy_container(n->bpf, n->next, c) < 0)
-		n->crowded = true;
+		gap_begin(n->m, NETWORK_CROWDED,
+			  "no room for more: policies for images and namespaces do not apply to them", 0);
+	}
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -74,36 +120,15 @@ static void put_name(uint64_t domain, const uint8_t address[16], void *data)
 	bpf_policy_name(n->bpf, domain, address, 3 * NETWORK_WORLD_MS * NSEC_PER_MSEC);
 }
 
-/* A table of conf and of the node as it is, put in force; only in place of one of `before`, if that is given. */
-static int network_put(struct network *n, struct conf *conf, const struct policy_world *w, const struct conf *before)
+/* All that holds for the table that is filled, then in place of the one in force. */
+static void network_switch(struct network *n, struct policy_table *t, const struct policy_world *w)
 {
-	struct policy_table *t;
-	uint32_t serial;
-	int r;
-
-	pthread_mutex_lock(&n->making);
-	if (before && before != n->conf) {
-		pthread_mutex_unlock(&n->making);
-		return 0;
-	}
-	serial = n->table ? n->table->set.serial + 1 : 1;
-	r = policy_table_new(conf, w, serial, &t);
-	if (r == 0) {
-		r = bpf_policy_fill(n->bpf, t, conf->network.mode == CONF_NETWORK_ENFORCE);
-		if (r < 0)
-			policy_table_free(t);
-	}
-	if (r < 0) {
-		pthread_mutex_unlock(&n->making);
-		return r;
-	}
 	pthread_mutex_lock(&n->lock);
 	n->next = t;
 	n->crowded = false;
 	pthread_mutex_unlock(&n->lock);
 	if (t->set.by_container)
 		containers_each(n->m->containers, put_each, n);
-	policy_hosts_each(conf, "/", put_name, n);
 	pthread_mutex_lock(&n->lock);
 	bpf_policy_switch(n->bpf, t);
 	/* What was denied by the one before may not be told yet. */
@@ -111,42 +136,81 @@ static int network_put(struct network *n, struct conf *conf, const struct policy
 	n->former = n->table;
 	n->table = TAKE_PTR(n->next);
 	n->world = *w;
-	conf_unref(n->conf);
-	n->conf = conf_ref(conf);
+	if (!n->crowded)
+		gap_end(n->m, NETWORK_CROWDED, "there is room again");
+	if (w->unprotected)
+		gap_begin(n->m, NETWORK_UNPROTECTED, "more addresses than can be kept from being denied",
+			  w->unprotected);
+	else
+		gap_end(n->m, NETWORK_UNPROTECTED, "there is room for all again");
 	pthread_mutex_unlock(&n->lock);
+}
+
+/* A table of conf and of the node as it is, put in force. 1: other policies are wanted meanwhile. */
+static int network_put(struct network *n, struct conf *conf, const struct policy_world *w)
+{
+	struct policy_table *t = NULL;
+	int r = 1;
+
+	pthread_mutex_lock(&n->making);
+	if (conf == n->conf)
+		r = policy_table_new(conf, w, n->table ? n->table->set.serial + 1 : 1, &t);
+	if (r == 0)
+		r = bpf_policy_fill(n->bpf, t, conf->network.mode == CONF_NETWORK_ENFORCE);
+	if (r == 0)
+		network_switch(n, TAKE_PTR(t), w);
+	policy_table_free(t);
 	pthread_mutex_unlock(&n->making);
-	return 0;
+	return r;
 }
 
-static void network_failed(struct network *n, int error)
+/* Whether policies, users, programs or servers are others than those of the table in force; then it is made anew. */
+static int network_look(struct network *n)
 {
-	gapbook_open(n->m->gaps, GAP_LIMIT, "network policies", strerror(-error), 0, 0);
-}
-
-/* Users, programs or servers may be others now. */
-static void network_look(struct network *n)
-{
-	struct policy_world *w = malloc(sizeof(*w));
+	_cleanup_free_ struct policy_world *w = malloc(sizeof(*w));
 	struct conf *conf;
 	bool same;
 	int r = 0;
 
 	if (!w)
-		return;
+		return -ENOMEM;
 	pthread_mutex_lock(&n->lock);
 	conf = conf_ref(n->conf);
 	pthread_mutex_unlock(&n->lock);
 	policy_world_read(conf, "/", w);
-	pthread_mutex_lock(&n->lock);
-	same = !n->crowded && policy_world_same(conf, w, &n->world);
-	pthread_mutex_unlock(&n->lock);
 	policy_hosts_each(conf, "/", put_name, n);
+	pthread_mutex_lock(&n->lock);
+	same = n->table && n->table->conf == conf && !n->crowded && policy_world_same(conf, w, &n->world);
+	pthread_mutex_unlock(&n->lock);
 	if (!same)
-		r = network_put(n, conf, w, conf);
-	if (r < 0)
-		network_failed(n, r);
+		r = network_put(n, conf, w);
 	conf_unref(conf);
-	free(w);
+	return r;
+}
+
+/* What fails is tried again at the next look. */
+static void network_renew(struct network *n)
+{
+	int r = network_look(n);
+
+	if (r < 0)
+		gap_begin(n->m, NETWORK_TABLE, strerror(-r), 0);
+	else if (r == 0)
+		gap_end(n->m, NETWORK_TABLE, "they are in force now");
+}
+
+static void network_want(struct network *n, struct conf *conf)
+{
+	struct conf *before;
+
+	pthread_mutex_lock(&n->making);
+	pthread_mutex_lock(&n->lock);
+	before = n->conf;
+	n->conf = conf_ref(conf);
+	pthread_mutex_unlock(&n->lock);
+	pthread_mutex_unlock(&n->making);
+	if (before)
+		conf_unref(before);
 }
 
 /* --- what was denied */
@@ -210,22 +274,12 @@ static void network_take(const struct bpf_policy_event *b, void *data)
 static void network_loss(struct network *n)
 {
 	struct bpf_policy_counts c;
-	uint64_t gap;
 
 	bpf_policy_get_counts(n->bpf, &c);
-	if (c.lost != n->lost) {
-		gap = gapbook_open(n->m->gaps, GAP_LIMIT, "network policies",
-				   "more connections were denied than were told; the ring was full", c.lost - n->lost,
-				   0);
-		gapbook_close(n->m->gaps, gap, "they are told again", 0);
-	}
-	if (c.lost_names != n->lost_names) {
-		gap = gapbook_open(n->m->gaps, GAP_LIMIT, "network policies", "no room for addresses of domains",
-				   c.lost_names - n->lost_names, 0);
-		gapbook_close(n->m->gaps, gap, "there is room again", 0);
-	}
-	n->lost = c.lost;
-	n->lost_names = c.lost_names;
+	gap_once(n->m, "denied connections", "more connections were denied than were told; the ring was full", c.lost,
+		 &n->lost);
+	gap_once(n->m, "addresses of domains", "no room for more: connections to them are judged as to any other",
+		 c.lost_names, &n->lost_names);
 }
 
 static void *network_thread(void *data)
@@ -250,7 +304,7 @@ static void *network_thread(void *data)
 		}
 		network_loss(n);
 		if (now >= look_at) {
-			network_look(n);
+			network_renew(n);
 			look_at = clock_mono_ns() + NETWORK_WORLD_MS * NSEC_PER_MSEC;
 		}
 	}
@@ -277,7 +331,7 @@ static void network_free(struct network *n)
 	free(n);
 }
 
-static int network_open(struct network *n, struct conf *conf, const struct policy_world *w, struct buf *err)
+static int network_open(struct network *n, struct conf *conf, struct buf *err)
 {
 	sigset_t all, before;
 	int r = bpf_policy_open(&n->bpf, err);
@@ -288,8 +342,8 @@ static int network_open(struct network *n, struct conf *conf, const struct polic
 	if (n->stop_fd < 0)
 		return -errno;
 	containers_on_read(n->m->containers, put_container, n);
-	n->conf = conf_ref(conf);
-	r = network_put(n, conf, w, NULL);
+	network_want(n, conf);
+	r = network_look(n);
 	if (r == 0) {
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -301,11 +355,10 @@ static int network_open(struct network *n, struct conf *conf, const struct polic
 	return r;
 }
 
-static void network_start(struct monitor *m, struct conf *conf, const struct policy_world *w)
+static void network_start(struct monitor *m, struct conf *conf)
 {
 	struct network *n = calloc(1, sizeof(*n));
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	uint64_t key;
 	int r = -ENOMEM;
 
 	if (n) {
@@ -313,18 +366,18 @@ static void network_start(struct monitor *m, struct conf *conf, const struct pol
 		n->stop_fd = -1;
 		pthread_mutex_init(&n->lock, NULL);
 		pthread_mutex_init(&n->making, NULL);
-		r = network_open(n, conf, w, &err);
+		r = network_open(n, conf, &err);
 	}
 	if (r == 0) {
 		pthread_mutex_lock(&m->network_lock);
 		m->network = n;
 		pthread_mutex_unlock(&m->network_lock);
-		if (gapbook_keys(m->gaps, GAP_WEAK_SENSOR, "network policies", &key, 1))
-			gapbook_close(m->gaps, key, "they are in force now", 0);
+		gap_end(m, NETWORK_OFF, "they are in force now");
+		gap_end(m, NETWORK_TABLE, "they are in force now");
 		return;
 	}
 	log_error("network policies are not in force, nothing is denied: %s", err.len ? err.data : strerror(-r));
-	gapbook_open(m->gaps, GAP_WEAK_SENSOR, "network policies", err.len ? err.data : strerror(-r), 0, 0);
+	gap_begin(m, NETWORK_OFF, err.len ? err.data : strerror(-r), 0);
 	if (n)
 		network_free(n);
 }
@@ -348,27 +401,22 @@ void network_stop(struct monitor *m)
 
 void network_rules(struct monitor *m, struct conf *conf)
 {
-	bool wanted = conf->network.mode != CONF_NETWORK_OFF && m->conf->sensors.bpf != CONF_BPF_OFF;
-	struct policy_world *w = wanted ? malloc(sizeof(*w)) : NULL;
-	int r = 0;
-
-	if (!wanted) {
+	if (conf->network.mode == CONF_NETWORK_OFF || m->conf->sensors.bpf == CONF_BPF_OFF) {
 		network_stop(m);
-		if (conf->network.mode != CONF_NETWORK_OFF)
-			gapbook_note(m->gaps, GAP_WEAK_SENSOR, "network policies", "sensors.bpf is off");
+		for (enum network_gap g = NETWORK_TABLE; g < NETWORK_GAPS; g++)
+			gap_end(m, g, "no policies are in force");
+		if (conf->network.mode == CONF_NETWORK_OFF)
+			gap_end(m, NETWORK_OFF, "no policies are asked for");
+		else
+			gap_begin(m, NETWORK_OFF, "sensors.bpf is off", 0);
 		return;
 	}
-	if (w)
-		policy_world_read(conf, "/", w);
-	if (!w)
-		r = -ENOMEM;
-	else if (!m->network)
-		network_start(m, conf, w);
-	else
-		r = network_put(m->network, conf, w, NULL);
-	if (r < 0)
-		gapbook_note(m->gaps, GAP_LIMIT, "network policies", strerror(-r));
-	free(w);
+	if (!m->network) {
+		network_start(m, conf);
+		return;
+	}
+	network_want(m->network, conf);
+	network_renew(m->network);
 }
 
 bool network_denied(struct monitor *m, int32_t tid, uint64_t mono_ns)
@@ -396,13 +444,14 @@ json_t *network_status(struct monitor *m)
 	}
 	bpf_policy_get_counts(n->bpf, &c);
 	pthread_mutex_lock(&n->lock);
-	json_object_set_new(o, "mode", json_string(modes[n->conf->network.mode]));
-	json_object_set_new(o, "policies", json_integer((json_int_t)n->conf->network.n_policies));
+	json_object_set_new(o, "mode", json_string(modes[n->table->conf->network.mode]));
+	json_object_set_new(o, "policies", json_integer((json_int_t)n->table->conf->network.n_policies));
 	json_object_set_new(o, "table", json_integer((json_int_t)n->table->set.serial));
 	pthread_mutex_unlock(&n->lock);
 	json_object_set_new(o, "judged", json_integer((json_int_t)c.judged));
 	json_object_set_new(o, "denied", json_integer((json_int_t)c.denied));
 	json_object_set_new(o, "unknown", json_integer((json_int_t)c.unknown));
+	json_object_set_new(o, "told", json_integer((json_int_t)n->told));
 	json_object_set_new(o, "lost", json_integer((json_int_t)c.lost));
 	json_object_set_new(o, "domains", json_boolean(bpf_policy_learns(n->bpf)));
 	return o;
