@@ -87,7 +87,7 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	struct event *e;
 
 	/* It is told as what the policy did. */
-	if (b->of_socket && b->result == -EPERM && network_denied(c->m, b->tid, b->mono_ns))
+	if (b->of_socket && b->result == -EPERM && network_denied(c->m, b->tid, &b->socket, b->mono_ns))
 		return;
 	e = event_new(recorded ? EVENT_CONNECTION : EVENT_ACCESS);
 	if (!e)

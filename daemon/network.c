@@ -22,7 +22,7 @@
 #define NETWORK_COUNT_MS 1000  /* between looks at what was counted */
 #define NETWORK_WORLD_MS 10000 /* between looks at users, programs, servers and names */
 
-#define NETWORK_SAME_NS (2 * NSEC_PER_SEC)
+#define NETWORK_SAME_NS (2 * NSEC_PER_SEC) /* at most from a verdict to the end of its call */
 
 struct network {
 	struct monitor *m;
@@ -419,16 +419,14 @@ void network_rules(struct monitor *m, struct conf *conf)
 	network_renew(m->network);
 }
 
-bool network_denied(struct monitor *m, int32_t tid, uint64_t mono_ns)
+bool network_denied(struct monitor *m, int32_t tid, const struct event_socket *s, uint64_t mono_ns)
 {
 	uint64_t denied;
-	bool ret;
 
 	pthread_mutex_lock(&m->network_lock);
-	denied = m->network ? bpf_policy_denied(m->network->bpf, tid) : 0;
-	ret = denied && denied < mono_ns + NETWORK_SAME_NS && mono_ns < denied + NETWORK_SAME_NS;
+	denied = m->network ? bpf_policy_denied(m->network->bpf, tid, s) : 0;
 	pthread_mutex_unlock(&m->network_lock);
-	return ret;
+	return denied && mono_ns < denied + NETWORK_SAME_NS;
 }
 
 json_t *network_status(struct monitor *m)

@@ -254,9 +254,10 @@ void bpf_policy_get_counts(const struct bpf_policy *b, struct bpf_policy_counts 
 	*ret = (struct bpf_policy_counts){ .judged = 0 };
 }
 
-uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid)
+uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid, const struct event_socket *s)
 {
 	(void)b;
 	(void)tid;
+	(void)s;
 	return 0;
 }

@@ -111,11 +111,27 @@ bool bpf_policy_counted(struct bpf_policy *b, void (*fn)(const struct bpf_policy
 	return d.more;
 }
 
-uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid)
+/* No address is the loopback's own, as for the program. */
+static void as_judged(uint8_t address[SOCKET_ADDRESS])
 {
+	static const uint8_t any[SOCKET_ADDRESS], any4[SOCKET_ADDRESS] = { [10] = 0xff, 0xff };
+
+	if (memcmp(address, any, sizeof(any)) == 0)
+		address[15] = 1;
+	else if (memcmp(address, any4, sizeof(any4)) == 0)
+		address[12] = 127, address[15] = 1;
+}
+
+uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid, const struct event_socket *s)
+{
+	struct bpf_denied_key key = { .tid = tid, .port = s->remote_port };
 	uint64_t ret = 0;
 
-	return bpf_map_lookup_elem(bpf_map__fd(b->skeleton->maps.denied), &tid, &ret) ? 0 : ret;
+	if (!s->has_remote)
+		return 0;
+	memcpy(key.address, s->remote, sizeof(key.address));
+	as_judged(key.address);
+	return bpf_map_lookup_elem(bpf_map__fd(b->skeleton->maps.denied), &key, &ret) ? 0 : ret;
 }
 
 void bpf_policy_get_counts(const struct bpf_policy *b, struct bpf_policy_counts *ret)

@@ -56,8 +56,8 @@ int bpf_policy_name(struct bpf_policy *b, uint64_t domain, const uint8_t address
 int bpf_policy_take(struct bpf_policy *b, unsigned int max, void (*fn)(const struct bpf_policy_event *e, void *data),
 		    void *data);
 bool bpf_policy_counted(struct bpf_policy *b, void (*fn)(const struct bpf_policy_event *e, void *data), void *data);
-/* When a call of that thread was denied last (CLOCK_MONOTONIC); 0: not, or long ago. */
-uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid);
+/* When that thread was denied the peer of s last (CLOCK_MONOTONIC); 0: it was not, or thousands of others since. */
+uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid, const struct event_socket *s);
 void bpf_policy_get_counts(const struct bpf_policy *b, struct bpf_policy_counts *ret);
 
 DEFINE_CLEANUP(struct bpf_policy *, bpf_policy_close)

@@ -109,6 +109,40 @@ static void test_user(void **state)
 	assert_int_equal(after.lost, 0);
 }
 
+static int act_one(void)
+{
+	NEED(setresuid(USER, USER, USER) == 0);
+	NEED(reach("0.0.0.0", 2, SOCK_STREAM) == EPERM);
+	NEED(reach("127.0.0.1", 1, SOCK_STREAM) == ECONNREFUSED);
+	return 0;
+}
+
+/* Of a thread it is known what it was denied, and nothing else. */
+static void test_denied(void **state)
+{
+	struct fixture *f = *state;
+	struct event_socket s;
+
+	NEED_POLICY(f);
+	put(f, by_user, true, NULL);
+	child(act_one);
+	told(f, 1);
+	s = f->last.socket;
+	assert_int_equal(bpf_policy_denied(f->b, f->last.tid, &s), f->last.mono_ns);
+	/* As the call had it. */
+	memset(s.remote + 12, 0, 4);
+	assert_int_equal(bpf_policy_denied(f->b, f->last.tid, &s), f->last.mono_ns);
+	s.remote[15] = 1;
+	assert_int_equal(bpf_policy_denied(f->b, f->last.tid, &s), 0);
+	s = f->last.socket;
+	s.remote_port = 1;
+	assert_int_equal(bpf_policy_denied(f->b, f->last.tid, &s), 0);
+	s = f->last.socket;
+	assert_int_equal(bpf_policy_denied(f->b, f->last.tid + 1, &s), 0);
+	s.has_remote = false;
+	assert_int_equal(bpf_policy_denied(f->b, f->last.tid, &s), 0);
+}
+
 #define FLOOD 3000
 
 static int act_flood(void)
@@ -317,6 +351,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_user, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_observe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_fill, setup, teardown),

@@ -62,11 +62,11 @@ struct {
 	__type(value, struct bpf_denial);
 } counted SEC(".maps");
 
-/* By thread, when. */
+/* When. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, __s32);
+	__type(key, struct bpf_denied_key);
 	__type(value, __u64);
 } denied SEC(".maps");
 
@@ -265,9 +265,12 @@ static __always_inline void tell(const struct bpf_sock_addr *ctx, const struct b
 		.what = what,
 	};
 
+	struct bpf_denied_key key = { .tid = d.tid, .port = port };
+
 	__builtin_memcpy(d.address, address, sizeof(d.address));
+	__builtin_memcpy(key.address, address, sizeof(key.address));
 	if (t->enforce)
-		bpf_map_update_elem(&denied, &d.tid, &d.mono_ns, BPF_ANY);
+		bpf_map_update_elem(&denied, &key, &d.mono_ns, BPF_ANY);
 	if (!is_counted_before(&d) && bpf_ringbuf_output(&ring, &d, sizeof(d), 0))
 		__sync_fetch_and_add(&lost, 1);
 }

@@ -278,6 +278,14 @@ struct bpf_learned {
 	__u64 until[BPF_POLICY_NAMES]; /* ns, CLOCK_MONOTONIC */
 };
 
+/* What a thread was denied. */
+struct bpf_denied_key {
+	__u8 address[16];
+	__s32 tid;
+	__u16 port;
+	__u16 pad;
+};
+
 enum bpf_policy_what { BPF_POLICY_CONNECT, BPF_POLICY_SEND };
 
 struct bpf_denial {
