@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "conf/conf.h"
@@ -296,121 +297,80 @@ static void load_exclude(struct loader *l, const struct conf_key *k, const struc
 		i = i->next;
 }
 
-/* --- outputs */
+/* --- lists of mappings */
 
-static void load_outputs(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+static int check_output(struct conf *c, void *item, const struct node *n, struct errors *e)
 {
-	struct conf *c = l->conf;
-
-	if (n->kind != NODE_LIST || count_items(n) > CONF_OUTPUTS_MAX) {
-		if (n->kind == NODE_LIST)
-			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_OUTPUTS_MAX);
-		else
-			expected(l, k, n);
-		return;
-	}
-	c->outputs = arena_zalloc(&c->arena, CONF_OUTPUTS_MAX * sizeof(*c->outputs));
-	l->no_memory |= !c->outputs;
-	for (const struct node_item *i = n->items; i && c->outputs; i = i->next) {
-		struct conf_output *o = &c->outputs[c->n_outputs];
-
-		if (i->value->kind != NODE_MAPPING) {
-			errors_add(l->e, i->value->line, i->value->column,
-				   "outputs: expected a mapping with `type`, found %s", node_kind_text(i->value));
-			continue;
-		}
-		l->no_memory |= conf_schema_preset(&c->arena, "outputs[].", o) < 0;
-		load_mapping(l, i->value, "outputs[].", o);
-		l->no_memory |= output_check(c, o, i->value, l->e) < 0;
-		c->n_outputs++;
-	}
+	return output_check(c, item, n, e);
 }
 
-/* --- ladders of actions */
-
-static void load_ladders(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+static int check_ladder(struct conf *c, void *item, const struct node *n, struct errors *e)
 {
-	struct conf_respond *c = &l->conf->respond;
-
-	if (n->kind != NODE_LIST || count_items(n) > CONF_LADDERS_MAX) {
-		if (n->kind == NODE_LIST)
-			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_LADDERS_MAX);
-		else
-			expected(l, k, n);
-		return;
-	}
-	c->ladders = arena_zalloc(&l->conf->arena, CONF_LADDERS_MAX * sizeof(*c->ladders));
-	l->no_memory |= !c->ladders;
-	for (const struct node_item *i = n->items; i && c->ladders; i = i->next) {
-		struct conf_ladder *ladder = &c->ladders[c->n_ladders];
-
-		if (i->value->kind != NODE_MAPPING) {
-			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping, found %s", k->key,
-				   node_kind_text(i->value));
-			continue;
-		}
-		l->no_memory |= conf_schema_preset(&l->conf->arena, "respond.ladders[].", ladder) < 0;
-		load_mapping(l, i->value, "respond.ladders[].", ladder);
-		l->no_memory |= ladder_check(l->conf, ladder, i->value, l->e) < 0;
-		c->n_ladders++;
-	}
+	return ladder_check(c, item, n, e);
 }
 
-/* --- policies of containers */
-
-static void load_policies(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+static int check_network(struct conf *c, void *item, const struct node *n, struct errors *e)
 {
-	struct conf *c = l->conf;
-
-	if (n->kind != NODE_LIST || count_items(n) > CONF_POLICIES_MAX) {
-		if (n->kind == NODE_LIST)
-			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_POLICIES_MAX);
-		else
-			expected(l, k, n);
-		return;
-	}
-	c->containers.policies = arena_zalloc(&c->arena, CONF_POLICIES_MAX * sizeof(*c->containers.policies));
-	l->no_memory |= !c->containers.policies;
-	for (const struct node_item *i = n->items; i && c->containers.policies; i = i->next) {
-		struct conf_policy *p = &c->containers.policies[c->containers.n_policies++];
-
-		l->no_memory |= conf_schema_preset(&c->arena, "containers.policies[].", p) < 0;
-		if (i->value->kind == NODE_MAPPING)
-			load_mapping(l, i->value, "containers.policies[].", p);
-		else
-			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping, found %s", k->key,
-				   node_kind_text(i->value));
-		if (p->label && !strchr(p->label, '='))
-			complain(l, i->value, k->key, "`label` is key=value");
-	}
+	return network_check(c, item, n, e);
 }
 
-/* --- policies of the network */
-
-static void load_network(struct loader *l, const struct conf_key *k, const struct node *n, void *base _unused_)
+static int check_policy(struct conf *c _unused_, void *item, const struct node *n, struct errors *e)
 {
-	struct conf *c = l->conf;
+	const struct conf_policy *p = item;
 
-	if (n->kind != NODE_LIST || count_items(n) > CONF_POLICIES_MAX) {
-		if (n->kind == NODE_LIST)
-			errors_add(l->e, n->line, n->column, "%s: more than %d", k->key, CONF_POLICIES_MAX);
-		else
-			expected(l, k, n);
+	if (p->label && !strchr(p->label, '='))
+		errors_add(e, n->line, n->column, "containers.policies: `label` is key=value");
+	return 0;
+}
+
+/* By the type of the key: how many, of what size, where their number stands, what is wrong with one. */
+static const struct mappings {
+	size_t max, size, n;
+	int (*check)(struct conf *c, void *item, const struct node *n, struct errors *e);
+	const char *with; /* of each of them, for the error when it is something else */
+} mapping_lists[CONF_TYPE_COUNT] = {
+#define MAPPINGS(max, type, n, ...)                                                                                    \
+	{                                                                                                              \
+		max, sizeof(struct type), offsetof(struct conf, n), __VA_ARGS__                                        \
+	}
+	[CONF_OUTPUTS] = MAPPINGS(CONF_OUTPUTS_MAX, conf_output, n_outputs, check_output, " with `type`"),
+	[CONF_LADDERS] = MAPPINGS(CONF_LADDERS_MAX, conf_ladder, respond.n_ladders, check_ladder, ""),
+	[CONF_POLICIES] = MAPPINGS(CONF_POLICIES_MAX, conf_policy, containers.n_policies, check_policy, ""),
+	[CONF_NETWORK] = MAPPINGS(CONF_POLICIES_MAX, conf_network_policy, network.n_policies, check_network, ""),
+#undef MAPPINGS
+};
+
+/* Those before it are in their list when an item is checked. */
+static void load_mappings(struct loader *l, const struct conf_key *k, const struct node *n, void *base)
+{
+	const struct mappings *m = &mapping_lists[k->type];
+	size_t *count = (size_t *)(void *)((char *)l->conf + m->n);
+	char prefix[64], *items;
+
+	if (n->kind != NODE_LIST) {
+		expected(l, k, n);
 		return;
 	}
-	c->network.policies = arena_zalloc(&c->arena, CONF_POLICIES_MAX * sizeof(*c->network.policies));
-	l->no_memory |= !c->network.policies;
-	for (const struct node_item *i = n->items; i && c->network.policies; i = i->next) {
-		struct conf_network_policy *p = &c->network.policies[c->network.n_policies];
+	if (count_items(n) > m->max) {
+		errors_add(l->e, n->line, n->column, "%s: more than %zu", k->key, m->max);
+		return;
+	}
+	items = arena_zalloc(&l->conf->arena, m->max * m->size);
+	l->no_memory |= !items;
+	memcpy(field_of(k, base), &items, sizeof(items));
+	snprintf(prefix, sizeof(prefix), "%s[].", k->key);
+	for (const struct node_item *i = n->items; i && items; i = i->next) {
+		void *item = items + *count * m->size;
 
 		if (i->value->kind != NODE_MAPPING) {
-			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping, found %s", k->key,
-				   node_kind_text(i->value));
+			errors_add(l->e, i->value->line, i->value->column, "%s: expected a mapping%s, found %s", k->key,
+				   m->with, node_kind_text(i->value));
 			continue;
 		}
-		load_mapping(l, i->value, "network.policies[].", p);
-		l->no_memory |= network_check(c, p, i->value, l->e) < 0;
-		c->network.n_policies++;
+		l->no_memory |= conf_schema_preset(&l->conf->arena, prefix, item) < 0;
+		load_mapping(l, i->value, prefix, item);
+		l->no_memory |= m->check(l->conf, item, i->value, l->e) < 0;
+		(*count)++;
 	}
 }
 
@@ -419,9 +379,8 @@ static void load_network(struct loader *l, const struct conf_key *k, const struc
 static const load_fn list_loaders[CONF_TYPE_COUNT] = {
 	[CONF_WORDS] = load_words,	   [CONF_PATHS] = load_scope_paths,	[CONF_EXCLUDE] = load_exclude,
 	[CONF_SENSITIVE] = load_sensitive, [CONF_ATTRIBUTES] = load_attributes, [CONF_TEXTS] = load_list,
-	[CONF_FILES] = load_list,	   [CONF_OUTPUTS] = load_outputs,
-	[CONF_LADDERS] = load_ladders,
-	[CONF_POLICIES] = load_policies,   [CONF_NETWORK] = load_network,
+	[CONF_FILES] = load_list,	   [CONF_OUTPUTS] = load_mappings,	[CONF_LADDERS] = load_mappings,
+	[CONF_POLICIES] = load_mappings,   [CONF_NETWORK] = load_mappings,
 };
 
 static void unknown_key(struct loader *l, const struct node *key, const char *prefix)
