@@ -75,7 +75,7 @@ struct proc_table {
 	size_t bytes; /* of all snapshots held */
 	struct proc_stats stats;
 	uint64_t serial; /* of execs */
-	void (*sync)(void *data);
+	int (*sync)(uint64_t boot_ns, void *data);
 	void *sync_data;
 	void (*seen)(const char *cgroup, int32_t pid, void *data);
 	void *seen_data;
@@ -117,6 +117,8 @@ bool entry_revive(struct proc_table *t, struct entry *e);
 /* The pid turned out to be another's: the image read at an exec whose rest is unread was not this process's. */
 void entry_take_back(struct proc_table *t, struct entry *e);
 
+/* No lock held: waits for what was told before boot_ns (0: now). ret_fed: messages keep the table. 0, or -ETIMEDOUT. */
+int table_catch_up(struct proc_table *t, uint64_t boot_ns, bool *ret_fed);
 /* No lock held. Opens and reads; counts. -ESRCH when gone. */
 int table_read(struct proc_table *t, int32_t pid, unsigned int parts, struct arena *a, struct process *ret);
 /* No lock held: tells whoever wants to know in which cgroup a process just read is. */
@@ -124,6 +126,8 @@ void table_tell_seen(const struct proc_table *t, const struct process *read);
 /* No lock held: the live process, settled; read from /proc (with its parents) when not held. A reference, or NULL. */
 struct process *table_settled(struct proc_table *t, int32_t pid);
 struct process *table_learn(struct proc_table *t, int32_t pid);
+/* No lock held: proc_table_get once the table has caught up. */
+struct process *table_get(struct proc_table *t, int32_t pid, bool ended, bool fed);
 
 /* --- prepared.c, on the thread that applies messages */
 
@@ -148,6 +152,11 @@ struct process *snapshot_child(struct proc_table *t, const struct process *value
  * and session...): of such a group nothing old stays when something new is known, and all of it stays when nothing is.
  */
 void snapshot_take(struct process *to, const struct process *from, unsigned int parts);
+/*
+ * What was left for later of the exec that made `to` what it is. A name that was told with it stays; and that of `from`
+ * is not taken when its executable, read after it, is another: there was another exec since.
+ */
+void snapshot_take_rest(struct process *to, const struct process *from);
 /* Same process, same image, same attributes. */
 bool snapshot_same(const struct process *a, const struct process *b);
 /*

@@ -148,7 +148,8 @@ static bool rest_apply(struct proc_table *t, const struct rest *r)
 	}
 	e->unread = 0;
 	snapshot_values(e->p, &v);
-	snapshot_take(&v, &r->now, PROC_PART_REST | PROC_PART_IDS);
+	snapshot_take_rest(&v, &r->now);
+	snapshot_take(&v, &r->now, PROC_PART_IDS);
 	if (r->now.known & PROCESS_START && !e->exact) {
 		v.start_ns = r->now.start_ns;
 		e->exact = true;
@@ -166,17 +167,21 @@ static void read_rest(struct proc_table *t, const struct unread *u)
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	struct rest r = { .u = u };
 	unsigned int parts = u->parts;
+	bool named;
 
 	table_lock(t);
 	struct entry *e = unread_entry(t, u);
 	/* The kernel tells of each change of ids, also by a set-user-id program. */
 	if (e && !(e->p->known & PROCESS_IDS))
 		parts |= PROC_PART_IDS;
+	named = e && e->p->known & PROCESS_COMM;
 	table_unlock(&t);
 	if (!e)
 		return;
 	r.now.pid = u->pid;
 	proc_read_fd(u->dirfd, parts, &a, &r.now);
+	if (!named)
+		proc_read_fd(u->dirfd, PROC_PART_EXE, &a, &r.now);
 	table_tell_seen(t, &r.now);
 	if (rest_apply(t, &r))
 		process_unref(table_learn(t, u->pid));
@@ -297,12 +302,12 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 
 /* --- looking back */
 
-/* Lock held. A reference, or NULL: out of memory. */
-static struct process *image_at(struct proc_table *t, struct entry *e, uint64_t boot_ns)
+/* Lock held. unsure: there may have been execs that the table does not know of. A reference, or NULL: out of memory. */
+static struct process *image_at(struct proc_table *t, struct entry *e, uint64_t boot_ns, bool unsure)
 {
 	struct process v;
 
-	if (e->exec_ns <= boot_ns)
+	if (e->exec_ns <= boot_ns && !unsure)
 		return process_ref(e->p);
 	for (size_t i = 0; i < PROC_IMAGES_MAX; i++) {
 		const struct image *was = &t->images[i];
@@ -322,13 +327,15 @@ static bool began(const struct process *p, uint64_t start_ns)
 
 struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_ns, uint64_t boot_ns)
 {
-	_cleanup_process_ struct process *p = proc_table_get(t, pid, false);
+	_cleanup_process_ struct process *p = NULL;
+	bool fed, late = table_catch_up(t, boot_ns, &fed) < 0;
 	struct entry *e;
 
 	/* The pid may have been given away since. */
+	p = table_get(t, pid, false, fed);
 	if (!began(p, start_ns)) {
 		process_unrefp(&p);
-		p = proc_table_get(t, pid, true);
+		p = table_get(t, pid, true, fed);
 	}
 	if (!began(p, start_ns))
 		return NULL;
@@ -336,5 +343,5 @@ struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_
 	e = entry_live(t, pid);
 	if (!e || !began(e->p, start_ns))
 		e = entry_ended(t, pid);
-	return e && began(e->p, start_ns) ? image_at(t, e, boot_ns) : TAKE_PTR(p);
+	return e && began(e->p, start_ns) ? image_at(t, e, boot_ns, late) : TAKE_PTR(p);
 }

@@ -75,7 +75,8 @@ static const struct group {
 } groups[] = {
 	{ PROC_PART_IMAGE, PROCESS_EXE | PROCESS_CMDLINE },
 	{ PROC_PART_CWD, PROCESS_CWD },
-	{ PROC_PART_STAT, PROCESS_COMM | PROCESS_SID | PROCESS_TTY | PROCESS_NO_TTY },
+	{ PROC_PART_STAT, PROCESS_COMM },
+	{ PROC_PART_STAT, PROCESS_SID | PROCESS_TTY | PROCESS_NO_TTY },
 	{ PROC_PART_LOGIN, PROCESS_LOGINUID | PROCESS_NO_LOGINUID | PROCESS_SESSION },
 	{ PROC_PART_CGROUP, PROCESS_CGROUP },
 	{ PROC_PART_IDS, PROCESS_IDS },
@@ -110,6 +111,15 @@ static void take_members(struct process *to, const struct process *from, uint32_
 		to->euid = from->euid;
 		to->egid = from->egid;
 	}
+}
+
+void snapshot_take_rest(struct process *to, const struct process *from)
+{
+	struct process rest = *from;
+
+	if (to->known & PROCESS_COMM || (from->known & to->known & PROCESS_EXE && !streq(from->exe, to->exe)))
+		rest.known &= ~(uint32_t)PROCESS_COMM;
+	snapshot_take(to, &rest, PROC_PART_REST);
 }
 
 void snapshot_take(struct process *to, const struct process *from, unsigned int parts)

@@ -333,7 +333,10 @@ static struct process *settle(struct proc_table *t, struct process *old, const s
 		return table_learn(t, old->pid);
 	}
 	v.start_ns = now.start_ns;
-	snapshot_take(&v, &now, trust->unread ? PROC_PART_REST : PROC_PART_LOGIN);
+	if (trust->unread)
+		snapshot_take_rest(&v, &now);
+	else
+		snapshot_take(&v, &now, PROC_PART_LOGIN);
 	other_exe = now.known & PROCESS_EXE && !(old->known & PROCESS_EXE && streq(now.exe, old->exe));
 	if ((!other_exe || trust->exact) && old->known & PROCESS_IDS && trust->fed)
 		return replace(t, old, &v);
@@ -391,36 +394,30 @@ static struct process *get_ended(struct proc_table *t, int32_t pid)
 	return e ? process_ref(e->p) : NULL;
 }
 
-/* True when messages keep the table; it has then caught up with them. */
-static bool catch_up(struct proc_table *t)
+int table_catch_up(struct proc_table *t, uint64_t boot_ns, bool *ret_fed)
 {
-	void (*sync)(void *data);
+	int (*sync)(uint64_t boot_ns, void *data);
 	void *data;
-	bool fed;
 
 	table_lock(t);
-	fed = t->fed;
+	*ret_fed = t->fed;
 	sync = t->sync;
 	data = t->sync_data;
 	table_unlock(&t);
-	if (fed && sync)
-		sync(data);
-	return fed;
+	return *ret_fed && sync ? sync(boot_ns, data) : 0;
 }
 
 void proc_table_sync(struct proc_table *t)
 {
-	catch_up(t);
-}
-
-struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended)
-{
-	_cleanup_process_ struct process *live = NULL;
 	bool fed;
 
-	if (pid <= 0)
-		return NULL;
-	fed = catch_up(t);
+	table_catch_up(t, 0, &fed);
+}
+
+struct process *table_get(struct proc_table *t, int32_t pid, bool ended, bool fed)
+{
+	_cleanup_process_ struct process *live = NULL;
+
 	if (ended && fed)
 		return get_ended(t, pid);
 	live = table_settled(t, pid);
@@ -428,6 +425,16 @@ struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended)
 		return TAKE_PTR(live);
 	/* Nobody told of its end: had it not ended, it would be the live one just read. */
 	return get_ended(t, pid);
+}
+
+struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended)
+{
+	bool fed;
+
+	if (pid <= 0)
+		return NULL;
+	table_catch_up(t, 0, &fed);
+	return table_get(t, pid, ended, fed);
 }
 
 /* --- life */
@@ -487,7 +494,7 @@ void proc_table_set_fed(struct proc_table *t, bool fed)
 	t->fed = fed;
 }
 
-void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *data)
+void proc_table_set_sync(struct proc_table *t, int (*sync)(uint64_t boot_ns, void *data), void *data)
 {
 	TABLE_LOCKED(t);
 	t->sync = sync;

@@ -51,17 +51,17 @@ DEFINE_CLEANUP(struct proc_table *, proc_table_free)
  */
 void proc_table_set_fed(struct proc_table *t, bool fed);
 /*
- * Called at the begin of each proc_table_get, on its thread, to let the table catch up with what the kernel has told
- * before (NULL: nothing is). Events of other sources carry no time: without it, the event of a program just started may
- * be put down to the one that started it. Set while nobody asks.
+ * Called at the begin of each proc_table_get and proc_table_at, on its thread, to let the table catch up with what the
+ * kernel has told before boot_ns (0: before now; NULL: nothing is): 0, or -ETIMEDOUT. Without it, the event of a
+ * program just started may be put down to the one that started it. Set while nobody asks.
  */
-void proc_table_set_sync(struct proc_table *t, void (*sync)(void *data), void *data);
+void proc_table_set_sync(struct proc_table *t, int (*sync)(uint64_t boot_ns, void *data), void *data);
 /* Reads every process there is (at start, after lost messages). Marks those that are gone as ended. */
 int proc_table_scan(struct proc_table *t);
 
 /*
- * Called with the cgroup of each process that is read, or that is told of with it at its exec, without a lock and on the
- * thread that read it: at once, it must not wait. Set while nobody asks.
+ * Called with the cgroup of each process that is read, or that is told of with it at its exec, without a lock and on
+ * the thread that read it: at once, it must not wait. Set while nobody asks.
  */
 void proc_table_set_seen(struct proc_table *t, void (*seen)(const char *cgroup, int32_t pid, void *data), void *data);
 
@@ -93,7 +93,8 @@ void proc_table_exit(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
  */
 void proc_table_opened_exec(struct proc_table *t, int32_t tgid, const char *path);
 
-/* Waits, some milliseconds at most, until all that was told so far is applied, and the hooks of its source were called. */
+/* Waits, some milliseconds at most, until all that was told so far is applied, and the hooks of its source were called.
+ */
 void proc_table_sync(struct proc_table *t);
 
 /*
@@ -110,7 +111,8 @@ struct process *proc_table_told(struct proc_table *t, int32_t pid);
 /*
  * The process with that pid and start (as /proc gives it) as it was at boot_ns: where it has run another program since,
  * the one from before the exec. That is kept for the last PROC_IMAGES_MAX execs of all processes; what goes by an
- * image (name, file, arguments) is unknown beyond. A reference, or NULL: gone, or the pid is another's.
+ * image (name, file, arguments) is unknown beyond, and where the table could not catch up with what was told of it. A
+ * reference, or NULL: gone, or the pid is another's.
  */
 struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_ns, uint64_t boot_ns);
 void proc_table_get_stats(struct proc_table *t, struct proc_stats *ret);

@@ -30,9 +30,11 @@
 
 /*
  * That an event waits for its author at most: a wrong one is worse than a late one. Once the thread did not come to it
- * in that time, others wait for less, for as long as LATE_NS: what they read would overflow.
+ * in that time, others wait for less, for as long as LATE_NS: what they read would overflow. Who says when its event
+ * was has a queue of his own, and time.
  */
 #define SYNC_NS	     (100 * NSEC_PER_MSEC)
+#define SYNC_AT_NS   (2 * NSEC_PER_SEC)
 #define SYNC_LATE_NS (5 * NSEC_PER_MSEC)
 #define LATE_NS	     NSEC_PER_SEC
 /* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
@@ -80,8 +82,8 @@ struct connector {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	unsigned int waiters;
-	_Atomic uint64_t applied_ns; /* time of the newest message applied */
-	_Atomic uint64_t late_until; /* monotonic; see LATE_NS */
+	_Atomic uint64_t applied_ns;	/* time of the newest message applied */
+	_Atomic uint64_t late_until[2]; /* monotonic; see LATE_NS; of those that say when, too */
 	struct connector_stats stats;
 };
 
@@ -454,17 +456,18 @@ static bool caught_up(struct connector *c, uint64_t since)
 	       atomic_load(&c->applied_ns) > since + SKEW_NS;
 }
 
-int connector_sync(struct connector *c, uint64_t timeout_ns)
+/* Until what was told before `since` is applied. */
+static int wait_for(struct connector *c, uint64_t since, uint64_t timeout_ns)
 {
-	uint64_t now = clock_mono_ns(), until = now + timeout_ns;
+	uint64_t until = clock_mono_ns() + timeout_ns;
 	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC) };
 	int r = 0;
 
-	if (pthread_equal(pthread_self(), c->thread) || caught_up(c, now))
+	if (pthread_equal(pthread_self(), c->thread) || caught_up(c, since))
 		return 0;
 	pthread_mutex_lock(&c->lock);
 	c->waiters++;
-	while (r == 0 && !caught_up(c, now)) {
+	while (r == 0 && !caught_up(c, since)) {
 		/* What waits may be records that wake nobody, and there may be more of them by now. */
 		eventfd_write(c->wake_fd, 1);
 		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
@@ -474,13 +477,22 @@ int connector_sync(struct connector *c, uint64_t timeout_ns)
 	return -r;
 }
 
-static void sync_table(void *data)
+int connector_sync(struct connector *c, uint64_t timeout_ns)
+{
+	return wait_for(c, clock_mono_ns(), timeout_ns);
+}
+
+static int sync_table(uint64_t boot_ns, void *data)
 {
 	struct connector *c = data;
-	uint64_t now = clock_mono_ns();
+	uint64_t now = clock_mono_ns(), ahead = clock_boot_ns() - now, since = boot_ns > ahead ? boot_ns - ahead : now;
+	_Atomic uint64_t *late_until = &c->late_until[boot_ns != 0];
+	uint64_t patience = now < atomic_load(late_until) ? SYNC_LATE_NS : boot_ns ? SYNC_AT_NS : SYNC_NS;
+	int r = wait_for(c, MIN(since, now), patience);
 
-	if (connector_sync(c, now < atomic_load(&c->late_until) ? SYNC_LATE_NS : SYNC_NS) < 0)
-		atomic_store(&c->late_until, now + LATE_NS);
+	if (r < 0)
+		atomic_store(late_until, clock_mono_ns() + LATE_NS);
+	return r;
 }
 
 /* --- start and stop */

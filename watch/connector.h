@@ -81,7 +81,7 @@ int connector_caller(struct connector *c, uint64_t dev, uint64_t ino);
 /*
  * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
  * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 100 ms at
- * most.
+ * most; proc_table_at waits for what was told before its time, for 2 s at most.
  */
 int connector_sync(struct connector *c, uint64_t timeout_ns);
 void connector_get_stats(struct connector *c, struct connector_stats *ret);

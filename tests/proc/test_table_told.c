@@ -97,6 +97,58 @@ static void test_told_late(void **state)
 	end(&f);
 }
 
+/*
+ * What is read late of an exec, when the process runs the next program already, is not of its image: neither by the
+ * thread that applies messages nor by whoever asks first, whether a sensor told of it or netlink.
+ */
+static void test_rest_of_next(void **state)
+{
+	static const struct {
+		bool told, asked;
+		const char *comm; /* NULL: unknown */
+	} cases[] = {
+		{ true, false, "unshare" }, { true, true, "unshare" }, { false, false, NULL }, { false, true, NULL }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct process told = { .pid = 200,
+					.ppid = 100,
+					.start_ns = tick(6000),
+					.exe = "/bin/unshare",
+					.cmdline = "unshare",
+					.cmdline_len = 8,
+					.comm = "unshare",
+					.known = PROCESS_START | PROCESS_PPID | PROCESS_EXE | PROCESS_CMDLINE |
+						 PROCESS_COMM | PROCESS_IDS };
+		const struct process forked = { .pid = 200,
+						.ppid = 100,
+						.start_ns = tick(6000),
+						.known = PROCESS_START | PROCESS_PPID };
+		_cleanup_process_ struct process *p = NULL;
+		struct fixture f;
+
+		begin(&f, 100);
+		proc_table_forked(f.t, 100, &forked);
+		tree_process(&f.tree, 200, 100, "/bin/unshare", 6000);
+		if (cases[i].told)
+			proc_table_execed(f.t, &told, true, tick(6010));
+		else
+			proc_table_exec(f.t, 200, tick(6010));
+		/* Its message waits. */
+		tree_process(&f.tree, 200, 100, "/bin/true", 6000);
+		if (!cases[i].asked)
+			assert_true(proc_table_read_rest(f.t));
+		p = get(&f, 200);
+		assert_string_equal(p->exe, "/bin/unshare");
+		assert_string_equal(p->tty, "pts/3");
+		assert_int_equal(!!(p->known & PROCESS_COMM), cases[i].comm != NULL);
+		if (cases[i].comm)
+			assert_string_equal(p->comm, cases[i].comm);
+		end(&f);
+	}
+}
+
 /* Somebody asks late what a process was before it ran other programs. */
 static void test_at(void **state)
 {
@@ -153,7 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_told_late),
-		cmocka_unit_test(test_at),
+		cmocka_unit_test(test_rest_of_next), cmocka_unit_test(test_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
