@@ -12,12 +12,14 @@
 #include "alert/outputs.h"
 #include "alert/spool.h"
 #include "lib/queue.h"
+#include "lib/role.h"
 
 struct output;
 
 struct output_type {
 	const char *name;
 	bool on_disk;	  /* the spool is */
+	const char *role; /* whose process does the sending; NULL: our thread does */
 	size_t batch_max; /* records in one send; 0: as the configuration says */
 	/* The record of an alert. NULL: a line in the output's format. */
 	void (*format)(struct output *o, struct buf *b, const struct alert *a);
@@ -47,7 +49,7 @@ struct output {
 	atomic_bool stopping, reopen;
 	_Atomic uint64_t deadline; /* monotonic, once stopping */
 	struct spawner *spawner;
-
+	struct role *role; /* of type->role */
 	/* the type's */
 	int fd;
 	uint64_t size;

@@ -23,6 +23,7 @@
 #define OUTPUT_STOP_NS	   (400 * NSEC_PER_MSEC)
 #define OUTPUT_JOIN_NS	   (300 * NSEC_PER_MSEC)
 #define OUTPUT_IDLE_NS	   (10 * NSEC_PER_SEC)
+#define OUTPUT_ROLE_NS	   (120 * NSEC_PER_SEC) /* a process that sent nothing for so long is ended */
 
 struct outputs {
 	struct outputs_options o;
@@ -177,6 +178,25 @@ static void output_round(struct output *o)
 	}
 }
 
+static void output_rest(struct output *o)
+{
+	if (!o->role)
+		return;
+	role_rest(o->role, OUTPUT_ROLE_NS);
+	if (o->ready && role_fd(o->role) < 0) {
+		o->type->close(o);
+		o->ready = false;
+	}
+}
+
+static void output_role(const char *role _unused_, bool failing, const char *why, void *data)
+{
+	const struct output *o = data;
+
+	if (o->all->o.role)
+		o->all->o.role(o->c->name, failing, why, o->all->o.data);
+}
+
 static void *output_main(void *data)
 {
 	struct output *o = data;
@@ -188,6 +208,7 @@ static void *output_main(void *data)
 		uint64_t now;
 
 		output_round(o);
+		output_rest(o);
 		now = clock_mono_ns();
 		output_wait(o, -1, 0, spool_pending(o->spool) ? MAX(o->retry_at, now) : now + OUTPUT_IDLE_NS);
 	}
@@ -253,6 +274,9 @@ void outputs_get_stats(struct outputs *os, size_t i, struct outputs_stats *ret)
 	pthread_mutex_lock(&o->why_lock);
 	memcpy(ret->why, o->last_why, sizeof(ret->why));
 	pthread_mutex_unlock(&o->why_lock);
+	ret->has_role = o->role;
+	if (o->role)
+		role_get_stats(o->role, &ret->role);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -322,6 +346,8 @@ static int output_start(struct outputs *os, struct output *o, const struct conf_
 	}
 	o->pending = spool_pending(o->spool);
 	r = queue_new(OUTPUT_QUEUE, &o->queue);
+	if (r == 0 && o->type->role)
+		r = role_new(&(struct role_options){ o->type->role, o->spawner, output_role, o }, &o->role);
 	o->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r == 0 && o->wake < 0)
 		r = -errno;
@@ -341,6 +367,7 @@ static void output_free(struct output *o)
 			alert_unref(a);
 		queue_free(o->queue);
 	}
+	role_free(o->role);
 	if (o->spool)
 		spool_close(o->spool);
 	if (o->wake >= 0)
@@ -374,7 +401,7 @@ void outputs_stop(struct outputs *os)
 		else
 			stuck = true;
 	}
-	/* A name server that does not answer cannot be interrupted: the thread ends with the process. */
+	/* A name service or disk that does not answer cannot be interrupted: the thread ends with the process. */
 	if (stuck)
 		return;
 	conf_unref(os->conf);

@@ -7,6 +7,7 @@
 
 #include "alert/alert.h"
 #include "conf/conf.h"
+#include "lib/role.h"
 #include "lib/spawner.h"
 
 struct outputs;
@@ -19,14 +20,18 @@ struct outputs_stats {
 	size_t queue;
 	bool failing;
 	char why[160]; /* the last failure */
+	bool has_role;
+	struct role_stats role; /* of the process that sends */
 };
 
 struct outputs_options {
 	const struct conf *conf;
 	const char *state_dir;	 /* spools are in its folder "spool"; NULL: in memory */
-	struct spawner *spawner; /* for programs; NULL: there can be none */
+	struct spawner *spawner; /* for programs and roles; NULL: there can be none */
 	/* On the output's thread: begin and end of an episode of loss. NULL: not told. */
 	void (*lost)(const char *name, bool losing, uint64_t lost, void *data);
+	/* The same: the process that sends died, or did not answer. NULL: not told. */
+	void (*role)(const char *name, bool failing, const char *why, void *data);
 	void *data;
 };
 

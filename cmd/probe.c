@@ -387,6 +387,10 @@ const struct probe probe_table[] = {
 	{ "capabilities", "run as root: files of others, marks and authors are out of reach", probe_capabilities },
 	{ "inotify", "no stand-in where fanotify cannot mark", probe_inotify },
 	{ "sha256", "no digests", probe_speed },
+	{ "process inspect",
+	  "bytes of files are judged by a process with more rights than it should have, or not at all", probe_inspect },
+	{ "process sink", "alerts are posted (outputs of type http) by a process with more rights than it should have",
+	  probe_sink },
 };
 const size_t probe_count = ARRAY_SIZE(probe_table);
 

@@ -13,6 +13,7 @@
 #include "db/approvals.h"
 #include "db/history.h"
 #include "fim/compare.h"
+#include "fim/mime.h"
 #include "fim/read.h"
 #include "lib/clock.h"
 #include "lib/text.h"
@@ -229,6 +230,7 @@ struct revert {
 	const char *const *only;
 	size_t n_only;
 	struct scope scope;
+	struct mime *mime;
 	struct file_reader *reader;
 	struct baseline_reader *baseline;
 	int rootfd;
@@ -239,6 +241,7 @@ static void revert_free(struct revert *v)
 	free(v->paths);
 	arena_free(&v->arena);
 	file_reader_free_p(&v->reader);
+	mime_free(v->mime);
 	baseline_reader_free_p(&v->baseline);
 }
 #define _cleanup_revert_ __attribute__((cleanup(revert_free)))
@@ -350,6 +353,9 @@ static int revert_open(struct revert *v)
 	_cleanup_json_ json_t *json = json_loads(v->r->info->scope, 0, NULL);
 	int err = json ? scope_from_json(&v->arena, json, &v->scope) : -EBADMSG;
 
+	if (!err)
+		err = mime_new(&v->mime);
+	options.mime = v->mime;
 	if (!err)
 		err = file_reader_new(&options, &v->reader);
 	if (!err)

@@ -63,18 +63,17 @@ static void outputs_lost(const char *name, bool losing, uint64_t lost, void *dat
 		gapbook_close(m->gaps, keys[i], "it takes alerts again", 0);
 }
 
-static bool wants_programs(const struct conf *c)
+static void outputs_role(const char *name, bool failing, const char *why, void *data)
 {
-	for (size_t i = 0; i < c->n_outputs; i++) {
-		if (c->outputs[i].type == CONF_OUTPUT_PROGRAM)
-			return true;
-	}
-	return false;
+	char scope[96];
+
+	snprintf(scope, sizeof(scope), "output %s: process", name);
+	roles_told(data, scope, failing, why, "alerts are kept and sent later");
 }
 
 int spawner_part_start(struct monitor *m)
 {
-	int r = wants_programs(m->conf) ? spawner_start(&m->spawner) : 0;
+	int r = spawner_start(&m->spawner);
 
 	if (r == 0)
 		return 0;
@@ -84,15 +83,18 @@ int spawner_part_start(struct monitor *m)
 
 void spawner_part_stop(struct monitor *m)
 {
-	if (m->spawner)
+	if (!m->left_behind)
 		spawner_stop(TAKE_PTR(m->spawner));
 }
 
 static int outputs_open(struct monitor *m, struct conf *conf, struct buf *err)
 {
-	const struct outputs_options o = {
-		.conf = conf, .state_dir = m->state_dir, .spawner = m->spawner, .lost = outputs_lost, .data = m
-	};
+	const struct outputs_options o = { .conf = conf,
+					   .state_dir = m->state_dir,
+					   .spawner = m->spawner,
+					   .lost = outputs_lost,
+					   .role = outputs_role,
+					   .data = m };
 	struct outputs *os;
 	int r = outputs_start(&o, &os, err);
 
@@ -142,8 +144,6 @@ static void outputs_reload(struct monitor *m, struct conf *conf)
 		outputs_reopen(m->outputs);
 		return;
 	}
-	if (wants_programs(conf) && !m->spawner)
-		log_warn("an output of type program takes effect when the monitor is started again");
 	outputs_close(m);
 	if (outputs_open(m, conf, &err) < 0)
 		log_error("%s: alerts go to history only", err.len ? err.data : "outputs do not start");
@@ -295,6 +295,8 @@ static json_t *outputs_status(struct monitor *m)
 			      (json_int_t)s.delivered, "failures", (json_int_t)s.failures, "lost", (json_int_t)s.lost,
 			      "pending", (json_int_t)(s.pending + s.queue), "failing", (int)s.failing);
 		json_put_string(o, "why", s.failing ? s.why : NULL);
+		if (s.has_role)
+			json_object_set_new(o, "process", roles_status_one(&s.role));
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -27,7 +27,7 @@ const struct confine_cap confine_caps[] = {
 	{ CAP_DAC_READ_SEARCH, "dac_read_search" }, /* reading every file, open_by_handle_at */
 	{ CAP_DAC_OVERRIDE, "dac_override" },	    /* canary files, quarantine, freezing of cgroups */
 	{ CAP_SYS_PTRACE, "sys_ptrace" },	    /* exe, cwd, descriptors of any process */
-	{ CAP_SYS_CHROOT, "sys_chroot" },	    /* entering mount namespaces */
+	{ CAP_SYS_CHROOT, "sys_chroot" },	    /* entering mount namespaces; an empty root for roles */
 	{ CAP_SYS_NICE, "sys_nice" },		    /* threads that the node waits for */
 	{ CAP_SYS_RESOURCE, "sys_resource" },	    /* limits of descriptors, watches, locked memory */
 	{ CAP_NET_ADMIN, "net_admin" },		    /* proc connector, sockets of others, cgroup programs */
@@ -41,7 +41,7 @@ const struct confine_cap confine_caps[] = {
 	{ CAP_FSETID, "fsetid" },
 	{ CAP_SETFCAP, "setfcap" },
 	{ CAP_LINUX_IMMUTABLE, "linux_immutable" },
-	{ CAP_SETUID, "setuid" }, /* commands of responses that run as somebody else */
+	{ CAP_SETUID, "setuid" }, /* commands of responses that run as somebody else, roles */
 	{ CAP_SETGID, "setgid" },
 };
 const size_t confine_caps_count = ARRAY_SIZE(confine_caps);

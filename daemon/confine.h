@@ -30,5 +30,11 @@ json_t *confine_status(void);
 
 /* confine_seccomp.c, confine_seccomp-none.c: 0; -EOPNOTSUPP: built without libseccomp; else err says why. */
 int confine_seccomp(struct buf *err);
+/*
+ * The same two for a role: allowed NULL: a list of what is refused, on top of the monitor's; else all but these n calls
+ * are. Refused with EPERM. ready: before files are out of reach.
+ */
+void confine_role_seccomp_ready(void);
+int confine_role_seccomp(const char *const *allowed, size_t n);
 
 #endif

@@ -282,6 +282,7 @@ static const struct part parts[] = {
 	{ "outputs", outputs_part_start, outputs_part_stop },
 	{ "alerts", alerts_part_start, alerts_part_stop },
 	{ "digests", known_part_start, known_part_stop },
+	{ "inspect", inspect_part_start, inspect_part_stop },
 	{ "files of containers", drift_part_start, drift_part_stop },
 	{ "inbox", start_inbox, stop_inbox },
 	{ "watch", start_watch, stop_watch },
@@ -430,8 +431,7 @@ static int on_trim(struct loop_source *source, uint32_t events, void *data)
 
 	(void)source;
 	(void)events;
-	if (m->mime)
-		mime_rest(m->mime);
+	mime_rest(m->mime);
 	malloc_trim(0);
 	return 0;
 }

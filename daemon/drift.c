@@ -240,6 +240,7 @@ int drift_part_start(struct monitor *m)
 		.db = &m->db,
 		.containers = m->containers,
 		.mounts = m->mountns,
+		.mime = m->mime,
 		.emit = pipeline_live,
 		.lost = lost,
 		.no_baseline = no_baseline,

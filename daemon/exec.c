@@ -74,9 +74,6 @@ void watchdog_part_stop(struct monitor *m)
 
 int known_part_start(struct monitor *m)
 {
-	/* Without it types stay unknown. */
-	if (mime_new(&m->mime) < 0)
-		m->mime = NULL;
 	return m->conf->exec.mode != CONF_EXEC_OFF && known_new(&m->known) < 0 ? EX_OSERR : 0;
 }
 
@@ -85,7 +82,6 @@ void known_part_stop(struct monitor *m)
 	if (m->left_behind)
 		return;
 	known_free(TAKE_PTR(m->known));
-	mime_free(TAKE_PTR(m->mime));
 }
 
 /* The loop is not there yet, or waits for us: nobody else sees that the monitor is to end. */
@@ -122,7 +118,7 @@ static void exec_describe(struct exec *x, const struct gate_verdict *v, struct e
 		r->digest_len = EXEC_DIGEST_SIZE;
 		memcpy(r->digest, v->digest, EXEC_DIGEST_SIZE);
 	}
-	if (v->verdict == EXEC_ALLOWED || !x->m->mime || x->ending)
+	if (v->verdict == EXEC_ALLOWED || x->ending)
 		return;
 	n = pread(v->fd, head, sizeof(head), 0);
 	if (n > 0)

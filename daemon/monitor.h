@@ -69,7 +69,7 @@ struct monitor {
 			     by _exit */
 	struct canary *canary;
 	struct control *control;
-	struct mime *mime;	   /* libmagic's data, read once for all, given back while nobody asks; NULL: no memory */
+	struct mime *mime;	   /* the role inspect */
 	struct known *known;	   /* digests of programs, for live and the gate; NULL: exec.mode is off */
 	struct watchdog *watchdog; /* NULL unless exec.mode is enforce */
 	struct handover *handover;
@@ -83,7 +83,7 @@ struct monitor {
 	pthread_mutex_t network_lock;
 	struct network *network; /* NULL: no policies of the network are in force; guarded by it for other threads */
 	struct engine *engine;	 /* rules; guarded by emit_lock as writer is */
-	struct spawner *spawner; /* NULL: no program is configured */
+	struct spawner *spawner; /* of programs and roles */
 	pthread_mutex_t outputs_lock;
 	struct outputs *outputs;   /* guarded by it: reload replaces them */
 	struct conf *outputs_conf; /* what they were made from; main thread */
@@ -181,6 +181,15 @@ void respond_raised(struct alert *a, void *data);
 json_t *respond_status(struct monitor *m);
 json_t *respond_request_list(struct monitor *m, json_t *body);
 json_t *respond_request_release(struct monitor *m, json_t *body);
+
+/* --- roles.c */
+int inspect_part_start(struct monitor *m);
+void inspect_part_stop(struct monitor *m);
+/* A role of that scope fails or is over it; meanwhile: what that means. Any thread. */
+void roles_told(struct monitor *m, const char *scope, bool failing, const char *why, const char *meanwhile);
+/* New references. */
+json_t *roles_status_one(const struct role_stats *s);
+json_t *inspect_status(struct monitor *m);
 
 /* --- alerts.c: rules over all that happens */
 int spawner_part_start(struct monitor *m);

@@ -313,6 +313,7 @@ json_t *status_answer(struct monitor *m)
 	canary_each(m->canary, status_place, list);
 	json_object_set_new(o, "canary", list);
 	json_object_set_new(o, "confined", confine_status());
+	json_object_set_new(o, "inspect", inspect_status(m));
 	status_number(o, "rss_bytes", status_rss());
 	return o;
 }

@@ -1,5 +1,5 @@
 /*
- * Content of regular files. Owns a buffer, a digest context and a magic cookie, all of one thread. Reads by pread only;
+ * Content of regular files. Owns a buffer and a digest context, of one thread. Reads by pread only;
  * leaves the page cache as it found it as far as the kernel tells what it held before.
  */
 #include "fim/content.h"
@@ -32,25 +32,18 @@ struct content_cached {
 int content_init(struct content *c, const struct read_options *o)
 {
 	void *buffer;
-	int r;
 
-	*c = (struct content){ .o = *o, .mime = o->mime };
+	*c = (struct content){ .o = *o };
 	if (posix_memalign(&buffer, 4096, CONTENT_BUFFER))
 		return -ENOMEM;
 	c->buffer = buffer;
-	r = digest_new(o->algo, &c->digest);
-	if (r < 0 || o->mime)
-		return r;
-	r = mime_new(&c->own_mime);
-	c->mime = c->own_mime;
-	return r;
+	return digest_new(o->algo, &c->digest);
 }
 
 void content_done(struct content *c)
 {
 	digest_free(c->digest);
 	digest_free(c->extra);
-	mime_free(c->own_mime);
 	free(c->buffer);
 	*c = (struct content){ 0 };
 }
@@ -82,7 +75,7 @@ static bool content_is_cold(struct content *c, int fd, uint64_t size)
 
 static void content_set_mime(struct content *c, struct arena *a, size_t len, struct record *rec)
 {
-	rec->mime = mime_type(c->mime, a, c->buffer, len);
+	rec->mime = c->o.mime ? mime_type(c->o.mime, a, c->buffer, len) : NULL;
 	if (rec->mime)
 		rec->have |= ATTR_BIT(ATTR_MIME);
 }

@@ -13,8 +13,6 @@ struct content {
 	struct digest *extra; /* a second one of the same bytes; NULL: not wanted */
 	bool with_extra, has_extra;
 	uint8_t extra_digest[DIGEST_MAX];
-	struct mime *mime; /* shared, or own_mime */
-	struct mime *own_mime;
 	uint8_t *buffer;
 	bool no_cachestat; /* the kernel has no cachestat(2): Linux 6.5 */
 };

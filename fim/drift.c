@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fim/mime.h"
 #include "lib/cleanup.h"
 #include "lib/util.h"
 
@@ -193,11 +194,15 @@ static void tell_mounts(const struct drift *k)
 static int drift_run(struct drift *k, int fd)
 {
 	const struct drift_options *o = k->o;
-	const struct read_options read = { .algo = o->baseline->algo, .hash_size = o->hash_size };
+	_cleanup_(mime_free_p) struct mime *mime = NULL;
+	struct read_options read = { .algo = o->baseline->algo, .hash_size = o->hash_size };
 	const struct upper_walk w = { drift_skip, drift_path, drift_gap, k };
 	_cleanup_(file_reader_free_p) struct file_reader *files = NULL;
-	int r = file_reader_new(&read, &files);
+	int r = mime_new(&mime);
 
+	read.mime = mime;
+	if (r == 0)
+		r = file_reader_new(&read, &files);
 	if (r == 0)
 		r = baseline_reader_new(o->db, o->baseline->id, &k->base);
 	if (r == 0)

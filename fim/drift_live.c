@@ -361,7 +361,7 @@ static void drift_free(struct drift_live *l)
 static int drift_init(struct drift_live *l, struct buf *err)
 {
 	const struct conf *conf = l->o.conf;
-	const struct read_options read = { .hash_size = conf->limits.hash_size };
+	const struct read_options read = { .hash_size = conf->limits.hash_size, .mime = l->o.mime };
 	pthread_condattr_t monotonic;
 	int r;
 

@@ -20,6 +20,7 @@ struct drift_live_options {
 	const struct conf *conf;     /* reference taken */
 	const struct db_options *db; /* it opens a read connection of its own; strings outlive it */
 	const struct sign_key *pub;  /* baselines are verified with it; outlives it */
+	struct mime *mime;	     /* as in struct read_options */
 	struct containers *containers;
 	struct mountns *mounts; /* of their namespaces; outlives it. NULL: what is mounted is not looked at */
 	/* On its thread. Takes a reference of its own when it keeps e. */

@@ -63,7 +63,7 @@ struct live_options {
 	void (*device)(const struct fs_event *e, void *data);
 	/* The sensor asks for a rescan (FS_RESCAN): whoever takes it calls live_rescan. NULL: live does that itself. */
 	void (*lost)(const struct fs_event *e, void *data);
-	struct mime *mime;		 /* NULL: each thread that reads has its own. Outlives it */
+	struct mime *mime;		 /* NULL: types stay unknown. Outlives it */
 	struct packages_store *packages; /* NULL: live reads lists of packages for itself. Outlives it */
 	void *data;
 };

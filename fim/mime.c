@@ -1,5 +1,6 @@
 /*
- * libmagic behind one question. Owns one cookie and the answers to recent questions, under a lock. Looks at bytes that
+ * libmagic behind one question. Owns one cookie, or the role that has it, and the answers to recent questions, under a
+ * lock. Looks at bytes that
  * were read already; opens no file but the magic database.
  *
  * A question costs libmagic up to a millisecond, and most programs begin like another one: so scripts and ELF files are
@@ -23,6 +24,9 @@
 #define MIME_TYPE_MAX 96
 #define MIME_ELF_ID   20 /* e_ident, e_type, e_machine */
 #define MIME_KEEP_NS  (10 * NSEC_PER_SEC)
+#define MIME_ROLE_NS  (120 * NSEC_PER_SEC) /* a process costs more than a database */
+#define MIME_START_NS (5 * NSEC_PER_SEC)   /* until the first answer */
+#define MIME_WAIT_NS  (2 * NSEC_PER_SEC)   /* until a later one */
 
 /* Nothing that runs a decompressor or parses containers: the bytes may be hostile, and the answer has to be cheap. */
 #define MIME_FLAGS                                                                                                     \
@@ -37,6 +41,8 @@ struct mime_answer {
 
 struct mime {
 	pthread_mutex_t lock;
+	struct role *role;	    /* NULL: the cookie is asked */
+	char answer[MIME_TYPE_MAX]; /* the role's last */
 	magic_t cookie;
 	bool failed; /* no magic database: not tried again */
 	uint64_t asked_ns;
@@ -59,18 +65,56 @@ int mime_new(struct mime **ret)
 	return 0;
 }
 
+int mime_new_role(struct role *role, struct mime **ret)
+{
+	int r = mime_new(ret);
+
+	if (r == 0)
+		(*ret)->role = role;
+	return r;
+}
+
 void mime_free(struct mime *m)
 {
 	if (!m)
 		return;
+	role_free(m->role);
 	if (m->cookie)
 		magic_close(m->cookie);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
 
+/* What a type is made of; the role may be somebody else's by now. */
+static bool mime_is_type(const uint8_t *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
+	return len < MIME_TYPE_MAX;
+}
+
+static const char *mime_ask_role(struct mime *m, const void *head, size_t len)
+{
+	bool running = role_fd(m->role) >= 0;
+	uint64_t deadline = clock_mono_ns() + (running ? MIME_WAIT_NS : MIME_START_NS);
+	struct role_message answer;
+
+	if (role_ask(m->role, ROLE_TYPE_OF, head, len, deadline, ROLE_TYPE_IS, &answer) < 0 || !answer.len)
+		return NULL;
+	if (!mime_is_type(answer.data, answer.len)) {
+		role_fail(m->role, "it says what is no type");
+		return NULL;
+	}
+	memcpy(m->answer, answer.data, answer.len);
+	m->answer[answer.len] = '\0';
+	return m->answer;
+}
+
 static const char *mime_ask(struct mime *m, const void *head, size_t len)
 {
+	if (m->role)
+		return mime_ask_role(m, head, len);
 	if (!m->cookie && !m->failed) {
 		m->cookie = magic_open(MIME_FLAGS);
 		m->failed = !m->cookie || magic_load(m->cookie, NULL) != 0;
@@ -132,10 +176,21 @@ const char *mime_type(struct mime *m, struct arena *a, const void *head, size_t 
 
 void mime_rest(struct mime *m)
 {
-	pthread_mutex_lock(&m->lock);
+	/* Somebody waits for an answer. */
+	if (pthread_mutex_trylock(&m->lock) != 0)
+		return;
+	if (m->role)
+		role_rest(m->role, MIME_ROLE_NS);
 	if (m->cookie && !m->failed && clock_mono_ns() - m->asked_ns > MIME_KEEP_NS) {
 		magic_close(m->cookie);
 		m->cookie = NULL;
 	}
 	pthread_mutex_unlock(&m->lock);
+}
+
+bool mime_get_role(struct mime *m, struct role_stats *ret)
+{
+	if (m->role)
+		role_get_stats(m->role, ret);
+	return m->role;
 }

@@ -78,11 +78,6 @@ void file_reader_free(struct file_reader *r)
 	free(r);
 }
 
-void file_reader_rest(struct file_reader *r)
-{
-	mime_rest(r->content.mime);
-}
-
 /* --- metadata */
 
 static int read_statx(int dirfd, const char *name, struct record *ret)

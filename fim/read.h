@@ -14,7 +14,7 @@ struct read_options {
 	uint64_t hash_size; /* larger regular files are not read (RECORD_TOO_LARGE); 0: no limit */
 	uint64_t later;	    /* file_read_listed leaves content of this size and more for later; 0: no limit */
 	bool mime_all;	    /* MIME type of every regular file, not of programs only */
-	struct mime *mime; /* shared with other readers (fim/mime.h), which it outlives; NULL: the reader has its own */
+	struct mime *mime;  /* shared with other readers (fim/mime.h), which it outlives; NULL: types stay unknown */
 	/*
 	 * Asked first for the digest of an executable that is to be read: 0 with it, else the reader reads it himself.
 	 * May read it meanwhile. NULL: nobody to ask.
@@ -33,8 +33,6 @@ struct file_reader;
 
 int file_reader_new(const struct read_options *o, struct file_reader **ret);
 void file_reader_free(struct file_reader *r);
-/* For who keeps one for long: as mime_rest. */
-void file_reader_rest(struct file_reader *r);
 
 /*
  * Metadata only: statx, no open, for dirfd + name (never follows a link; name "" with AT_EMPTY_PATH is dirfd itself).

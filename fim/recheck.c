@@ -418,7 +418,6 @@ static void *recheck_main(void *data)
 		int step = conf->limits.recheck || conf->limits.rehash ? recheck_step(&c, conf) : 0;
 
 		pause = recheck_pause(&c, conf);
-		file_reader_rest(c.files);
 		if (c.db)
 			db_rest(c.db);
 		if (step < 0 && step != -ECANCELED) {

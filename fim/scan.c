@@ -417,22 +417,24 @@ int scan_run(const struct scan_options *o, const struct scan_sink *sink, struct 
 			.err = err,
 		},
 	};
+	struct mime *own = NULL;
 	int r = jobs_new(&w.scan.jobs);
 
 	if (r < 0)
 		return r;
-	r = mime_new(&w.scan.mime);
+	r = o->read.mime ? 0 : mime_new(&own);
 	if (r < 0) {
 		jobs_free(w.scan.jobs);
 		return r;
 	}
+	w.scan.mime = own ?: o->read.mime;
 	w.scan.progress = o->progress ? o->progress : &w.scan.own;
 	scan_threads(&w);
 	r = atomic_load(&w.scan.status);
 	if (!r && atomic_load(&w.scan.progress->stop))
 		r = -ECANCELED;
 	jobs_free(w.scan.jobs);
-	mime_free(w.scan.mime);
+	mime_free(own);
 	source_close(&w.source);
 	idset_free(&w.seen);
 	arena_free(&w.arena);

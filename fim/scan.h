@@ -54,7 +54,7 @@ struct scan_options {
 	const char *const *only; /* when n_only: just these paths (and what is below), inside scope */
 	size_t n_only;
 	const struct scope *policy; /* attributes to compare; NULL: scope's own */
-	struct read_options read;
+	struct read_options read; /* mime NULL: the scan has its own */
 	unsigned threads;	     /* 0: number of processors */
 	const struct db_options *db; /* QUICK, FULL: where workers read the baseline */
 	int64_t baseline;

@@ -6,20 +6,66 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
+#include "lib/clock.h"
 #include "lib/util.h"
 
 struct spawner {
 	int fd;
+	pid_t pid;
 	pthread_mutex_t lock; /* one request at a time */
+	uint32_t serial;      /* of the last request: an answer that comes too late is known by it */
 };
+
+/* In front of a request: arguments, each with its NUL, or the name of a role, whose standard input is passed along. */
+struct request {
+	uint32_t serial;
+	bool role;
+};
+
+struct answer {
+	uint32_t serial;
+	int32_t result, pid;
+};
+
+union passed {
+	struct cmsghdr header;
+	char data[CMSG_SPACE(2 * sizeof(int))];
+};
+
+static void pass(struct msghdr *m, union passed *p, const int *fds, size_t n)
+{
+	if (!n)
+		return;
+	m->msg_control = p->data;
+	m->msg_controllen = CMSG_SPACE(n * sizeof(int));
+	p->header.cmsg_level = SOL_SOCKET;
+	p->header.cmsg_type = SCM_RIGHTS;
+	p->header.cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(&p->header), fds, n * sizeof(int));
+}
+
+static size_t passed_take(struct msghdr *m, int fds[2])
+{
+	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	size_t n = c && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+	n = MIN(n, 2u);
+	if (n)
+		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+	return n;
+}
 
 /* --- the helper */
 
@@ -86,56 +132,110 @@ static void child_close(struct child *c)
 	}
 }
 
-static int answer(int fd, int result, const struct child *c)
+static void answer(int fd, const struct answer *a, const int *fds, size_t n_fds)
 {
-	struct iovec iov = { &result, sizeof(result) };
-	union {
-		struct cmsghdr header;
-		char data[CMSG_SPACE(2 * sizeof(int))];
-	} control = { .header = { 0 } };
+	struct iovec iov = { (void *)(uintptr_t)a, sizeof(*a) };
+	union passed passed = { .header = { 0 } };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fds[] = { c->in[1], c->pidfd };
 	ssize_t n;
 
-	if (result == 0) {
-		m.msg_control = control.data;
-		m.msg_controllen = sizeof(control.data);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(fds));
-		memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
-	}
+	if (a->result == 0)
+		pass(&m, &passed, fds, n_fds);
 	do
 		n = sendmsg(fd, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
 }
 
-/* Arguments, each with its NUL. */
-static void serve(int fd, char *request, size_t len)
+static void serve_program(int fd, struct answer *a, char *request, size_t len)
 {
 	struct child c = { { -1, -1 }, { -1, -1 }, -1 };
 	char *argv[SPAWNER_ARGS_MAX + 1];
 	size_t n = 0;
-	int r;
 
 	for (char *p = request; p < request + len && n < SPAWNER_ARGS_MAX; p += strlen(p) + 1)
 		argv[n++] = p;
 	argv[n] = NULL;
-	r = n ? child_start(&c, argv) : -EINVAL;
-	if (r == 0 && c.pidfd < 0)
-		r = -EMFILE;
-	answer(fd, r, &c);
+	a->result = n ? child_start(&c, argv) : -EINVAL;
+	if (a->result == 0 && c.pidfd < 0)
+		a->result = -EMFILE;
+	answer(fd, a, (const int[]){ c.in[1], c.pidfd }, 2);
 	child_close(&c);
+}
+
+/* What a proxy, a sanitizer or a library's data is named by; nothing else of whoever started us is a role's business.
+ */
+static const char *const role_environment[] = {
+	"http_proxy=", "https_proxy=",	 "HTTPS_PROXY=",  "all_proxy=",	   "ALL_PROXY=",     "no_proxy=",
+	"NO_PROXY=",   "SSL_CERT_FILE=", "SSL_CERT_DIR=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=",
+};
+
+static _Noreturn void role_run(const char *name, int fd)
+{
+	char title[64], option[64], *argv[] = { title, option, NULL }, *envp[ARRAY_SIZE(role_environment) + 1];
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	size_t n = 0;
+
+	snprintf(title, sizeof(title), "holdfast: %.32s", name);
+	snprintf(option, sizeof(option), "--role=%.32s", name);
+	for (size_t i = 0; i < ARRAY_SIZE(role_environment); i++) {
+		for (char **e = environ; *e && n < ARRAY_SIZE(role_environment); e++)
+			if (!strncmp(*e, role_environment[i], strlen(role_environment[i])))
+				envp[n++] = *e;
+	}
+	envp[n] = NULL;
+	setsid();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (dup2(fd, STDIN_FILENO) < 0 || null < 0 || dup2(null, STDOUT_FILENO) < 0)
+		_exit(127);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* who report there */
+	if (dup2(null, STDERR_FILENO) < 0)
+		_exit(127);
+#endif
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	execve("/proc/self/exe", argv, envp);
+	_exit(127);
+}
+
+static void serve_role(int fd, struct answer *a, const char *name, int in)
+{
+	_cleanup_close_ int pidfd = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		role_run(name, in);
+	a->result = pid < 0 ? -errno : 0;
+	a->pid = pid;
+	if (pid > 0)
+		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pid > 0 && pidfd < 0)
+		a->result = -errno;
+	answer(fd, a, &pidfd, 1);
+}
+
+static void serve(int fd, char *data, size_t len, int in)
+{
+	struct request q;
+	struct answer a = { .result = -EINVAL };
+
+	if (len < sizeof(q))
+		return;
+	memcpy(&q, data, sizeof(q));
+	a.serial = q.serial;
+	if (!q.role)
+		serve_program(fd, &a, data + sizeof(q), len - sizeof(q));
+	else if (in >= 0)
+		serve_role(fd, &a, data + sizeof(q), in);
+	else
+		answer(fd, &a, NULL, 0);
 }
 
 static _Noreturn void helper(int fd)
 {
-	static char request[SPAWNER_BYTES_MAX + 1];
+	static char request[sizeof(struct request) + SPAWNER_BYTES_MAX + 1];
 	sigset_t all;
-	ssize_t n;
 
 	prctl(PR_SET_NAME, "holdfast-spawn");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* What whoever started us left open is nobody's business. */
 	if (fd > 3)
 		close_range(3, (unsigned)fd - 1, 0);
@@ -145,13 +245,24 @@ static _Noreturn void helper(int fd)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
-		n = recv(fd, request, SPAWNER_BYTES_MAX, 0);
+		struct iovec iov = { request, sizeof(request) - 1 };
+		union passed passed;
+		struct msghdr m = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = passed.data,
+				    .msg_controllen = sizeof(passed.data) };
+		int in[2] = { -1, -1 };
+		ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			_exit(0);
 		request[n] = '\0';
-		serve(fd, request, (size_t)n);
+		passed_take(&m, in);
+		serve(fd, request, (size_t)n, in[0]);
+		cleanup_close(&in[0]);
+		cleanup_close(&in[1]);
 	}
 }
 
@@ -181,6 +292,7 @@ int spawner_start(struct spawner **ret)
 		return -errno;
 	}
 	s->fd = fds[0];
+	s->pid = pid;
 	pthread_mutex_init(&s->lock, NULL);
 	*ret = s;
 	return 0;
@@ -189,60 +301,105 @@ int spawner_start(struct spawner **ret)
 void spawner_stop(struct spawner *s)
 {
 	close(s->fd);
+	/* What it may be in the middle of nobody waits for any more; roles end with it. */
+	kill(s->pid, SIGKILL);
+	while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+		;
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
 
-static int receive(int fd, int *ret_stdin, int *ret_pidfd)
+/* An answer to this request; others, which nobody waits for any more, are thrown away with what they brought. */
+static int receive(struct spawner *s, size_t want, struct answer *ret, int fds[2])
 {
-	int result = -EPIPE, fds[2] = { -1, -1 };
-	struct iovec iov = { &result, sizeof(result) };
-	union {
-		struct cmsghdr header;
-		char data[CMSG_SPACE(2 * sizeof(int))];
-	} control;
-	struct msghdr m = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.data, .msg_controllen = sizeof(control.data)
-	};
-	ssize_t n;
+	uint64_t deadline = clock_mono_ns() + SPAWNER_WAIT_NS;
 
-	do
-		n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(result))
-		return n < 0 ? -errno : -EPIPE;
-	if (result < 0)
-		return result;
-	if (!CMSG_FIRSTHDR(&m) || CMSG_FIRSTHDR(&m)->cmsg_len != CMSG_LEN(sizeof(fds)))
-		return -EBADMSG;
-	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fds));
-	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	*ret_stdin = fds[0];
-	*ret_pidfd = fds[1];
-	return 0;
+	for (;;) {
+		struct iovec iov = { ret, sizeof(*ret) };
+		union passed passed;
+		struct msghdr m = { .msg_iov = &iov,
+				    .msg_iovlen = 1,
+				    .msg_control = passed.data,
+				    .msg_controllen = sizeof(passed.data) };
+		struct pollfd p = { .fd = s->fd, .events = POLLIN };
+		uint64_t now = clock_mono_ns();
+		size_t n_fds;
+		ssize_t n;
+
+		if (now >= deadline)
+			return -ETIMEDOUT;
+		if (poll(&p, 1, (int)((deadline - now) / NSEC_PER_MSEC) + 1) <= 0)
+			continue;
+		n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n != (ssize_t)sizeof(*ret))
+			return n < 0 ? -errno : -EPIPE;
+		n_fds = passed_take(&m, fds);
+		if (ret->serial == s->serial && (ret->result < 0 || n_fds == want))
+			return ret->result;
+		while (n_fds)
+			close(fds[--n_fds]);
+		if (ret->serial == s->serial)
+			return -EBADMSG;
+	}
+}
+
+/* fd: passed along for a role; -1: a program. */
+static int request(struct spawner *s, const char *data, size_t len, int fd, struct answer *ret, int fds[2])
+{
+	struct request q = { .role = fd >= 0 };
+	struct iovec iov[] = { { &q, sizeof(q) }, { (void *)(uintptr_t)data, len } };
+	union passed passed = { .header = { 0 } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
+	int r = 0;
+
+	pass(&m, &passed, &fd, fd >= 0);
+	pthread_mutex_lock(&s->lock);
+	q.serial = ++s->serial;
+	/* One request at a time: what waits there is left by a helper that is stuck. */
+	if (sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		r = -errno;
+	if (r == 0)
+		r = receive(s, fd >= 0 ? 1 : 2, ret, fds);
+	pthread_mutex_unlock(&s->lock);
+	return r;
 }
 
 int spawner_run(struct spawner *s, const char *const *argv, size_t n, int *ret_stdin, int *ret_pidfd)
 {
-	char request[SPAWNER_BYTES_MAX];
+	char arguments[SPAWNER_BYTES_MAX];
+	struct answer a;
 	size_t len = 0;
-	int r = 0;
+	int fds[2], r;
 
 	if (!n || n > SPAWNER_ARGS_MAX || argv[0][0] != '/')
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
 		size_t size = strlen(argv[i]) + 1;
 
-		if (len + size > sizeof(request))
+		if (len + size > sizeof(arguments))
 			return -E2BIG;
-		memcpy(request + len, argv[i], size);
+		memcpy(arguments + len, argv[i], size);
 		len += size;
 	}
-	pthread_mutex_lock(&s->lock);
-	if (send(s->fd, request, len, MSG_NOSIGNAL) < 0)
-		r = -errno;
-	if (r == 0)
-		r = receive(s->fd, ret_stdin, ret_pidfd);
-	pthread_mutex_unlock(&s->lock);
-	return r;
+	r = request(s, arguments, len, -1, &a, fds);
+	if (r < 0)
+		return r;
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	*ret_stdin = fds[0];
+	*ret_pidfd = fds[1];
+	return 0;
+}
+
+int spawner_role(struct spawner *s, const char *name, int fd, pid_t *ret_pid, int *ret_pidfd)
+{
+	struct answer a;
+	int fds[2], r = request(s, name, strlen(name), fd, &a, fds);
+
+	if (r < 0)
+		return r;
+	*ret_pid = a.pid;
+	*ret_pidfd = fds[0];
+	return 0;
 }

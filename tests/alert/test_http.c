@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <sys/socket.h>
 
+#include "daemon/role.h"
+
 /* A thread that answers request after request. */
 struct server {
 	int fd;
@@ -127,6 +129,8 @@ static void server_stop(struct server *s)
 
 /* --- the output */
 
+static struct spawner *spawner;
+
 struct rig {
 	struct rig_dir dir;
 	struct conf *conf;
@@ -135,7 +139,7 @@ struct rig {
 
 static void rig_start(struct rig *r)
 {
-	const struct outputs_options o = { .conf = r->conf, .state_dir = r->dir.path };
+	const struct outputs_options o = { .conf = r->conf, .state_dir = r->dir.path, .spawner = spawner };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 
 	if (outputs_start(&o, &r->os, &err) < 0)
@@ -387,15 +391,57 @@ static void test_tls(void **state _unused_)
 	}
 }
 
-int main(void)
+/* Killed while the server lets it wait, and between two alerts: later, and all of them. */
+static void test_killed(void **state _unused_)
+{
+	struct outputs_stats stats;
+	struct server s;
+	struct rig r;
+	int32_t first;
+
+	server_start(&s, 0, NULL);
+	s.status = 0;
+	rig_new(&r, "http", s.port, "");
+	put(&r, 3);
+	while (!s.requests)
+		usleep(1000);
+	outputs_get_stats(r.os, 0, &stats);
+	first = stats.role.pid;
+	assert_true(first > 0);
+	assert_int_equal(kill(first, SIGKILL), 0);
+	until(&r, 0, 1, 0);
+	s.status = 200;
+	until(&r, 3, 1, 0);
+	outputs_get_stats(r.os, 0, &stats);
+	assert_true(stats.role.pid > 0 && stats.role.pid != first);
+	assert_int_equal(kill(stats.role.pid, SIGKILL), 0);
+	put(&r, 1);
+	until(&r, 4, 1, 0);
+	outputs_get_stats(r.os, 0, &stats);
+	assert_int_equal(stats.lost, 0);
+	assert_true(stats.role.failures >= 1 && stats.role.starts >= 3);
+	rig_free(&r);
+	server_stop(&s);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_single),	 cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_statuses), cmocka_unit_test(test_refused_and_back),
 		cmocka_unit_test(test_hang),	 cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_killed),
 	};
+	int failed;
+
+	if (role_main(argc, argv, &failed))
+		return failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_LEVEL_ERROR);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (spawner_start(&spawner) < 0)
+		return 99;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	spawner_stop(spawner);
+	return failed;
 }

@@ -131,6 +131,8 @@ void rig_start(struct rig *r, const char *sensor)
 				  .canary = rig_arrival,
 				  .data = r };
 
+	assert_int_equal(mime_new(&r->mime), 0);
+	l.mime = r->mime;
 	snprintf(r->state, sizeof(r->state), "%s/state", r->dir);
 	assert_int_equal(proc_table_new("/proc", 4096, &r->procs), 0);
 	if (connector_start(&(struct connector_options){ .procs = r->procs }, &r->connector, &err) < 0)
@@ -162,8 +164,10 @@ void rig_stop(struct rig *r)
 	queue_close(r->inbox);
 	while ((b = queue_pop(r->inbox)))
 		fs_batch_free(b);
-	if (!r->left_behind)
+	if (!r->left_behind) {
 		queue_free(r->inbox);
+		mime_free(r->mime);
+	}
 	if (r->connector)
 		connector_stop(r->connector);
 	proc_table_free(r->procs);

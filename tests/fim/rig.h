@@ -8,6 +8,7 @@
 #include "tests/test.h"
 
 #include "fim/live.h"
+#include "fim/mime.h"
 #include "watch/connector.h"
 
 #define RIG_EVENTS_MAX 4096
@@ -23,6 +24,7 @@ struct rig {
 	struct queue *inbox;
 	struct watch *watch;
 	struct live *live;
+	struct mime *mime;
 	pthread_mutex_t lock;
 	struct event *events[RIG_EVENTS_MAX];
 	size_t n;

@@ -13,12 +13,12 @@
 #include <sys/xattr.h>
 
 #include "event/attr.h"
+#include "fim/mime.h"
 #include "fim/read.h"
-
-static const struct read_options options = { .algo = DIGEST_SHA256 };
 
 struct fixture {
 	struct tree tree;
+	struct mime *mime;
 	struct file_reader *reader;
 	struct arena arena;
 };
@@ -26,9 +26,12 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	struct read_options options = { .algo = DIGEST_SHA256 };
 
 	assert_non_null(f);
 	tree_make(&f->tree);
+	assert_int_equal(mime_new(&f->mime), 0);
+	options.mime = f->mime;
 	assert_int_equal(file_reader_new(&options, &f->reader), 0);
 	*state = f;
 	return 0;
@@ -39,6 +42,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	file_reader_free(f->reader);
+	mime_free(f->mime);
 	arena_free(&f->arena);
 	tree_remove(&f->tree);
 	free(f);
