@@ -270,10 +270,11 @@ int drift_part_start(struct monitor *m)
 		return EX_OSERR;
 	}
 	if (m->mark_overlays)
-		gapbook_note(
+		gapbook_open(
 			m->gaps, GAP_WEAK_SENSOR, "containers",
 			"writes through overlays are not told on their layers: found by looking; each overlay is gated "
-			"when its mount is seen");
+			"when its mount is seen",
+			0, 0);
 	containers_on_known(m->containers, known, m);
 	containers_each(m->containers, drift_part_known, m);
 	return 0;

@@ -34,7 +34,7 @@ struct names *names_open(struct gapbook *gaps)
 		return NULL;
 	r = bpf_dns_open(&n->reader, &err);
 	if (r < 0) {
-		gapbook_note(gaps, GAP_WEAK_SENSOR, "names of addresses", err.len ? err.data : strerror(-r));
+		gapbook_open(gaps, GAP_WEAK_SENSOR, "names of addresses", err.len ? err.data : strerror(-r), 0, 0);
 		return NULL;
 	}
 	return TAKE_PTR(n);
