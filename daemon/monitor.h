@@ -30,6 +30,9 @@
 
 #define MONITOR_OLD_GAPS_MAX 10000
 
+/* What is missed of what is mounted in containers. */
+enum mounts_gap { MOUNTS_UNTOLD, MOUNTS_UNMARKED, MOUNTS_PASSED, MOUNTS_GAP_COUNT };
+
 struct monitor {
 	const struct daemon_options *o;
 	struct conf *conf;   /* as loaded at the start: what the parts were made with */
@@ -57,6 +60,8 @@ struct monitor {
 	struct proc_table *procs;
 	struct containers *containers;
 	struct mountns *mountns; /* of containers whose files are followed */
+	uint64_t mounts_gaps[MOUNTS_GAP_COUNT]; /* keys of open ones, 0: none; the thread "mounts" alone has these two */
+	uint64_t mounts_passed;			/* told */
 	struct entered *entered;
 	struct drift *drift;
 	bool mark_overlays; /* what happens through overlays is not told on the file system of their layers */

@@ -1,7 +1,8 @@
 /*
  * Mount namespaces by their inode, each with the last processes that were seen in it, and the fanotify group that is
  * told of mounts in them. A group tells of all its namespaces alike, without saying in which: so it says when to look,
- * and who it was. Its queue may overflow: that too says only that it is time to look.
+ * and who it was. Its queue may overflow: that too says only that it is time to look. One that the kernel refuses to
+ * mark is looked at from time to time.
  */
 #include "watch/mountns.h"
 
@@ -34,7 +35,7 @@
 struct ns {
 	uint64_t ino;
 	char container[CGROUP_ID_MAX];
-	bool second;
+	bool second, untold;
 	int32_t pids[PIDS_MAX]; /* the first one seen, then the last ones */
 	unsigned n_pids;	/* counts up without end */
 	UT_hash_handle hh;	/* in the order in which they were seen first */
@@ -49,17 +50,25 @@ struct mountns {
 	int fan; /* -1: nobody tells */
 	int procfd, wake;
 	uint64_t interval, host; /* inode of the namespace we are in */
+	size_t max;
 	struct proc_table *procs;
 	atomic_bool wanted, stopping;
 
 	pthread_mutex_t lock;
 	struct ns *list;
+	size_t untold;
+	uint64_t passed;
+	bool full;
 	struct mounter mounters[MOUNTERS_MAX];
 	unsigned n_mounters; /* counts up without end */
 
 	pthread_mutex_t change_lock; /* held while it is called; never under lock */
 	void (*change)(void *data);
 	void *change_data;
+
+	void (*state)(const struct mountns_stats *s, void *data);
+	void *state_data;
+	struct mountns_stats last; /* told; the thread's */
 
 	pthread_t thread;
 	bool running;
@@ -96,6 +105,7 @@ void mountns_want(struct mountns *m, bool wanted)
 static void ns_free(struct mountns *m, struct ns *n)
 {
 	HASH_DEL(m->list, n);
+	m->untold -= n->untold;
 	free(n);
 }
 
@@ -133,8 +143,8 @@ static bool has_own(const struct mountns *m, const char *container)
 	return false;
 }
 
-/* True when it was not known. */
-static bool ns_put(struct mountns *m, const char *container, uint64_t ino, int32_t pid)
+/* 1: it was not known, 0, or -ENOSPC. */
+static int ns_put(struct mountns *m, const char *container, uint64_t ino, int32_t pid)
 {
 	struct ns *n;
 
@@ -146,13 +156,11 @@ static bool ns_put(struct mountns *m, const char *container, uint64_t ino, int32
 	}
 	if (n) {
 		ns_note(n, pid);
-		return false;
+		return 0;
 	}
-	if (HASH_COUNT(m->list) >= MOUNTNS_MAX)
-		ns_free(m, m->list);
-	n = calloc(1, sizeof(*n));
+	n = HASH_COUNT(m->list) < m->max ? calloc(1, sizeof(*n)) : NULL;
 	if (!n)
-		return false;
+		return -ENOSPC;
 	n->ino = ino;
 	snprintf(n->container, sizeof(n->container), "%s", container);
 	n->second = has_own(m, container);
@@ -160,36 +168,56 @@ static bool ns_put(struct mountns *m, const char *container, uint64_t ino, int32
 	HASH_ADD(hh, m->list, ino, sizeof(n->ino), n);
 	if (!n->hh.tbl) {
 		free(n);
-		return false;
+		return -ENOSPC;
 	}
-	return true;
+	return 1;
 }
 
-static void mark(const struct mountns *m, int32_t pid)
+/* It may be gone again, or live on in other processes: with the next of them it is a new one. */
+static void ns_unmarked(struct mountns *m, uint64_t ino, int error)
+{
+	struct ns *n;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_FIND(hh, m->list, &ino, sizeof(ino), n);
+	if (n && (error == ENOENT || error == ESRCH)) {
+		ns_free(m, n);
+	} else if (n && !n->untold) {
+		n->untold = true;
+		m->untold++;
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void mark(struct mountns *m, int32_t pid, uint64_t ino)
 {
 	char path[40];
 
 	snprintf(path, sizeof(path), "%d/ns/mnt", pid);
-	/* One that fails is gone again. */
-	if (m->fan >= 0)
-		fanotify_mark(m->fan, FAN_MARK_ADD | FAN_MARK_MNTNS, FAN_MNT_ATTACH | FAN_MNT_DETACH, m->procfd, path);
+	if (m->fan >= 0 &&
+	    fanotify_mark(m->fan, FAN_MARK_ADD | FAN_MARK_MNTNS, FAN_MNT_ATTACH | FAN_MNT_DETACH, m->procfd, path) < 0)
+		ns_unmarked(m, ino, errno);
 }
 
 void mountns_seen(struct mountns *m, const char *container, int32_t pid)
 {
 	uint64_t ino = m->wanted ? ns_of(m, pid) : 0;
-	bool fresh;
+	bool wake;
+	int r;
 
 	/* What has not been moved into its own yet is in the runtime's. */
 	if (!ino || ino == m->host)
 		return;
 	pthread_mutex_lock(&m->lock);
-	fresh = ns_put(m, container, ino, pid);
+	r = ns_put(m, container, ino, pid);
+	wake = r > 0 || (r < 0 && !m->full);
+	m->full |= r < 0;
+	m->passed += r < 0;
 	pthread_mutex_unlock(&m->lock);
-	if (!fresh)
-		return;
-	mark(m, pid);
-	eventfd_write(m->wake, 1);
+	if (r > 0)
+		mark(m, pid, ino);
+	if (wake)
+		eventfd_write(m->wake, 1);
 }
 
 /* Nobody was seen in it since. */
@@ -329,6 +357,51 @@ static void take_events(struct mountns *m)
 	}
 }
 
+static int no_more(const struct mountns_one *ns _unused_, void *data _unused_)
+{
+	return 0;
+}
+
+/* Those without a process give way. */
+static void make_room(struct mountns *m)
+{
+	if (!m->last.full)
+		return;
+	mountns_each(m, no_more, NULL);
+	pthread_mutex_lock(&m->lock);
+	m->full = HASH_COUNT(m->list) >= m->max;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void get_state(struct mountns *m, struct mountns_stats *ret)
+{
+	*ret = (struct mountns_stats){ .wanted = m->wanted, .told = m->fan >= 0 };
+	pthread_mutex_lock(&m->lock);
+	ret->full = m->full;
+	ret->untold = m->untold;
+	ret->passed = m->passed;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void tell_state(struct mountns *m)
+{
+	struct mountns_stats now;
+
+	get_state(m, &now);
+	if (now.wanted == m->last.wanted && now.told == m->last.told && now.full == m->last.full &&
+	    now.untold == m->last.untold && now.passed == m->last.passed)
+		return;
+	m->last = now;
+	if (m->state)
+		m->state(&now, m->state_data);
+}
+
+static int wait_ms(const struct mountns *m)
+{
+	return m->last.wanted && (!m->last.told || m->last.untold || m->last.full) ? (int)(m->interval / NSEC_PER_MSEC)
+										   : -1;
+}
+
 static void *mounts_main(void *data)
 {
 	struct mountns *m = data;
@@ -337,11 +410,14 @@ static void *mounts_main(void *data)
 
 	pthread_setname_np(pthread_self(), "mounts");
 	while (!m->stopping) {
-		poll(fds, ARRAY_SIZE(fds), m->fan < 0 && m->wanted ? (int)(m->interval / NSEC_PER_MSEC) : -1);
+		tell_state(m);
+		poll(fds, ARRAY_SIZE(fds), wait_ms(m));
 		if (fds[0].revents & POLLIN)
 			eventfd_read(m->wake, &count);
 		if (fds[1].revents & POLLIN)
 			take_events(m);
+		tell_state(m);
+		make_room(m);
 		if (!m->stopping && m->wanted)
 			tell_change(m);
 	}
@@ -389,6 +465,9 @@ int mountns_new(const struct mountns_options *o, struct mountns **ret)
 	pthread_mutex_init(&m->change_lock, NULL);
 	m->procs = o->procs;
 	m->interval = o->interval ?: INTERVAL_NS;
+	m->max = o->max ?: MOUNTNS_MAX;
+	m->state = o->state;
+	m->state_data = o->data;
 	m->fan = o->look ? -1 : open_group();
 	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->procfd = open(o->procfs, O_PATH | O_DIRECTORY | O_CLOEXEC);

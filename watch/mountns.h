@@ -2,7 +2,8 @@
  * The mount namespaces of containers: which there are, whether something was mounted in them and by whom. A process of
  * a container is seen (proc/table.h tells of each); what the namespace it is in has mounted others read from
  * /proc/PID/mountinfo. The kernel tells when that changes (FAN_REPORT_MNT, Linux 6.14 and later); where it does not,
- * looking from time to time has to do. No namespace is held: what is mounted in one goes with its last process.
+ * looking from time to time has to do, as where it does not take a mark. No namespace is held: what is mounted in one
+ * goes with its last process.
  *
  * Thread-safe, with a thread of its own ("mounts").
  */
@@ -15,15 +16,27 @@
 #include "lib/cleanup.h"
 #include "proc/table.h"
 
-#define MOUNTNS_MAX 8192 /* namespaces; the one without a process longest gives way */
+#define MOUNTNS_MAX 8192 /* namespaces; while as many live, new ones are passed over */
 
 struct mountns;
+
+struct mountns_stats {
+	bool wanted;
+	bool told; /* the kernel tells of mounts */
+	bool full;
+	size_t untold;	 /* namespaces that it does not tell of though it could: they are looked at */
+	uint64_t passed; /* seen, and not followed: there was no room */
+};
 
 struct mountns_options {
 	const char *procfs;	  /* "/proc" */
 	struct proc_table *procs; /* who mounts; outlives it. NULL: nobody knows */
 	bool look;		  /* as where the kernel does not tell */
 	uint64_t interval;	  /* ns between looks then; 0: 10 s */
+	size_t max;		  /* 0: MOUNTNS_MAX */
+	/* Something of it is otherwise than before; on the thread "mounts". May be NULL. */
+	void (*state)(const struct mountns_stats *s, void *data);
+	void *data;
 };
 
 int mountns_new(const struct mountns_options *o, struct mountns **ret);

@@ -6,8 +6,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -85,6 +88,7 @@ static void child_end(struct child *c)
 {
 	close(c->to);
 	close(c->from);
+	kill(c->pid, SIGKILL); /* a child that was started later holds its pipe too */
 	waitpid(c->pid, NULL, 0);
 }
 
@@ -232,12 +236,106 @@ static void test_mounter(_unused_ void **state)
 	child_end(&a);
 }
 
+struct states {
+	pthread_mutex_t lock;
+	struct mountns_stats now;
+	bool was_full;
+	int fd;
+};
+
+static void take_state(const struct mountns_stats *s, void *data)
+{
+	struct states *k = data;
+
+	pthread_mutex_lock(&k->lock);
+	k->now = *s;
+	k->was_full |= s->full;
+	pthread_mutex_unlock(&k->lock);
+	eventfd_write(k->fd, 1);
+}
+
+static struct mountns_stats state_now(struct states *k)
+{
+	struct mountns_stats s;
+
+	pthread_mutex_lock(&k->lock);
+	s = k->now;
+	pthread_mutex_unlock(&k->lock);
+	return s;
+}
+
+/* What there is no room for is counted; one that has no process any more makes room. */
+static void test_full(_unused_ void **state)
+{
+	struct states k = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	const struct mountns_options o = {
+		.procfs = "/proc", .interval = 20 * NSEC_PER_MSEC, .max = 1, .state = take_state, .data = &k
+	};
+	_cleanup_(mountns_free_p) struct mountns *m = NULL;
+	struct listing l;
+	struct child a, b;
+
+	if (!can_unshare())
+		skip_because("no mount namespaces of our own");
+	assert_int_equal(mountns_new(&o, &m), 0);
+	mountns_want(m, true);
+	assert_true(child_start(&a));
+	assert_true(child_start(&b));
+	mountns_seen(m, ID_A, a.pid);
+	mountns_seen(m, ID_B, b.pid);
+	while (!state_now(&k).full)
+		assert_true(is_told(k.fd));
+	assert_int_equal(state_now(&k).passed, 1);
+	assert_int_equal(list(m, &l), 1);
+	assert_int_equal(l.list[0].pid, a.pid);
+	child_end(&a);
+	while (state_now(&k).full)
+		assert_true(is_told(k.fd));
+	mountns_seen(m, ID_B, b.pid);
+	assert_int_equal(list(m, &l), 1);
+	assert_int_equal(l.list[0].pid, b.pid);
+	child_end(&b);
+	mountns_free(TAKE_PTR(m));
+	close(k.fd);
+}
+
+/* One that takes no mark is looked at, and said. */
+static void test_unmarked(_unused_ void **state)
+{
+	struct states k = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	_cleanup_close_ int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	_cleanup_(mountns_free_p) struct mountns *m = NULL;
+	char dir[] = "/tmp/holdfast-mountns-XXXXXX", name[128];
+	const struct mountns_options o = {
+		.procfs = dir, .interval = 20 * NSEC_PER_MSEC, .state = take_state, .data = &k
+	};
+
+	/* A file in the place of a namespace: it has an inode, and is none. */
+	assert_non_null(mkdtemp(dir));
+	snprintf(name, sizeof(name), "mkdir -p %s/7/ns && echo x >%s/7/ns/mnt", dir, dir);
+	assert_int_equal(system(name), 0);
+	assert_int_equal(mountns_new(&o, &m), 0);
+	mountns_want(m, true);
+	mountns_on_change(m, changed, &told);
+	mountns_seen(m, ID_A, 7);
+	while (mountns_is_told(m) && !state_now(&k).untold)
+		assert_true(is_told(k.fd));
+	for (int i = 0; i < 5; i++)
+		assert_true(is_told(told));
+	snprintf(name, sizeof(name), "rm -r %s", dir);
+	assert_int_equal(system(name), 0);
+	assert_int_equal(mountns_each(m, list_one, &(struct listing){ .n = 0 }), 0);
+	while (state_now(&k).untold)
+		assert_true(is_told(k.fd));
+	mountns_free(TAKE_PTR(m));
+	close(k.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_told),
-		cmocka_unit_test(test_looked),
-		cmocka_unit_test(test_mounter),
+		cmocka_unit_test(test_told), cmocka_unit_test(test_looked),   cmocka_unit_test(test_mounter),
+		cmocka_unit_test(test_full), cmocka_unit_test(test_unmarked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
