@@ -31,16 +31,11 @@ static void alerts_send(struct alert *a, void *data)
 static void alerts_lost(bool losing, uint64_t lost, void *data)
 {
 	struct monitor *m = data;
-	uint64_t keys[4];
-	size_t n;
 
-	if (losing) {
+	if (losing)
 		gapbook_open(m->gaps, GAP_LIMIT, "rules", "more events than rules could be asked about", lost, 0);
-		return;
-	}
-	n = gapbook_keys(m->gaps, GAP_LIMIT, "rules", keys, ARRAY_SIZE(keys));
-	for (size_t i = 0; i < n; i++)
-		gapbook_close(m->gaps, keys[i], "rules keep up again", 0);
+	else
+		gapbook_end(m->gaps, GAP_LIMIT, "rules", "rules keep up again");
 }
 
 /* --- outputs */
@@ -50,17 +45,12 @@ static void outputs_lost(const char *name, bool losing, uint64_t lost, void *dat
 {
 	struct monitor *m = data;
 	char scope[96];
-	uint64_t keys[4];
-	size_t n;
 
 	snprintf(scope, sizeof(scope), "output %s", name);
-	if (losing) {
+	if (losing)
 		gapbook_open(m->gaps, GAP_LIMIT, scope, "alerts could not be kept for it; history has them", lost, 0);
-		return;
-	}
-	n = gapbook_keys(m->gaps, GAP_LIMIT, scope, keys, ARRAY_SIZE(keys));
-	for (size_t i = 0; i < n; i++)
-		gapbook_close(m->gaps, keys[i], "it takes alerts again", 0);
+	else
+		gapbook_end(m->gaps, GAP_LIMIT, scope, "it takes alerts again");
 }
 
 static void outputs_role(const char *name, bool failing, const char *why, void *data)

@@ -279,7 +279,6 @@ static void calls_start(struct monitor *m, const struct conf *conf, const struct
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct calls *c = calloc(1, sizeof(*c));
 	int r = c ? 0 : -ENOMEM;
-	uint64_t key;
 
 	if (c) {
 		c->m = m;
@@ -291,8 +290,7 @@ static void calls_start(struct monitor *m, const struct conf *conf, const struct
 	if (r == 0) {
 		m->calls = c;
 		finder_start(c);
-		if (gapbook_keys(m->gaps, GAP_WEAK_SENSOR, "system calls", &key, 1))
-			gapbook_close(m->gaps, key, "they are told now", 0);
+		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "system calls", "they are told now");
 		return;
 	}
 	gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls", err.len ? err.data : strerror(-r), 0, 0);

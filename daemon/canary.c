@@ -211,11 +211,7 @@ static void canary_place_test(struct canary *c, struct canary_place *p)
 	if (written && r < 0) {
 		gapbook_open(c->o.gaps, GAP_CANARY, p->mountpoint, p->why, 0, 0);
 	} else if (r == 0 && failed_before) {
-		uint64_t keys[CANARY_PLACES_MAX];
-		size_t n = gapbook_keys(c->o.gaps, GAP_CANARY, p->mountpoint, keys, CANARY_PLACES_MAX);
-
-		for (size_t i = 0; i < n; i++)
-			gapbook_close(c->o.gaps, keys[i], "the event path works again", 0);
+		gapbook_end(c->o.gaps, GAP_CANARY, p->mountpoint, "the event path works again");
 	}
 }
 

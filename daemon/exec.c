@@ -229,12 +229,11 @@ static void exec_tell_losses(struct exec *x)
 	gate_get_stats(x->gate, &s);
 	for (size_t i = 0; i < ARRAY_SIZE(exec_losses); i++) {
 		const struct exec_loss *l = &exec_losses[i];
-		uint64_t n = *(const uint64_t *)((const char *)&s + l->counter), key;
+		uint64_t n = *(const uint64_t *)((const char *)&s + l->counter);
 
 		if (n == x->told[i])
 			continue;
-		key = gapbook_open(x->m->gaps, GAP_LIMIT, "program starts", l->detail, n - x->told[i], 0);
-		gapbook_close(x->m->gaps, key, l->healed, 0);
+		gapbook_once(x->m->gaps, GAP_LIMIT, "program starts", l->detail, n - x->told[i], l->healed);
 		x->told[i] = n;
 	}
 }

@@ -195,6 +195,30 @@ void gapbook_close(struct gapbook *b, uint64_t key, const char *healed, uint64_t
 	pthread_mutex_unlock(&b->lock);
 }
 
+void gapbook_end(struct gapbook *b, enum gap_reason reason, const char *scope, const char *healed)
+{
+	struct gap_entry *e;
+
+	pthread_mutex_lock(&b->lock);
+	e = find(b, reason, scope);
+	if (e)
+		close_entry(b, e, healed, 0);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void gapbook_once(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail, uint64_t lost,
+		  const char *healed)
+{
+	struct gap_open g = { .reason = reason, .scope = scope, .detail = detail, .lost = lost };
+
+	pthread_mutex_lock(&b->lock);
+	g.from = clock_real_ns();
+	g.key = b->next_key++;
+	gapbook_emit(b, &g, NULL, 0);
+	gapbook_emit(b, &g, healed, 0);
+	pthread_mutex_unlock(&b->lock);
+}
+
 void gapbook_sensor(struct gapbook *b, const struct watch_gap *g)
 {
 	const struct gap_open open = {

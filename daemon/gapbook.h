@@ -36,13 +36,18 @@ uint64_t gapbook_lose(struct gapbook *b, enum gap_reason reason, const char *sco
 		      uint64_t from);
 /* to 0: now. Nothing when there is none. */
 void gapbook_close(struct gapbook *b, uint64_t key, const char *healed, uint64_t to);
+/* The same for the open one with this reason and scope. */
+void gapbook_end(struct gapbook *b, enum gap_reason reason, const char *scope, const char *healed);
+/* A loss that is over when it is found: told as one that begins and ends. One that is open with its scope stays so. */
+void gapbook_once(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail, uint64_t lost,
+		  const char *healed);
 /* What a sensor tells, with its own keys. */
 void gapbook_sensor(struct gapbook *b, const struct watch_gap *g);
 /* Keys of those open now, at most max; scope NULL: any. For gaps that a rescan closes when it is through. */
 size_t gapbook_keys(struct gapbook *b, enum gap_reason reason, const char *scope, uint64_t *ret, size_t max);
 /*
- * Standing gaps that a look over everything finds: begin, note each, end closes what was not noted since that begin. A
- * round may begin while another one is on its way: what was noted since belongs to both.
+ * Standing gaps that a look over everything finds, and only those: begin, note each, end closes what was not noted since
+ * that begin. A round may begin while another one is on its way: what was noted since belongs to both.
  */
 uint64_t gapbook_round_begin(struct gapbook *b);
 void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail);

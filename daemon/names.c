@@ -65,7 +65,7 @@ static void on_answer(const uint8_t *data, size_t len, void *data2)
 
 void names_read(struct names *n)
 {
-	uint64_t lost, gap;
+	uint64_t lost;
 
 	if (!n)
 		return;
@@ -75,9 +75,8 @@ void names_read(struct names *n)
 	lost = bpf_dns_lost(n->reader);
 	if (lost == n->lost)
 		return;
-	gap = gapbook_open(n->gaps, GAP_LIMIT, "names of addresses", "more answers of DNS than were read",
-			   lost - n->lost, 0);
-	gapbook_close(n->gaps, gap, "they are read again", 0);
+	gapbook_once(n->gaps, GAP_LIMIT, "names of addresses", "more answers of DNS than were read", lost - n->lost,
+		     "they are read again");
 	n->lost = lost;
 }
 

@@ -64,22 +64,7 @@ static void gap_begin(struct monitor *m, enum network_gap g, const char *detail,
 
 static void gap_end(struct monitor *m, enum network_gap g, const char *healed)
 {
-	uint64_t key;
-
-	if (gapbook_keys(m->gaps, network_gaps[g].reason, network_gaps[g].scope, &key, 1))
-		gapbook_close(m->gaps, key, healed, 0);
-}
-
-/* What was lost once, up to count. */
-static void gap_once(struct monitor *m, const char *scope, const char *detail, uint64_t count, uint64_t *told)
-{
-	uint64_t key;
-
-	if (count == *told)
-		return;
-	key = gapbook_open(m->gaps, GAP_LIMIT, scope, detail, count - *told, 0);
-	gapbook_close(m->gaps, key, "there is room again", 0);
-	*told = count;
+	gapbook_end(m->gaps, network_gaps[g].reason, network_gaps[g].scope, healed);
 }
 
 /* --- containers */
@@ -276,10 +261,16 @@ static void network_loss(struct network *n)
 	struct bpf_policy_counts c;
 
 	bpf_policy_get_counts(n->bpf, &c);
-	gap_once(n->m, "denied connections", "more connections were denied than were told; the ring was full", c.lost,
-		 &n->lost);
-	gap_once(n->m, "addresses of domains", "no room for more: connections to them are judged as to any other",
-		 c.lost_names, &n->lost_names);
+	if (c.lost != n->lost)
+		gapbook_once(n->m->gaps, GAP_LIMIT, "denied connections",
+			     "more connections were denied than were told; the ring was full", c.lost - n->lost,
+			     "they are told again");
+	if (c.lost_names != n->lost_names)
+		gapbook_once(n->m->gaps, GAP_LIMIT, "addresses of domains",
+			     "no room for more: connections to them are judged as to any other",
+			     c.lost_names - n->lost_names, "there is room again");
+	n->lost = c.lost;
+	n->lost_names = c.lost_names;
 }
 
 static void *network_thread(void *data)

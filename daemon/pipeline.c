@@ -64,17 +64,12 @@ size_t pipeline_room(void *data)
 void pipeline_output_blocked(bool blocked, uint64_t dropped, void *data)
 {
 	struct monitor *m = data;
-	uint64_t keys[PIPELINE_KEYS_MAX];
-	size_t n;
 
-	if (blocked) {
+	if (blocked)
 		gapbook_open(m->gaps, GAP_LIMIT, "standard output",
 			     "its reader does not keep up; history has everything", dropped, 0);
-		return;
-	}
-	n = gapbook_keys(m->gaps, GAP_LIMIT, "standard output", keys, PIPELINE_KEYS_MAX);
-	for (size_t i = 0; i < n; i++)
-		gapbook_close(m->gaps, keys[i], "it is read again", 0);
+	else
+		gapbook_end(m->gaps, GAP_LIMIT, "standard output", "it is read again");
 }
 
 /* --- what live tells */

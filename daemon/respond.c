@@ -35,16 +35,11 @@ static void respond_tell(struct event *e, void *data)
 static void respond_lost(bool losing, uint64_t lost, void *data)
 {
 	struct monitor *m = data;
-	uint64_t keys[4];
-	size_t n;
 
-	if (losing) {
+	if (losing)
 		gapbook_open(m->gaps, GAP_LIMIT, "actions", "more alerts than actions could be started for", lost, 0);
-		return;
-	}
-	n = gapbook_keys(m->gaps, GAP_LIMIT, "actions", keys, ARRAY_SIZE(keys));
-	for (size_t i = 0; i < n; i++)
-		gapbook_close(m->gaps, keys[i], "actions keep up again", 0);
+	else
+		gapbook_end(m->gaps, GAP_LIMIT, "actions", "actions keep up again");
 }
 
 static bool respond_trusted(const uint8_t digest[32], const char *path, void *data)

@@ -182,10 +182,8 @@ static void read_files(struct users *u)
 		watch_file(u, utmp_path(u->files[i]));
 		r = utmp_read(u->files[i], users_take, u);
 		if (r > 0)
-			gapbook_close(u->m->gaps,
-				      gapbook_open(u->m->gaps, GAP_LIMIT, utmp_path(u->files[i]),
-						   "more records at once than are read", (uint64_t)r, 0),
-				      "later ones are read", 0);
+			gapbook_once(u->m->gaps, GAP_LIMIT, utmp_path(u->files[i]),
+				     "more records at once than are read", (uint64_t)r, "later ones are read");
 		else if (r < 0 && r != -ENOENT)
 			gapbook_note(u->m->gaps, GAP_UNREADABLE, utmp_path(u->files[i]), strerror(-r));
 	}
@@ -211,9 +209,8 @@ static void users_loss(struct users *u, bool calm)
 	u->overrun = 0;
 	pthread_mutex_unlock(&u->lock);
 	if (overrun)
-		gapbook_close(u->m->gaps,
-			      gapbook_open(u->m->gaps, GAP_LIMIT, "sessions", "more at once than are kept", overrun, 0),
-			      "later ones are told", 0);
+		gapbook_once(u->m->gaps, GAP_LIMIT, "sessions", "more at once than are kept", overrun,
+			     "later ones are told");
 	if (!u->audit)
 		return;
 	audit_get_stats(u->audit, &s);

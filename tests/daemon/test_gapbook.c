@@ -82,6 +82,37 @@ static void test_lose(void **state)
 	gapbook_free(b);
 }
 
+/* What is over when it is found does not end another one of its scope. */
+static void test_once(void **state)
+{
+	struct told *t = *state;
+	struct gapbook *b;
+	uint64_t key;
+
+	assert_int_equal(gapbook_new(emit, t, &b), 0);
+	key = gapbook_open(b, GAP_LIMIT, "policies", "not in force", 0, 0);
+	gapbook_once(b, GAP_LIMIT, "policies", "lost", 4, "there is room again");
+	assert_int_equal(t->n, 3);
+	for (size_t i = 1; i < 3; i++) {
+		assert_int_equal(t->events[i]->gap_key, t->events[1]->gap_key);
+		assert_int_equal(t->events[i]->gap_lost, 4);
+		assert_true(t->events[i]->gap_key != key && t->events[i]->gap_from != 0);
+		assert_int_equal(t->events[i]->gap_to != 0, i == 2);
+	}
+	assert_int_equal(gapbook_count(b), 1);
+	/* By its name, when there is one. */
+	gapbook_end(b, GAP_WEAK_SENSOR, "policies", "now");
+	gapbook_end(b, GAP_LIMIT, "policie", "now");
+	assert_int_equal(t->n, 3);
+	gapbook_end(b, GAP_LIMIT, "policies", "now");
+	gapbook_end(b, GAP_LIMIT, "policies", "now");
+	assert_int_equal(t->n, 4);
+	assert_int_equal(t->events[3]->gap_key, key);
+	assert_string_equal(t->events[3]->gap_healed, "now");
+	assert_int_equal(gapbook_count(b), 0);
+	gapbook_free(b);
+}
+
 static void test_sensor(void **state)
 {
 	struct told *t = *state;
@@ -209,8 +240,9 @@ int main(void)
 {
 #define BOOK(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		BOOK(test_open_close),	BOOK(test_lose),	   BOOK(test_sensor), BOOK(test_round),
-		BOOK(test_round_below), BOOK(test_rounds_overlap), BOOK(test_bound),  BOOK(test_keys),
+		BOOK(test_open_close),	   BOOK(test_lose),  BOOK(test_once),
+		BOOK(test_sensor),	   BOOK(test_round), BOOK(test_round_below),
+		BOOK(test_rounds_overlap), BOOK(test_bound), BOOK(test_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
