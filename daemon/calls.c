@@ -315,10 +315,25 @@ void calls_stop(struct monitor *m)
 /* Of kernels without the tracepoint. */
 static void calls_check_ends(struct calls *c, const struct bpf_calls_wants *wants)
 {
+	bool missed = false;
+
 	for (size_t i = 0; i < call_count; i++)
-		if (wants->calls[i] && call_table[i].filter == CALL_END && !bpf_calls_ends(c->bpf))
-			gapbook_note(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections",
-				     "the kernel does not tell them");
+		missed |= wants->calls[i] && call_table[i].filter == CALL_END && !bpf_calls_ends(c->bpf);
+	if (missed)
+		gapbook_open(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections", "the kernel does not tell them", 0, 0);
+	else
+		gapbook_end(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections", "nobody asks for them");
+}
+
+/* What nobody asks for is no gap. */
+static void calls_unasked(struct monitor *m, bool calls, bool names)
+{
+	if (!names)
+		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "names of addresses", "nobody asks for them");
+	if (!calls) {
+		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "ends of connections", "nobody asks for them");
+		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "system calls", "nobody asks for them");
+	}
 }
 
 /* Whether connections are recorded that the call makes. */
@@ -358,6 +373,7 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 	}
 	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF || (m->calls && m->calls->wants_names != names))
 		calls_stop(m);
+	calls_unasked(m, any, any && names);
 	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF)
 		return;
 	if (m->calls) {

@@ -37,6 +37,7 @@ struct names *names_open(struct gapbook *gaps)
 		gapbook_open(gaps, GAP_WEAK_SENSOR, "names of addresses", err.len ? err.data : strerror(-r), 0, 0);
 		return NULL;
 	}
+	gapbook_end(gaps, GAP_WEAK_SENSOR, "names of addresses", "they are learned now");
 	return TAKE_PTR(n);
 }
 
