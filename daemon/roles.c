@@ -12,8 +12,6 @@
 void roles_told(struct monitor *m, const char *scope, bool failing, const char *why, const char *meanwhile)
 {
 	char detail[160];
-	uint64_t keys[4];
-	size_t n;
 
 	if (failing) {
 		snprintf(detail, sizeof(detail), "%s; %s", why, meanwhile);
@@ -21,9 +19,7 @@ void roles_told(struct monitor *m, const char *scope, bool failing, const char *
 		gapbook_open(m->gaps, GAP_WEAK_SENSOR, scope, detail, 0, 0);
 		return;
 	}
-	n = gapbook_keys(m->gaps, GAP_WEAK_SENSOR, scope, keys, ARRAY_SIZE(keys));
-	for (size_t i = 0; i < n; i++)
-		gapbook_close(m->gaps, keys[i], "it is asked again", 0);
+	gapbook_end(m->gaps, GAP_WEAK_SENSOR, scope, "it is asked again");
 }
 
 static void inspect_told(const char *name _unused_, bool failing, const char *why, void *data)
