@@ -132,7 +132,7 @@ static void add_names(const struct fs_event *e, struct calls *c)
 static void fill(struct access *a, const struct fs_batch *b, const struct fs_event *e)
 {
 	struct event *v = &a->event;
-	bool read_only = !(e->ops & ~(uint32_t)FS_OPEN);
+	bool read_only = !(e->ops & ~(uint32_t)FS_OPEN) && !e->is_dir;
 
 	arena_reset(&a->arena);
 	container_unref(TAKE_PTR(v->container));
@@ -160,7 +160,7 @@ unsigned access_begin(struct access *a, const struct fs_batch *b, const struct f
 
 	fill(a, b, e);
 	if (e->ops & FS_OPEN)
-		add_call(&c, FACE_OPEN_READ);
+		add_call(&c, e->is_dir ? FACE_OPEN_DIR : FACE_OPEN_READ);
 	add_writes(a, e, &c);
 	if (e->ops & FS_ATTRIB)
 		add_call(&c, FACE_CHMOD);

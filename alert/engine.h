@@ -51,7 +51,7 @@ void engine_stop(struct engine *g);
 void engine_event(struct engine *g, struct event *e);
 /* Whether accesses are told: then changes and merged opens do not stand for calls. At first they do. */
 void engine_set_accesses(struct engine *g, bool accesses);
-/* Takes over b. One thread; never blocks. */
+/* Takes over b. Any thread; never blocks. */
 void engine_accesses(struct engine *g, struct fs_batch *b);
 /* Other rules and settings from the next event on; both are referenced. Any thread. */
 void engine_reload(struct engine *g, const struct conf *conf, struct rules *rules);

@@ -31,6 +31,7 @@
 #include "proc/table.h"
 #include "watch/audit.h"
 #include "watch/bpf_calls.h"
+#include "watch/bpf_opens.h"
 #include "watch/bpf_policy.h"
 #include "watch/connector.h"
 #include "watch/fan.h"
@@ -245,6 +246,20 @@ static void probe_calls_of(struct probe_result *r, bool sockets)
 		say(r, PROBE_OK, "system calls alone: no tracepoint for io_uring");
 }
 
+static void probe_opens(struct probe_result *r)
+{
+	const struct bpf_opens_row row = { BPF_OPENS_FILE, "probe", 5 };
+	const struct bpf_opens_wants wants = { .rows = &row, .n = 1, .dirs = true };
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	_cleanup_(bpf_opens_close_p) struct bpf_opens *b = NULL;
+	int e = bpf_opens_open(&wants, 0, &b, &err);
+
+	if (e)
+		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
+	else
+		say(r, PROBE_OK, "those of the paths and programs that rules name");
+}
+
 static void probe_calls(struct probe_result *r)
 {
 	probe_calls_of(r, false);
@@ -372,6 +387,7 @@ const struct probe probe_table[] = {
 	{ "BPF", "arguments and file of a process that ended at once may stay unknown; the proc connector stands in",
 	  probe_bpf },
 	{ "system calls", "rules about system calls are blind", probe_calls },
+	{ "opens", "rules see opens of `sensitive` alone, and none in containers", probe_opens },
 	{ "network", "connections are not seen", probe_network },
 	{ "audit records",
 	  "logins are known from utmp, wtmp and btmp, su and sudo from the processes that they start: ones that "

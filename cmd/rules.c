@@ -410,8 +410,8 @@ static const struct command rules_list_command = {
 	.usage = "[--sensors LIST] [FILE...]",
 	.summary = "the rules, and how well this node's sensors evaluate each: exact, approximate or blind, and why",
 	.details =
-		"Sensors: changes, opens-sensitive, opens, exec, exec-bpf, proc, runtime, layers, syscall, network,\n"
-		"sessions, baseline, trust.\n",
+		"Sensors: changes, opens-sensitive, opens-rules, opens, exec, exec-bpf, proc, runtime, layers, syscall,\n"
+		"network, sessions, baseline, trust.\n",
 	.options = list_rows,
 	.n_options = ARRAY_SIZE(list_rows),
 	.options_size = sizeof(struct list_options),

@@ -19,6 +19,11 @@ static bool bpf_wanted(const struct conf *c)
 	return c->sensors.bpf != CONF_BPF_OFF;
 }
 
+static bool opens_told(const struct conf *c)
+{
+	return bpf_wanted(c) && opens_some(c);
+}
+
 static bool sessions_recorded(const struct conf *c)
 {
 	return c->users.record == CONF_YES && c->users.audit != CONF_AUDIT_OFF;
@@ -38,6 +43,7 @@ static const struct sensor_probe {
 	{ SENSOR_CHANGES, "fanotify", NULL },
 	{ SENSOR_OPENS_SENSITIVE, "fanotify", opens_some },
 	{ SENSOR_OPENS, "fanotify", opens_all },
+	{ SENSOR_OPENS_RULES, "opens", opens_told },
 	{ SENSOR_EXEC, "proc connector", NULL },
 	{ SENSOR_RUNTIME, "proc connector", NULL }, /* who is who is read from files; when, the connector tells */
 	{ SENSOR_EXEC_BPF, "BPF", bpf_wanted },

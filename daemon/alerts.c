@@ -171,6 +171,7 @@ void alerts_reload(struct monitor *m, struct conf *conf, struct rules *rules)
 {
 	engine_reload(m->engine, conf, rules);
 	calls_rules(m, conf, rules);
+	opens_part_rules(m, conf, rules);
 	network_rules(m, conf);
 	outputs_reload(m, conf);
 }
@@ -223,6 +224,7 @@ int alerts_part_start(struct monitor *m)
 	r = alerts_engine(m, rules);
 	if (r == 0) {
 		calls_rules(m, m->conf, rules);
+		opens_part_rules(m, m->conf, rules);
 		network_rules(m, m->conf);
 	}
 	return r;
@@ -234,6 +236,7 @@ void alerts_part_stop(struct monitor *m)
 
 	network_stop(m);
 	calls_stop(m);
+	opens_part_stop(m);
 	/* What the last events raise still goes to history: the engine ends outside of the lock that telling takes. */
 	pthread_mutex_lock(&m->emit_lock);
 	g = TAKE_PTR(m->engine);
@@ -264,6 +267,7 @@ void alerts_accesses(struct fs_batch *b, void *data)
 	struct monitor *m = data;
 
 	drift_part_accesses(m, b);
+	opens_part_accesses(m, b);
 	drop_writes(b);
 	if (!b->n) {
 		fs_batch_free(b);

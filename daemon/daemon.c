@@ -497,6 +497,7 @@ int daemon_run(const struct daemon_options *o)
 	pthread_mutex_init(&m.vouch_lock, NULL);
 	pthread_mutex_init(&m.outputs_lock, NULL);
 	pthread_mutex_init(&m.network_lock, NULL);
+	pthread_mutex_init(&m.opens_lock, NULL);
 	m.baseline = o->baseline ? o->baseline : "host";
 	mallopt(M_ARENA_MAX, DAEMON_ARENAS);
 	mallopt(M_MMAP_THRESHOLD, DAEMON_MMAP);
@@ -515,5 +516,6 @@ int daemon_run(const struct daemon_options *o)
 	pthread_mutex_destroy(&m.vouch_lock);
 	pthread_mutex_destroy(&m.outputs_lock);
 	pthread_mutex_destroy(&m.network_lock);
+	pthread_mutex_destroy(&m.opens_lock);
 	return status;
 }

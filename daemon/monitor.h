@@ -85,6 +85,8 @@ struct monitor {
 	struct respond *respond;
 	struct users *users;	 /* NULL: users.record is no, or it could not be */
 	struct calls *calls;	 /* NULL while no rule asks for system calls, or they cannot be had */
+	pthread_mutex_t opens_lock;
+	struct opens_part *opens; /* NULL while no rule asks for opens, or they cannot be had; guarded by it */
 	pthread_mutex_t network_lock;
 	struct network *network; /* NULL: no policies of the network are in force; guarded by it for other threads */
 	struct engine *engine;	 /* rules; guarded by emit_lock as writer is */
@@ -255,6 +257,14 @@ bool drift_baseline_make(struct drift_baseline *k, struct container *c);
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules);
 void calls_stop(struct monitor *m);
 json_t *calls_status(struct monitor *m);
+
+/* --- opens.c: opens that rules ask about, told by BPF */
+/* As these rules ask. Main thread. */
+void opens_part_rules(struct monitor *m, const struct conf *conf, struct rules *rules);
+void opens_part_stop(struct monitor *m);
+/* Takes out of b what was told to the rules already. */
+void opens_part_accesses(struct monitor *m, struct fs_batch *b);
+json_t *opens_part_status(struct monitor *m);
 /* Fills in what history keeps of e->socket and e->call. */
 void connection_describe(struct event *e);
 

@@ -291,6 +291,7 @@ json_t *status_answer(struct monitor *m)
 	json_object_set_new(o, "alerts", alerts_status(m));
 	json_object_set_new(o, "actions", respond_status(m));
 	json_object_set_new(o, "calls", calls_status(m));
+	json_object_set_new(o, "opens", opens_part_status(m));
 	json_object_set_new(o, "users", users_status(m));
 	json_object_set_new(o, "network", network_status(m));
 	if (m->output) {

@@ -49,6 +49,7 @@ extern const char *const quality_names[QUALITY_COUNT];
 enum sensor {
 	SENSOR_CHANGES,		/* creations, writes, renames, removals, attributes (fanotify) */
 	SENSOR_OPENS_SENSITIVE, /* opens of the files that the configuration calls sensitive */
+	SENSOR_OPENS_RULES,	/* opens of the paths and programs that rules name */
 	SENSOR_OPENS,		/* every open */
 	SENSOR_EXEC,		/* program starts (proc connector) */
 	SENSOR_EXEC_BPF,	/* program starts from inside the kernel: memory files and short lives too */
@@ -79,6 +80,7 @@ int sensor_by_name(const char *name, enum sensor *ret);
  */
 enum face {
 	FACE_OPEN_READ,
+	FACE_OPEN_DIR, /* a folder, to list it */
 	FACE_OPEN_WRITE,
 	FACE_CREATE,
 	FACE_MKDIR,

@@ -173,6 +173,8 @@ FIELD_GETTER(get_arg_flags)
 		get_arg_call(v, ref, ret);
 	else if (v->face == FACE_OPEN_READ)
 		field_set_string(ret, "O_RDONLY");
+	else if (v->face == FACE_OPEN_DIR)
+		field_set_string(ret, "O_DIRECTORY|O_RDONLY");
 	else if (v->face == FACE_CREATE)
 		field_set_string(ret, "O_CREAT|O_WRONLY");
 	else if (v->face == FACE_OPEN_WRITE)

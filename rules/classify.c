@@ -18,6 +18,7 @@ struct reason {
 struct classify {
 	const struct ref *refs;
 	sensor_mask sensors;
+	const char *no_opens; /* why not every open that the rule asks for is seen; NULL: the sensor's reason */
 	struct reason reasons[REASONS_MAX];
 	size_t n;
 };
@@ -64,7 +65,8 @@ static enum quality by_needs(struct classify *k, const char *name, enum quality 
 	if (missing == SENSOR_COUNT)
 		return say(k, best, name, why ? why : "");
 	if (other != SENSOR_COUNT && k->sensors & SENSOR_BIT(other))
-		return say(k, QUALITY_APPROXIMATE, name, sensor_table[missing].missing);
+		return say(k, QUALITY_APPROXIMATE, name,
+			   missing == SENSOR_OPENS && k->no_opens ? k->no_opens : sensor_table[missing].missing);
 	return say(k, QUALITY_BLIND, name, sensor_table[other != SENSOR_COUNT ? other : missing].missing);
 }
 
@@ -351,7 +353,11 @@ enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct b
 	struct classify k = { .refs = rule->code->set->ref_table, .sensors = sensors };
 	enum quality q;
 
-	if (sensors & SENSOR_BIT(SENSOR_OPENS))
+	if (sensors & SENSOR_BIT(SENSOR_OPENS_RULES) && rule_opens(rule)->terms)
+		k.sensors |= SENSOR_BIT(SENSOR_OPENS);
+	else if (sensors & SENSOR_BIT(SENSOR_OPENS_RULES))
+		k.no_opens = "no path, name or program that all it matches have: that takes every open (opens: all)";
+	if (k.sensors & SENSOR_BIT(SENSOR_OPENS))
 		k.sensors |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
 	if (sensors & SENSOR_BIT(SENSOR_EXEC_BPF))
 		k.sensors |= SENSOR_BIT(SENSOR_EXEC);

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "rules/expr.h"
+#include "rules/opens.h"
 #include "rules/regex.h"
 #include "rules/rules.h"
 
@@ -81,6 +82,7 @@ struct output_part {
 /* Why a rule is as good as it is is worked out from the condition as written. */
 struct rule_code {
 	struct program programs[FACE_COUNT];
+	struct rule_opens opens;
 	const struct output_part *output;
 	size_t n_output;
 	const struct expr *condition; /* macros are resolved in it */

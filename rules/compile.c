@@ -181,6 +181,11 @@ struct fold {
 	struct field_view *view;
 };
 
+static bool is_read(enum face face)
+{
+	return face == FACE_OPEN_READ || face == FACE_OPEN_DIR;
+}
+
 /* Whether the event plays no part in it. evt.num is at least 1: comparing it with less is a way to write true and
  * false. */
 static bool decided(const struct fold *f, const struct predicate *p)
@@ -193,6 +198,8 @@ static bool decided(const struct fold *f, const struct predicate *p)
 		return false;
 	if (streq(ref->field.info->name, "evt.num"))
 		return p->n == 1 && p->constants[0].number <= 0;
+	if (streq(ref->field.info->name, "evt.arg.flags") && is_read(f->view->face))
+		return true;
 	return ref->field.info->class == FIELD_FACE && f->view->face != FACE_CALL;
 }
 
@@ -328,9 +335,8 @@ static int32_t lay(struct layout *l, const struct tree *t, int32_t yes, int32_t 
 	return entry;
 }
 
-static int compile_program(struct compiler *c, struct fold *f, const struct tree *t, struct program *ret)
+static int compile_program(struct compiler *c, const struct tree *folded, struct program *ret)
 {
-	struct tree *folded = fold(f, t);
 	struct layout l = { 0 };
 
 	if (!folded)
@@ -347,8 +353,9 @@ static int compile_program(struct compiler *c, struct fold *f, const struct tree
 	return ret->entry == INT32_MIN ? -ENOMEM : 0;
 }
 
-int compile_programs(struct compiler *c, const struct tree *t, struct program ret[FACE_COUNT])
+int compile_programs(struct compiler *c, const struct tree *t, struct rule_code *ret)
 {
+	struct tree *folded[FACE_COUNT] = { NULL };
 	struct fold f = { .c = c };
 	struct event none = { .kind = EVENT_NOTE };
 	int r = 0;
@@ -362,8 +369,11 @@ int compile_programs(struct compiler *c, const struct tree *t, struct program re
 		field_view_begin(f.view, &none);
 		f.view->number = 1;
 		f.view->face = face;
-		r = compile_program(c, &f, t, &ret[face]);
+		folded[face] = fold(&f, t);
+		r = compile_program(c, folded[face], &ret->programs[face]);
 	}
+	if (r == 0)
+		r = compile_opens(c, folded[FACE_OPEN_READ], folded[FACE_OPEN_DIR], &ret->opens);
 	free(f.state.slots);
 	field_view_free(f.view);
 	return r;

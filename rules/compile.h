@@ -38,7 +38,9 @@ struct expr *compile_exceptions(struct compiler *c, struct rule_def *rule, struc
 /* Parses and expands; NULL when something is wrong (said). seen_by UINT_MAX: a rule. (rules/compile.c) */
 struct tree *compile_tree(struct compiler *c, struct expr *e, unsigned seen_by, bool *ret_missing);
 /* 0 or -ENOMEM. */
-int compile_programs(struct compiler *c, const struct tree *t, struct program ret[FACE_COUNT]);
+int compile_programs(struct compiler *c, const struct tree *t, struct rule_code *ret);
+/* The terms of opens of files and of folders that the condition, folded for those, can be true of. (rules/opens.c) */
+int compile_opens(struct compiler *c, const struct tree *file, const struct tree *folder, struct rule_opens *ret);
 /* Checks a macro that no rule used. */
 void compile_unused(struct compiler *c, struct macro_def *m);
 

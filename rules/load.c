@@ -75,6 +75,35 @@ static bool names_call(const struct load *l, const struct expr *e)
 	return false;
 }
 
+/* As what opens are asked for: as calls, and as events of that kind, which those of folders are not. */
+static void asks_opens(const struct load *l, const struct expr *e, bool *call, bool *kind)
+{
+	const struct predicate *p = e->kind == EXPR_CHECK ? e->predicate : NULL;
+	const char *name = p ? l->c.refs[p->ref].field.info->name : "";
+
+	if (e->kind == EXPR_MACRO && e->resolved)
+		asks_opens(l, e->resolved, call, kind);
+	for (const struct expr *i = e->kind == EXPR_CHECK || e->kind == EXPR_MACRO ? NULL : e->children; i; i = i->next)
+		asks_opens(l, i, call, kind);
+	*call |= streq(name, "evt.is_open_read");
+	for (uint32_t i = 0; p && i < p->n; i++) {
+		const struct constant *k = &p->constants[i];
+
+		*call |= streq(name, "evt.type") && k->s && k->len >= 4 && memcmp(k->s, "open", 4) == 0;
+		*kind |= streq(name, "hf.kind") && k->s && streq(k->s, event_kind_names[EVENT_OPEN]);
+	}
+}
+
+static void mark_opens(const struct load *l, const struct expr *e, struct rule_code *code)
+{
+	bool call = false, kind = false, file = code->programs[FACE_OPEN_READ].entry != GOTO_REJECT,
+	     folder = code->programs[FACE_OPEN_DIR].entry != GOTO_REJECT;
+
+	asks_opens(l, e, &call, &kind);
+	code->opens.asks = (call && (file || folder)) || (kind && file);
+	code->opens.dirs &= call;
+}
+
 static size_t count_errors(const struct load *l)
 {
 	size_t n = 0;
@@ -117,7 +146,9 @@ static int compile_condition(struct load *l, struct rule_def *def, struct rule_c
 	if (def->warn_types && !names_call(l, e))
 		file_say(def->place.file, SEVERITY_WARNING, def->place.node,
 			 "no evt.type and no hf. field: the rule is asked about every event");
-	return compile_programs(&l->c, t, code->programs);
+	r = compile_programs(&l->c, t, code);
+	mark_opens(l, e, code);
+	return r;
 }
 
 static int compile_rule(struct load *l, struct rule_def *def)

@@ -5,6 +5,7 @@
 #include "watch/bpf.h"
 #include "watch/bpf_calls.h"
 #include "watch/bpf_dns.h"
+#include "watch/bpf_opens.h"
 #include "watch/bpf_policy.h"
 
 int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
@@ -259,5 +260,41 @@ uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid, const struct
 	(void)b;
 	(void)tid;
 	(void)s;
+	return 0;
+}
+
+int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret, struct buf *err)
+{
+	(void)wants;
+	(void)ring;
+	(void)ret;
+	buf_str(err, "BPF: this program was built without it");
+	return -ENOTSUP;
+}
+
+void bpf_opens_close(struct bpf_opens *b)
+{
+	(void)b;
+}
+
+int bpf_opens_fd(const struct bpf_opens *b)
+{
+	(void)b;
+	return -1;
+}
+
+int bpf_opens_take(struct bpf_opens *b, unsigned int max, void (*fn)(const struct bpf_open_event *e, void *data),
+		   void *data)
+{
+	(void)b;
+	(void)max;
+	(void)fn;
+	(void)data;
+	return 0;
+}
+
+uint64_t bpf_opens_lost(const struct bpf_opens *b)
+{
+	(void)b;
 	return 0;
 }

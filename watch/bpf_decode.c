@@ -11,6 +11,7 @@
 #include "proc/read.h"
 #include "watch/bpf.h"
 #include "watch/bpf_calls.h"
+#include "watch/bpf_opens.h"
 
 struct cursor {
 	const char *at;
@@ -295,5 +296,35 @@ int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret)
 		decode_socket(data, ret);
 	else
 		decode_texts(data, ret);
+	return 0;
+}
+
+/* --- opens */
+
+int bpf_decode_open(const void *data, size_t len, struct arena *a, struct bpf_open_event *ret)
+{
+	struct cursor c = { data, len };
+	const char *head = take(&c, sizeof(struct bpf_open)), *names;
+	struct bpf_open o;
+
+	if (!head)
+		return -EBADMSG;
+	memcpy(&o, head, sizeof(o));
+	names = take(&c, o.len);
+	/* Half a path would be another's. */
+	if (!names || o.tgid <= 0 || o.cut || (o.len && names[o.len - 1]))
+		return -EBADMSG;
+	*ret = (struct bpf_open_event){
+		.tgid = o.tgid,
+		.mono_ns = o.mono_ns,
+		.start_ns = proc_tick(o.start_ns),
+		.path = join_path(names, o.len, "", a),
+		.is_dir = o.is_dir,
+	};
+	memcpy(ret->comm, o.comm, sizeof(ret->comm));
+	ret->comm[sizeof(ret->comm) - 1] = '\0';
+	if (!ret->path)
+		return -ENOMEM;
+	ret->len = strlen(ret->path);
 	return 0;
 }

@@ -94,6 +94,7 @@ struct path {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	unsigned int f_flags;
 	void *private_data;
 };
 
@@ -332,6 +333,23 @@ static __always_inline bool is_compat(void)
 #else
 	return false;
 #endif
+}
+
+/* The file behind a descriptor of this process, or NULL. */
+static __always_inline struct file *file_of(__u64 fd)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	const struct fdtable *table = task->files->fdt;
+	struct file *file = NULL;
+
+	if ((__u32)fd < table->max_fds)
+		bpf_probe_read_kernel(&file, sizeof(file), table->fd + (__u32)fd);
+	return file;
+}
+
+static __always_inline struct mount *mount_of(const struct vfsmount *mnt)
+{
+	return (void *)mnt - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
 }
 
 /* The numbers are the running kernel's. */

@@ -114,7 +114,7 @@ static __always_inline __u32 put_name(struct scratch *s, __u32 at, const void *n
 __noinline __u32 put_path(__u64 dentry_at, __u64 vfsmount_at, __u32 at)
 {
 	struct dentry *dentry = (void *)dentry_at, *parent;
-	struct mount *mount = (void *)vfsmount_at - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0);
+	struct mount *mount = mount_of((void *)vfsmount_at);
 	struct scratch *s = get_scratch();
 	__u32 start = at;
 

@@ -209,6 +209,29 @@ struct bpf_flood {
 	__u64 more; /* behind the first, which was told */
 };
 
+/* --- opens */
+
+#define BPF_OPEN_CALLS 512 /* power of two; numbers of system calls */
+#define BPF_OPEN_NAME  64  /* bytes of a name that are compared, with its NUL */
+#define BPF_OPEN_NAMES 4096
+#define BPF_OPEN_DATA  8192 /* power of two; BPF_PATH_MAX of which are used at most, and one name more */
+
+enum bpf_open_name {
+	BPF_OPEN_FILE = 1 << 0, /* the file itself is called so */
+	BPF_OPEN_WAY = 1 << 1,	/* it, or a folder on the way to it, is */
+};
+
+/* Behind it the names of the path from the last one up, each with its NUL. */
+struct bpf_open {
+	__u64 mono_ns;
+	__u64 start_ns; /* of the process, since boot */
+	__s32 tgid;
+	__u32 is_dir;
+	__u32 cut; /* deeper or longer than there is room for, or without a folder */
+	__u32 len; /* of names */
+	char comm[16]; /* of the process */
+};
+
 /* --- answers of DNS */
 
 #define BPF_DNS_MAX 1500

@@ -78,13 +78,8 @@ static __always_inline __u16 swap16(__u16 x)
 /* The file behind a descriptor of this process when it is a socket, else NULL. */
 static __always_inline struct file *socket_file(__u64 fd)
 {
-	const struct task_struct *task = bpf_get_current_task_btf();
-	const struct fdtable *table = task->files->fdt;
-	struct file *file = NULL;
+	struct file *file = file_of(fd);
 
-	if ((__u32)fd >= table->max_fds)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + (__u32)fd);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
 	return file;

@@ -1,0 +1,54 @@
+/*
+ * Which opens for reading rules ask for: terms, one of which every such event has that a rule can match. Taken from the
+ * compiled conditions, so that a sensor need not tell of every open there is.
+ */
+#ifndef RULES_OPENS_H
+#define RULES_OPENS_H
+
+#include "rules/rules.h"
+
+#define OPENS_RULE_MAX 1024 /* terms of one rule; with more it is as one without */
+#define OPENS_ALL_MAX  4096 /* of all rules together */
+
+enum open_what {
+	OPEN_PATH,  /* the whole path */
+	OPEN_FILE,  /* the file's own name */
+	OPEN_COMM,  /* the name of the program */
+	OPEN_BELOW, /* how the path begins */
+	OPEN_WAY,   /* the same, and then the name of the file or of a folder on the way to it */
+	OPEN_WHATS
+};
+
+struct open_term {
+	enum open_what what;
+	const char *s; /* bytes, not ended by a NUL; of the rule set */
+	uint32_t len;
+	const char *name; /* of OPEN_WAY */
+	uint32_t name_len;
+};
+
+/* Of one rule. Terms NULL: it asks for opens, and nothing in it bounds which. */
+struct rule_opens {
+	bool asks; /* for opens at all */
+	bool dirs; /* of folders too */
+	const struct open_term *terms;
+	uint32_t n;
+};
+const struct rule_opens *rule_opens(const struct rule *rule);
+
+/* Those of all enabled rules, each once. */
+struct opens {
+	struct open_term *terms; /* malloc */
+	size_t n;
+	bool dirs;
+	size_t rules;	 /* that ask and are bounded */
+	size_t left_out; /* rules whose terms found no room */
+};
+/* Borrows from r. -ENOMEM. */
+int rules_opens(const struct rules *r, struct opens *ret);
+void opens_free(struct opens *o);
+bool opens_equal(const struct opens *a, const struct opens *b);
+/* One of the terms is the open's; comm may be NULL: not known, any. */
+bool opens_match(const struct opens *o, const char *path, size_t len, const char *comm);
+
+#endif

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * Opens for reading that succeeded, as their system calls return: those alone whose program, or a name on the way to
+ * the file, somebody asks for. Whether the whole path is one that is meant user space finds out. The path is told as
+ * the process sees it, in whatever container or mount the file lies.
+ */
+#include "watch/bpf/kernel.h"
+#include "watch/bpf/record.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define O_ACCMODE 3
+#define O_WRONLY  1
+#define O_PATH	  010000000
+#define S_IFMT	  0170000
+#define S_IFDIR	  0040000
+#define UP_MAX	  48 /* names and mounts on the way to a file that are looked at */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+struct name_key {
+	char name[BPF_OPEN_NAME];
+};
+
+/* Values: enum bpf_open_name. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BPF_OPEN_NAMES);
+	__type(key, struct name_key);
+	__type(value, __u32);
+} names SEC(".maps");
+
+struct start_key {
+	__u32 bits;
+	struct name_key name;
+};
+
+/* Beginnings of names on the way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, BPF_OPEN_NAMES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct start_key);
+	__type(value, __u32);
+} starts SEC(".maps");
+
+struct comm_key {
+	char comm[16];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BPF_OPEN_NAMES);
+	__type(key, struct comm_key);
+	__type(value, __u32);
+} comms SEC(".maps");
+
+struct scratch {
+	struct start_key key;
+	struct bpf_open open;
+	char data[BPF_OPEN_DATA];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *get_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+__u8 is_open[BPF_OPEN_CALLS], is_open_compat[BPF_OPEN_CALLS]; /* by number */
+const volatile bool by_name, by_start, by_comm, dirs_too;
+__u32 self; /* not told */
+__u64 lost;
+
+/* From a file up to what its process takes for the root, name by name. */
+struct way {
+	struct dentry *dentry, *root;
+	struct mount *mount, *root_mount;
+};
+
+static __always_inline void way_begin(struct way *w, const struct file *file)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+
+	w->dentry = BPF_CORE_READ(file, f_path.dentry);
+	w->mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
+	w->root = BPF_CORE_READ(task, fs, root.dentry);
+	w->root_mount = mount_of(BPF_CORE_READ(task, fs, root.mnt));
+}
+
+enum step { STEP_NAME, STEP_MOUNT, STEP_END, STEP_LOST };
+
+/* STEP_NAME: *ret is one, and w is at its folder. */
+static __always_inline enum step way_step(struct way *w, const void **ret)
+{
+	struct dentry *dentry = w->dentry, *parent;
+	struct mount *mount = w->mount, *up;
+
+	if (dentry == w->root && mount == w->root_mount)
+		return STEP_END;
+	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		up = BPF_CORE_READ(mount, mnt_parent);
+		if (up == mount)
+			return STEP_END;
+		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->mount = up;
+		return STEP_MOUNT;
+	}
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (parent == dentry)
+		return STEP_LOST;
+	*ret = BPF_CORE_READ(dentry, d_name.name);
+	w->dentry = parent;
+	return STEP_NAME;
+}
+
+/* Functions of their own are verified once, not for each step of a loop that calls them. */
+__noinline int is_asked_for(__u64 name, __u32 as)
+{
+	struct scratch *s = get_scratch();
+	const __u32 *term;
+	long n;
+
+	if (!s)
+		return false;
+	__builtin_memset(&s->key.name, 0, sizeof(s->key.name));
+	n = bpf_probe_read_kernel_str(s->key.name.name, sizeof(s->key.name.name), (void *)name);
+	if (n <= 0)
+		return false;
+	term = by_name ? bpf_map_lookup_elem(&names, &s->key.name) : NULL;
+	if (term && *term & as)
+		return true;
+	s->key.bits = sizeof(s->key.name.name) * 8;
+	return by_start && bpf_map_lookup_elem(&starts, &s->key);
+}
+
+/* Where the next name goes. */
+__noinline __u32 put_name(__u64 name, __u32 at)
+{
+	struct scratch *s = get_scratch();
+	long n;
+
+	if (!s)
+		return at;
+	n = bpf_probe_read_kernel_str(&s->data[at & (BPF_PATH_MAX - 1)], BPF_NAME_MAX, (void *)name);
+	return n > 0 ? at + (__u32)n : at;
+}
+
+static __always_inline bool is_way_asked_for(const struct file *file)
+{
+	__u32 as = BPF_OPEN_FILE | BPF_OPEN_WAY;
+	const void *name = NULL;
+	struct way w;
+
+	way_begin(&w, file);
+	for (int i = 0; i < UP_MAX; i++) {
+		enum step step = way_step(&w, &name);
+
+		if (step == STEP_END || step == STEP_LOST)
+			return false;
+		if (step == STEP_MOUNT)
+			continue;
+		if (is_asked_for((__u64)name, as))
+			return true;
+		as = BPF_OPEN_WAY;
+	}
+	return false;
+}
+
+/* Bytes of names. */
+static __always_inline __u32 put_names(struct scratch *s, const struct file *file)
+{
+	const void *name = NULL;
+	__u32 at = 0;
+	struct way w;
+
+	way_begin(&w, file);
+	for (int i = 0; i < BPF_DEPTH_MAX + 32; i++) {
+		enum step step = way_step(&w, &name);
+
+		if (step == STEP_END)
+			return at;
+		if (step == STEP_MOUNT)
+			continue;
+		if (step == STEP_LOST || at > BPF_PATH_MAX - BPF_NAME_MAX)
+			break;
+		at = put_name((__u64)name, at);
+	}
+	s->open.cut = 1;
+	return at;
+}
+
+static __always_inline void tell(struct scratch *s, const struct file *file, bool is_dir)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	struct bpf_open *o = &s->open;
+	__u64 size;
+
+	o->mono_ns = bpf_ktime_get_ns();
+	o->start_ns = task->group_leader->start_boottime;
+	o->tgid = bpf_get_current_pid_tgid() >> 32;
+	o->is_dir = is_dir;
+	o->cut = 0;
+	BPF_CORE_READ_STR_INTO(&o->comm, task, group_leader, comm);
+	o->len = put_names(s, file);
+	size = sizeof(*o) + o->len;
+	if (size > sizeof(*o) + BPF_PATH_MAX || bpf_ringbuf_output(&ring, o, size, 0))
+		__sync_fetch_and_add(&lost, 1);
+}
+
+static __always_inline bool is_program_asked_for(void)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+	struct comm_key key = { 0 };
+
+	if (!by_comm)
+		return false;
+	BPF_CORE_READ_STR_INTO(&key.comm, task, group_leader, comm);
+	return bpf_map_lookup_elem(&comms, &key);
+}
+
+/* Typed, so that what every call of every process pays for is one load, not a call of a helper. */
+SEC("tp_btf/sys_exit")
+int on_sys_exit(__u64 *ctx)
+{
+	const struct pt_regs *regs = (const void *)ctx[0];
+	__u64 number = HF_SYSCALL_NUMBER(regs);
+	struct scratch *s;
+	__u32 flags;
+	struct file *file;
+	bool is_dir;
+
+	if (number >= BPF_OPEN_CALLS || !(is_open[number] | is_open_compat[number]) || (__s64)ctx[1] < 0)
+		return 0;
+	if (!(is_compat() ? is_open_compat : is_open)[number & (BPF_OPEN_CALLS - 1)] ||
+	    bpf_get_current_pid_tgid() >> 32 == self)
+		return 0;
+	file = file_of(ctx[1]);
+	if (!file)
+		return 0;
+	flags = BPF_CORE_READ(file, f_flags);
+	is_dir = (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR;
+	s = get_scratch();
+	if (!s || (flags & O_ACCMODE) == O_WRONLY || flags & O_PATH || (is_dir && !dirs_too))
+		return 0;
+	if (is_program_asked_for() || is_way_asked_for(file))
+		tell(s, file, is_dir);
+	return 0;
+}

@@ -1,0 +1,205 @@
+/*
+ * The BPF program of opens: loading it with what is wanted, reading its ring. On the thread that opens, then on the one
+ * that takes.
+ */
+#include "watch/bpf_opens.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "lib/util.h"
+#include "watch/bpf-load.h"
+#include "watch/bpf/opens.skel.h"
+#include "watch/bpf/record.h"
+
+_Static_assert(BPF_OPENS_ROWS == BPF_OPEN_NAMES, "the program has that room");
+
+struct bpf_opens {
+	struct opens_bpf *skeleton;
+	struct bpf_ring ring;
+	struct arena arena; /* of the record at hand */
+
+	/* Of bpf_opens_take. */
+	void (*fn)(const struct bpf_open_event *e, void *data);
+	void *data;
+};
+
+static int on_record(void *ctx, void *data, size_t len)
+{
+	struct bpf_opens *b = ctx;
+	struct bpf_open_event e;
+
+	arena_reset(&b->arena);
+	if (bpf_decode_open(data, len, &b->arena, &e) == 0)
+		b->fn(&e, b->data);
+	return bpf_ring_next(&b->ring);
+}
+
+/* --- what is wanted */
+
+static int put_name(const struct opens_bpf *s, const struct bpf_opens_row *row)
+{
+	int fd = bpf_map__fd(s->maps.names);
+	char key[BPF_OPEN_NAME] = { 0 };
+	uint32_t as = 0;
+
+	memcpy(key, row->s, MIN(row->len, sizeof(key) - 1));
+	bpf_map_lookup_elem(fd, key, &as);
+	as |= row->what == BPF_OPENS_FILE ? BPF_OPEN_FILE : BPF_OPEN_WAY;
+	return bpf_map_update_elem(fd, key, &as, BPF_ANY);
+}
+
+static int put_start(const struct opens_bpf *s, const struct bpf_opens_row *row)
+{
+	size_t len = MIN(row->len, (size_t)BPF_OPEN_NAME - 1);
+	struct {
+		uint32_t bits;
+		char name[BPF_OPEN_NAME];
+	} key = { .bits = (uint32_t)len * 8 };
+	uint32_t one = 1;
+
+	memcpy(key.name, row->s, len);
+	return bpf_map_update_elem(bpf_map__fd(s->maps.starts), &key, &one, BPF_ANY);
+}
+
+static int put_comm(const struct opens_bpf *s, const struct bpf_opens_row *row)
+{
+	char key[16] = { 0 };
+	uint32_t one = 1;
+
+	memcpy(key, row->s, MIN(row->len, sizeof(key) - 1));
+	return bpf_map_update_elem(bpf_map__fd(s->maps.comms), key, &one, BPF_ANY);
+}
+
+static int fill(const struct opens_bpf *s, const struct bpf_opens_wants *w)
+{
+	static int (*const put[BPF_OPENS_WHATS])(const struct opens_bpf *s, const struct bpf_opens_row *row) = {
+		[BPF_OPENS_FILE] = put_name,
+		[BPF_OPENS_WAY] = put_name,
+		[BPF_OPENS_START] = put_start,
+		[BPF_OPENS_COMM] = put_comm,
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < w->n && r == 0; i++)
+		r = put[w->rows[i].what](s, &w->rows[i]);
+	return r;
+}
+
+static void set_calls(struct opens_bpf *s)
+{
+	static const int calls[] = {
+#ifdef SYS_open
+		SYS_open,
+#endif
+		SYS_openat,
+		437 /* openat2, the same everywhere */,
+		SYS_open_by_handle_at,
+	};
+	/* Of i386: open, openat, openat2, open_by_handle_at. Elsewhere none is taken for such a call. */
+	static const int compat[] = { 5, 295, 437, 342 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		s->bss->is_open[calls[i]] = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(compat); i++)
+		s->bss->is_open_compat[compat[i]] = 1;
+}
+
+/* --- life */
+
+static void set_kinds(struct opens_bpf *s, const struct bpf_opens_wants *w)
+{
+	bool any[BPF_OPENS_WHATS] = { false };
+
+	for (size_t i = 0; i < w->n; i++)
+		any[w->rows[i].what] = true;
+	s->rodata->by_name = any[BPF_OPENS_FILE] || any[BPF_OPENS_WAY];
+	s->rodata->by_start = any[BPF_OPENS_START];
+	s->rodata->by_comm = any[BPF_OPENS_COMM];
+	s->rodata->dirs_too = w->dirs;
+}
+
+static int start(struct bpf_opens *b, const struct bpf_opens_wants *wants, size_t ring)
+{
+	struct opens_bpf *s = b->skeleton = opens_bpf__open();
+	int r;
+
+	if (!s)
+		return -errno;
+	set_kinds(s, wants);
+	r = bpf_ring_resize(s->maps.ring, ring ? ring : BPF_OPENS_RING);
+	if (r == 0)
+		r = opens_bpf__load(s);
+	if (r < 0)
+		return r;
+	s->bss->self = (uint32_t)getpid();
+	set_calls(s);
+	r = fill(s, wants);
+	if (r == 0)
+		r = bpf_ring_open(&b->ring, s->maps.ring, on_record, b);
+	return r < 0 ? r : opens_bpf__attach(s);
+}
+
+int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret, struct buf *err)
+{
+	_cleanup_(bpf_opens_close_p) struct bpf_opens *b = NULL;
+	int r = bpf_load_begin(err);
+
+	if (r < 0)
+		return r;
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	r = start(b, wants, ring);
+	if (r < 0) {
+		buf_printf(err, "BPF, opens: %s", strerror(-r));
+		return r;
+	}
+	*ret = TAKE_PTR(b);
+	return 0;
+}
+
+void bpf_opens_close(struct bpf_opens *b)
+{
+	if (!b)
+		return;
+	bpf_ring_close(&b->ring);
+	opens_bpf__destroy(b->skeleton);
+	arena_free(&b->arena);
+	free(b);
+}
+
+int bpf_opens_fd(const struct bpf_opens *b)
+{
+	return b->ring.fd;
+}
+
+int bpf_opens_take(struct bpf_opens *b, unsigned int max, void (*fn)(const struct bpf_open_event *e, void *data),
+		   void *data)
+{
+	b->fn = fn;
+	b->data = data;
+	return bpf_ring_take(&b->ring, max);
+}
+
+/* Where the kernel may stop one run for another on the same processor, it leaves the other out, and counts it. */
+static uint64_t left_out(const struct bpf_opens *b)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(b->skeleton->progs.on_sys_exit), &info, &len))
+		return 0;
+	return info.recursion_misses;
+}
+
+uint64_t bpf_opens_lost(const struct bpf_opens *b)
+{
+	return __atomic_load_n(&b->skeleton->bss->lost, __ATOMIC_RELAXED) + left_out(b);
+}

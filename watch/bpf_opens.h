@@ -1,0 +1,68 @@
+/*
+ * Opens for reading that succeeded, told by a BPF program as their system calls return: those of programs and of names
+ * on the way to a file that are wanted, no others, each with the path as the process sees it, in whatever container or
+ * mount the file lies. Opens through io_uring are no such calls and are not told. A struct belongs to one thread.
+ */
+#ifndef WATCH_BPF_OPENS_H
+#define WATCH_BPF_OPENS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/cleanup.h"
+
+#define BPF_OPENS_RING (1 << 20)
+#define BPF_OPENS_ROWS 4096 /* of one kind, at most */
+
+struct bpf_opens;
+
+struct bpf_open_event {
+	int32_t tgid;
+	uint64_t mono_ns;
+	uint64_t start_ns; /* of the process, as /proc gives it */
+	const char *path;  /* borrowed for the call */
+	size_t len;
+	char comm[16]; /* of the process */
+	bool is_dir;
+};
+
+enum bpf_opens_what {
+	BPF_OPENS_FILE,	 /* the file's own name */
+	BPF_OPENS_WAY,	 /* its name, or that of a folder on the way to it */
+	BPF_OPENS_START, /* beginning of such a name */
+	BPF_OPENS_COMM,	 /* name of the process */
+	BPF_OPENS_WHATS
+};
+
+/* Names above 63 bytes are compared up to there. */
+struct bpf_opens_row {
+	enum bpf_opens_what what;
+	const char *s;
+	size_t len;
+};
+
+struct bpf_opens_wants {
+	const struct bpf_opens_row *rows;
+	size_t n;
+	bool dirs; /* opens of folders too */
+};
+
+/* Own opens are never told. Errors as bpf_procs_open; -E2BIG: more rows than BPF_OPENS_ROWS. */
+int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret, struct buf *err);
+void bpf_opens_close(struct bpf_opens *b);
+int bpf_opens_fd(const struct bpf_opens *b);
+/* As bpf_procs_take. */
+int bpf_opens_take(struct bpf_opens *b, unsigned int max, void (*fn)(const struct bpf_open_event *e, void *data),
+		   void *data);
+/* Since it was opened: for want of room, or because the kernel did not run the program. */
+uint64_t bpf_opens_lost(const struct bpf_opens *b);
+
+/* A record of the ring (any bytes are safe; the path lives in a). -EBADMSG, -ENOMEM. */
+int bpf_decode_open(const void *data, size_t len, struct arena *a, struct bpf_open_event *ret);
+
+DEFINE_CLEANUP(struct bpf_opens *, bpf_opens_close)
+
+#endif
