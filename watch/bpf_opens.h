@@ -14,7 +14,7 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 
-#define BPF_OPENS_RING (1 << 20)
+#define BPF_OPENS_RING (1 << 18)
 #define BPF_OPENS_ROWS 4096 /* of one kind, at most */
 
 struct bpf_opens;
