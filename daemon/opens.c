@@ -18,11 +18,12 @@
 #include "rules/opens.h"
 #include "watch/bpf_opens.h"
 
-#define OPENS_SCOPE   "opens that rules ask for"
-#define OPENS_ROUND   512
-#define OPENS_CALM_MS 1000 /* without loss: the gap is over */
-#define OPENS_RECENT  1024
-#define OPENS_SAME_NS (5 * NSEC_PER_SEC) /* the other sensor has told it by then */
+#define OPENS_SCOPE    "opens that rules ask for"
+#define OPENS_LEFT_OUT "rules that ask for opens"
+#define OPENS_ROUND    512
+#define OPENS_CALM_MS  1000 /* without loss: the gap is over */
+#define OPENS_RECENT   1024
+#define OPENS_SAME_NS  (5 * NSEC_PER_SEC) /* the other sensor has told it by then */
 
 /* Somebody's open of a file: by which of both sensors it was told first. */
 struct recent {
@@ -288,28 +289,19 @@ void opens_part_stop(struct monitor *m)
 		opens_end(o);
 }
 
-static void tell_gap(struct monitor *m, enum gap_reason reason, const char *why)
-{
-	uint64_t key;
-
-	if (why && !gapbook_keys(m->gaps, reason, OPENS_SCOPE, &key, 1))
-		gapbook_open(m->gaps, reason, OPENS_SCOPE, why, 0, 0);
-	else if (!why && gapbook_keys(m->gaps, reason, OPENS_SCOPE, &key, 1))
-		gapbook_close(m->gaps, key, "they are told now", 0);
-}
-
 static void opens_start(struct monitor *m, struct rules *rules, struct opens *wanted)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct opens_part *o = opens_new(m, rules, wanted), *old = m->opens;
 	int r = o ? opens_run(o, &err) : -ENOMEM;
 
-	tell_gap(m, GAP_WEAK_SENSOR, r == 0 ? NULL : err.len ? err.data : strerror(-r));
 	if (r < 0) {
+		gapbook_open(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, err.len ? err.data : strerror(-r), 0, 0);
 		if (o)
 			opens_free_part(o);
 		return;
 	}
+	gapbook_end(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, "they are told now");
 	/* The new one sees before the old one ends. */
 	opens_swap(m, o);
 	if (old)
@@ -320,13 +312,19 @@ void opens_part_rules(struct monitor *m, const struct conf *conf, struct rules *
 {
 	struct opens wanted = { 0 };
 	int r = rules_opens(rules, &wanted);
+	bool any = r == 0 && wanted.n && conf->opens != CONF_OPENS_OFF && m->conf->sensors.bpf != CONF_BPF_OFF;
 
-	if (r < 0 || !wanted.n || conf->opens == CONF_OPENS_OFF || m->conf->sensors.bpf == CONF_BPF_OFF)
+	if (any && wanted.left_out)
+		gapbook_open(m->gaps, GAP_LIMIT, OPENS_LEFT_OUT, "they name more paths than can be looked for",
+			     wanted.left_out, 0);
+	else
+		gapbook_end(m->gaps, GAP_LIMIT, OPENS_LEFT_OUT, "all of them are looked for, or nobody asks");
+	if (!any) {
 		opens_part_stop(m);
-	else if (!m->opens || !opens_equal(&wanted, &m->opens->wanted))
+		gapbook_end(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, "nobody asks for them");
+	} else if (!m->opens || !opens_equal(&wanted, &m->opens->wanted)) {
 		opens_start(m, rules, &wanted);
-	if (r == 0 && wanted.left_out)
-		gapbook_note(m->gaps, GAP_LIMIT, OPENS_SCOPE, "rules name more paths than can be looked for");
+	}
 	opens_free(&wanted);
 }
 
