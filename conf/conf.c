@@ -14,6 +14,7 @@
 #include "conf/node.h"
 #include "conf/schema.h"
 #include "lib/cleanup.h"
+#include "lib/io.h"
 #include "lib/text.h"
 #include "lib/util.h"
 
@@ -176,27 +177,6 @@ int conf_parse(const char *name, const char *text, size_t len, struct conf **ret
 	return r == -ENOMEM ? file_error(name, r, "out of memory", errors) : r;
 }
 
-/* The content of a regular file of at most FILE_SIZE_MAX bytes, one byte more when it is larger. */
-static int read_file(int fd, struct buf *b)
-{
-	char piece[16 * 1024];
-
-	while (b->len <= FILE_SIZE_MAX) {
-		ssize_t n = read(fd, piece, MIN(sizeof(piece), (size_t)FILE_SIZE_MAX + 1 - b->len));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		buf_add(b, piece, (size_t)n);
-		if (b->failed)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 int conf_load(const char *path, struct conf **ret, struct buf *errors)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -210,8 +190,9 @@ int conf_load(const char *path, struct conf **ret, struct buf *errors)
 	}
 	if (!S_ISREG(st.st_mode))
 		return file_error(path, -EINVAL, "not a regular file", errors);
-	r = read_file(fd, &text);
-	if (r < 0)
+	/* What is larger is refused where it stands. */
+	r = io_read_all(fd, FILE_SIZE_MAX, &text);
+	if (r < 0 && r != -EFBIG)
 		return file_error(path, r, strerror(-r), errors);
 	return conf_parse(path, text.data ? text.data : "", text.len, ret, errors);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/role.h"
 
 const char *const role_holds_names[ROLE_HOLDS_COUNT] = {
@@ -84,21 +85,12 @@ int role_receive(int fd, int flags, struct role_message *ret, int *ret_passed)
 int role_body_new(const void *data, size_t len)
 {
 	_cleanup_close_ int fd = memfd_create("holdfast", MFD_CLOEXEC);
-	const char *p = data;
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		p += n;
-		len -= (size_t)n;
-	}
-	return TAKE_FD(fd);
+	r = io_write_all(fd, data, len);
+	return r < 0 ? r : TAKE_FD(fd);
 }
 
 int role_body_read(int fd, struct buf *ret)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/text.h"
 #include "lib/util.h"
 #include "proc/runtime-internal.h"
@@ -113,21 +114,10 @@ static int read_all(const char *path, size_t max, struct buf *ret)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
-	ssize_t n = 1;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	while (n != 0 && ret->len <= max) {
-		if (!buf_reserve(ret, 16 * KIB))
-			return -ENOMEM;
-		n = read(fd, ret->data + ret->len, 16 * KIB);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		ret->len += n > 0 ? (size_t)n : 0;
-	}
-	return ret->len > max ? -EFBIG : 0;
+	return S_ISREG(st.st_mode) ? io_read_all(fd, max, ret) : -EINVAL;
 }
 
 json_t *reading_json(struct reading *r, const char *path)

@@ -7,26 +7,12 @@
 
 #include "fim/read.h"
 #include "lib/digest.h"
+#include "lib/io.h"
 #include "lib/util.h"
 #include "respond/quarantine-internal.h"
 
 #define COPY_BLOCK    (128 * KIB)
 #define COPY_ATTEMPTS 3
-
-static int write_whole(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
 
 /* out -1: only digests. */
 static int copy_blocks(struct digest *d, int in, int out, uint64_t max, uint64_t *ret_size)
@@ -48,7 +34,7 @@ static int copy_blocks(struct digest *d, int in, int out, uint64_t max, uint64_t
 			return -EFBIG;
 		r = digest_update(d, block, (size_t)n);
 		if (r == 0 && out >= 0)
-			r = write_whole(out, block, (size_t)n);
+			r = io_write_all(out, block, (size_t)n);
 		at += (uint64_t)n;
 	}
 	*ret_size = at;

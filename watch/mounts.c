@@ -15,11 +15,11 @@
 #include "lib/cleanup.h"
 #include "lib/fstype.h"
 #include "lib/text.h"
+#include "lib/io.h"
 #include "lib/util.h"
 
 #define MOUNTS_MAX  100000
 #define MOUNTS_SIZE (64 * MIB)
-#define MOUNTS_READ (64 * KIB)
 
 /* The next word of the line, NULL at its end. */
 static char *next_word(char **line)
@@ -158,25 +158,13 @@ int mounts_read(const char *path, struct mount_table *ret, size_t *ret_bad)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *chunk = malloc(MOUNTS_READ);
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	if (!chunk)
-		return -ENOMEM;
-	while (text.len <= MOUNTS_SIZE) {
-		ssize_t n = read(fd, chunk, MOUNTS_READ);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (!n)
-			break;
-		buf_add(&text, chunk, (size_t)n);
-		if (text.failed)
-			return -ENOMEM;
-	}
+	r = io_read_all(fd, MOUNTS_SIZE, &text);
+	if (r < 0)
+		return r;
 	return mounts_parse(text.data ? text.data : "", text.len, ret, ret_bad);
 }
 

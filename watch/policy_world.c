@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "lib/io.h"
 #include "lib/util.h"
 
 #define FILE_MAX     (256 * 1024)
@@ -63,33 +64,26 @@ static void protect_text(struct policy_world *w, enum conf_protect what, const c
 		protect(w, what, address, 128, port, port);
 }
 
-/* NULL: not there. */
-static char *read_file(const char *root, const char *path)
+/* As much of it as can be read, in text; NULL: nothing. */
+static char *read_file(const char *root, const char *path, struct buf *text)
 {
 	_cleanup_close_ int fd = -1;
 	char full[PATH_MAX];
-	size_t len = 0;
-	ssize_t n = 1;
-	char *text;
 
 	if (snprintf(full, sizeof(full), "%s%s", streq(root, "/") ? "" : root, path) >= (int)sizeof(full))
 		return NULL;
 	fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	text = fd >= 0 ? malloc(FILE_MAX + 1) : NULL;
-	while (text && len < FILE_MAX && n > 0) {
-		n = read(fd, text + len, FILE_MAX - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (text)
-		text[len] = '\0';
-	return text;
+	if (fd >= 0)
+		io_read_all(fd, FILE_MAX, text);
+	return text->data;
 }
 
 /* --- servers */
 
 static void read_resolv_conf(struct policy_world *w, const char *root)
 {
-	_cleanup_free_ char *text = read_file(root, "/etc/resolv.conf");
+	_cleanup_buf_ struct buf file = BUF_INIT;
+	char *text = read_file(root, "/etc/resolv.conf", &file);
 	char *save = NULL;
 
 	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save)) {
@@ -137,8 +131,8 @@ static void read_kubeconfigs(struct policy_world *w, const char *root)
 	if (host && number && number <= UINT16_MAX)
 		protect_text(w, CONF_PROTECT_API_SERVER, host, (uint16_t)number);
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		_cleanup_free_ char *text = read_file(root, paths[i]);
-		const char *at = text;
+		_cleanup_buf_ struct buf text = BUF_INIT;
+		const char *at = read_file(root, paths[i], &text);
 
 		while (at && (at = strstr(at, "server:")))
 			add_server(w, at += strlen("server:"));
@@ -280,7 +274,8 @@ static void visit_name(const struct visit *v, const char *name, const uint8_t ad
 void policy_hosts_each(const struct conf *conf, const char *root,
 		       void (*fn)(uint64_t domain, const uint8_t address[16], void *data), void *data)
 {
-	_cleanup_free_ char *text = read_file(root, "/etc/hosts");
+	_cleanup_buf_ struct buf file = BUF_INIT;
+	char *text = read_file(root, "/etc/hosts", &file);
 	const struct visit v = { conf, fn, data };
 	char *line_end = NULL, *word_end;
 
