@@ -38,13 +38,13 @@ struct history_filter {
 	const char *container; /* name, id (or its first 12 digits or more), pod, namespace/pod; NULL: all */
 	/*
 	 * What a person did, by account name or number: processes of that login user, whoever they became; where there
-	 * is no login user, processes of that user and, but for root, what descends from them; sessions that the account
-	 * began, and attempts to. NULL: all.
+	 * is no login user, processes of that user and, but for root, what descends from them; sessions that the
+	 * account began, and attempts to. NULL: all.
 	 */
 	const char *user;
-	bool open_only;	       /* deviations that are still open */
-	int64_t answers;       /* only actions that answer the alert of this number; 0: all */
-	uint64_t response;     /* only actions of the response of this number; 0: all */
+	bool open_only;	   /* deviations that are still open */
+	int64_t answers;   /* only actions that answer the alert of this number; 0: all */
+	uint64_t response; /* only actions of the response of this number; 0: all */
 };
 /* Rebuilds each event (status worked out) and hands it to fn; fn non-zero ends with it. */
 int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct event *e, void *data), void *data);
@@ -64,6 +64,12 @@ int history_last_state(struct db *d, int64_t baseline, const char *path, struct 
  */
 int history_last_layer_state(struct db *d, int64_t baseline, const char *layer, const char *path, struct arena *a,
 			     bool *ret_exists, struct record *ret);
+/*
+ * What is mounted over a path in the container of that id, as cause says (and perhaps by whom, behind it), when it was
+ * told and is not over. A new reference; ret NULL: only whether. -ENOENT.
+ */
+int history_mounted(struct db *d, int64_t baseline, const char *container, const char *path, const char *cause,
+		    struct event **ret);
 /* Gap rows left open by an earlier run. */
 int history_open_gaps(struct db *d, int (*fn)(struct event *e, void *data), void *data);
 /* When an earlier run last wrote (its heartbeat or last row), 0 when never. The daemon calls history_alive at each

@@ -80,3 +80,26 @@ int history_last_excused(struct db *d, int64_t baseline, const char *layer, cons
 		*ret = event_ref(e);
 	return r;
 }
+
+int history_mounted(struct db *d, int64_t baseline, const char *container, const char *path, const char *cause,
+		    struct event **ret)
+{
+	_cleanup_buf_ struct buf shown = BUF_INIT;
+	int64_t id = 0;
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_EVENT_MOUNTED, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_int64(st, 1, baseline);
+	sqlite3_bind_blob64(st, 2, path, strlen(path), SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, container, -1, SQLITE_STATIC);
+	display_bind_text(st, 4, cause, &shown);
+	r = db_step(d, st);
+	if (r > 0)
+		id = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	return ret ? history_get(d, id, ret) : 0;
+}

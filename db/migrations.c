@@ -667,6 +667,17 @@ static const char *const version_16[] = {
  */
 #define SQL_SOCKET_OP_7(c) "CASE " c " WHEN 7 THEN 'close' ELSE " SQL_SOCKET_OP(c) " END"
 
+#define SQL_VIEW_HISTORY_17(status) \
+	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_10("e.kind") " AS kind, " \
+	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN " \
+	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") \
+	" WHEN 9 THEN " SQL_SOCKET_OP_7("e.change") " WHEN 10 THEN " SQL_SESSION_OP("e.change") " END AS what, " \
+	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2 \
+	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, " \
+	"e.count AS count, " SQL_WHERE ", " SQL_DETAIL_EXEC " AS detail, e.user AS by_user, CASE WHEN e.kind = 0 AND " \
+	"e.change < 6 THEN " SQL_STATUS_NAME(status) " END AS status, " SQL_IMAGE_POD " FROM event e" \
+	SQL_WHO_FROM SQL_PLACE_FROM
+
 static const char *const version_17[] = {
 	"DROP VIEW history",
 	"DROP VIEW connections",
@@ -680,15 +691,28 @@ static const char *const version_17[] = {
 	SQL_WHERE ", e.process_why AS who_unknown, ct.image AS image, ct.pod AS pod, ct.namespace AS namespace FROM event e"
 	SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 9",
 
-	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_10("e.kind") " AS kind, "
-	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN "
-	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason")
-	" WHEN 9 THEN " SQL_SOCKET_OP_7("e.change") " WHEN 10 THEN " SQL_SESSION_OP("e.change") " END AS what, "
-	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2
-	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, "
-	"e.count AS count, " SQL_WHERE ", " SQL_DETAIL_EXEC " AS detail, e.user AS by_user, CASE WHEN e.kind = 0 AND "
-	"e.change < 6 THEN " SQL_STATUS_NAME(SQL_STATUS_PLACE) " END AS status, " SQL_IMAGE_POD " FROM event e"
-	SQL_WHO_FROM SQL_PLACE_FROM,
+	SQL_VIEW_HISTORY_17(SQL_STATUS_PLACE),
+	NULL,
+};
+/*
+ * What is mounted over a file of a container has no place on the host: what is unmounted in one container of an image
+ * closes nothing in another.
+ */
+#define SQL_STATUS_MOUNTED                                                                                             \
+	"CASE WHEN e.status <> 0 THEN e.status ELSE coalesce("                                                         \
+	"(SELECT CASE WHEN k.kind = 0 THEN 3 WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k "                        \
+	"WHERE k.path = e.path AND k.id > e.id AND k.baseline IS e.baseline AND ((k.kind = 0 AND k.change = 6 AND "    \
+	"k.host_path IS e.host_path AND (e.host_path IS NOT NULL OR (SELECT b.kind FROM baseline b WHERE b.id = "      \
+	"e.baseline) IS NOT 2 OR (SELECT c.cid FROM container c WHERE c.id = k.container) IS (SELECT c.cid FROM "      \
+	"container c WHERE c.id = e.container))) OR (k.kind = 6 AND " SQL_CLOSES ")) ORDER BY k.id LIMIT 1), "         \
+	"(SELECT CASE WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k WHERE k.kind = 6 AND k.path IS NULL AND "       \
+	"k.baseline IS e.baseline AND k.id > e.id AND " SQL_CLOSES " ORDER BY k.id LIMIT 1), 0) END"
+
+static const char *const version_18[] = {
+	"DROP VIEW deviations",
+	"DROP VIEW history",
+	SQL_VIEW_DEVIATIONS(SQL_STATUS_MOUNTED),
+	SQL_VIEW_HISTORY_17(SQL_STATUS_MOUNTED),
 	NULL,
 };
 /* clang-format on */
@@ -698,6 +722,6 @@ const struct migration db_migrations[] = {
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
 	{ 13, version_13 }, { 14, version_14 }, { 15, version_15 }, { 16, version_16 },
-	{ 17, version_17 },
+	{ 17, version_17 }, { 18, version_18 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

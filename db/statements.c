@@ -97,6 +97,13 @@ const char *const statement_sql[STMT_COUNT] = {
 	[STMT_EVENT_LAST_LAYER_RENAME] =
 		"SELECT id, change, after_rec FROM event WHERE path2 = ?2 AND baseline IS ?1 AND kind = 0 AND "
 		"change = 4 AND substr(host_path, 1, length(?3)) = ?3 ORDER BY id DESC LIMIT 1",
+	/* Behind the newest that is over. */
+	[STMT_EVENT_MOUNTED] =
+		"SELECT id FROM event WHERE path = ?2 AND baseline IS ?1 AND kind = 0 AND change < 6 AND host_path IS NULL "
+		"AND (cause = ?4 OR substr(cause, 1, length(?4) + 5) = ?4 || '; by ') AND (SELECT cid FROM container c "
+		"WHERE c.id = event.container) = ?3 AND id > coalesce((SELECT max(k.id) FROM event k WHERE k.path = ?2 AND "
+		"k.baseline IS ?1 AND k.kind = 0 AND k.change = 6 AND k.host_path IS NULL AND (SELECT cid FROM container c "
+		"WHERE c.id = k.container) = ?3), 0) ORDER BY id DESC LIMIT 1",
 	/* Accepts with `until` only excuse: the baseline was not changed by them. */
 	[STMT_EVENT_ACCEPTED] =
 		"SELECT 1 FROM event WHERE path = ?2 AND id > ?3 AND kind = 6 AND baseline IS ?1 AND until IS "

@@ -441,7 +441,7 @@ static void test_user(void **state _unused_)
 	static const struct {
 		const char *user;
 		const char *expected; /* places in all, newest first; s: the session */
-	} cases[] = { { "root", "30" },	    { "0", "30" },    { "daemon", "541" }, { "1", "541" },
+	} cases[] = { { "root", "30" },	   { "0", "30" },  { "daemon", "541" },	 { "1", "541" },
 		      { "nobody", "s32" }, { "eve", "s" }, { "nobody else", "" } };
 	struct keep k = { .n = 0 };
 	struct event *e = event_new(EVENT_SESSION);
@@ -478,12 +478,64 @@ static void test_user(void **state _unused_)
 	store_free(&s);
 }
 
+static struct event *mounted(struct store *s, int64_t baseline, struct container *c, enum change what,
+			     const char *cause)
+{
+	struct event *e = change(s, baseline, "/etc/motd", what);
+
+	e->container = container_ref(c);
+	e->cause = cause;
+	e->has_after = false;
+	e->status = what == CHANGE_REVERTED ? STATUS_REVERTED : STATUS_OPEN;
+	return e;
+}
+
+/* What is mounted in containers of one image: each its own, until it is over. */
+static void test_mounted(void **state _unused_)
+{
+	static const char tmpfs[] = "mounted over it: tmpfs", odd[] = "mounted over it: tmpfs, /a\\x1b";
+	const struct baseline_info info = { .name = "image", .kind = BASELINE_IMAGE, .root = "/", .scope = "{}" };
+	_cleanup_container_ struct container *a = container_new(), *b = container_new();
+	_cleanup_event_ struct event *found = NULL;
+	struct baseline_writer *w;
+	int64_t image, first, second, third;
+	struct store s;
+
+	store_new(&s);
+	assert_int_equal(baseline_begin(s.d, &info, false, &w), 0);
+	image = store_finish(&s, w);
+	a->id = "aaaa";
+	b->id = "bbbb";
+	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/motd", tmpfs, NULL), -ENOENT);
+	first = add(&s, mounted(&s, image, a, CHANGE_REPLACED, tmpfs));
+	second = add(&s, mounted(&s, image, b, CHANGE_REPLACED, "mounted over it: tmpfs; by somebody"));
+	third = add(&s, mounted(&s, image, b, CHANGE_REPLACED, odd));
+	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/motd", tmpfs, &found), 0);
+	assert_int_equal(found->id, first);
+	assert_int_equal(history_mounted(s.d, image, "bbbb", "/etc/motd", tmpfs, NULL), 0);
+	assert_int_equal(history_mounted(s.d, image, "bbbb", "/etc/motd", odd, NULL), 0);
+	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/motd", odd, NULL), -ENOENT);
+	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/passwd", tmpfs, NULL), -ENOENT);
+	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/motd", "mounted over it: tmp", NULL), -ENOENT);
+	assert_int_equal(history_mounted(s.d, image + 1, "aaaa", "/etc/motd", tmpfs, NULL), -ENOENT);
+	add(&s, mounted(&s, image, b, CHANGE_REVERTED, "gone"));
+	assert_int_equal(status_of(&s, first), STATUS_OPEN);
+	assert_int_equal(status_of(&s, second), STATUS_REVERTED);
+	assert_int_equal(status_of(&s, third), STATUS_REVERTED);
+	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/motd", tmpfs, NULL), 0);
+	assert_int_equal(history_mounted(s.d, image, "bbbb", "/etc/motd", tmpfs, NULL), -ENOENT);
+	add(&s, mounted(&s, image, a, CHANGE_REVERTED, "gone"));
+	assert_int_equal(status_of(&s, first), STATUS_REVERTED);
+	store_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alert), cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_pages), cmocka_unit_test(test_status),	cmocka_unit_test(test_last_state),
-		cmocka_unit_test(test_gaps),  cmocka_unit_test(test_alive),	cmocka_unit_test(test_user),
+		cmocka_unit_test(test_alert),	cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_pages),	cmocka_unit_test(test_status),	  cmocka_unit_test(test_last_state),
+		cmocka_unit_test(test_gaps),	cmocka_unit_test(test_alive),	  cmocka_unit_test(test_user),
+		cmocka_unit_test(test_mounted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
