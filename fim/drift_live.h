@@ -27,6 +27,8 @@ struct drift_live_options {
 	void (*emit)(struct event *e, void *data);
 	/* n events were lost, and the layers are looked at; over: that is done. */
 	void (*lost)(uint64_t n, bool over, void *data);
+	/* n things mounted in containers are not followed for want of room; 0: all are again. May be NULL. */
+	void (*crowded)(uint64_t n, void *data);
 	uint64_t sweep; /* ns: all layers are looked at so often, because not all is told; 0: never */
 	/* An image of a running container has no baseline; told once for each while it is so. May be NULL. */
 	void (*no_baseline)(struct container *c, void *data);

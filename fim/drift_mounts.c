@@ -4,21 +4,18 @@
  * the sensor says so, on the thread "drift"; reads /proc, baselines and writable layers, never what is mounted.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "db/history.h"
 #include "fim/drift_live-internal.h"
+#include "fim/mounted.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
-#include "lib/text.h"
 #include "lib/util.h"
-#include "watch/mounts.h"
 
 #define MOUNTED_MAX 4096
-#define LINKS_MAX   40
 
 /* A mount that was looked at. */
 struct mounted {
@@ -31,7 +28,9 @@ struct mounted {
 struct drift_mounts {
 	struct mounted list[MOUNTED_MAX];
 	size_t n;
-	bool young; /* a container whose runtime still writes down what it mounts */
+	bool young;	 /* a container whose runtime still writes down what it mounts */
+	uint64_t passed; /* for which there was no room in this look */
+	bool crowded;	 /* told */
 };
 
 /* One namespace at work. */
@@ -41,7 +40,7 @@ struct view {
 	struct container *c;
 	const struct conf_policy *policy;
 	struct drift_image *image;
-	const struct mount_table *table;
+	struct mounted_view seen;
 };
 
 /* --- what was looked at */
@@ -70,137 +69,14 @@ static void mounted_drop(struct drift_mounts *k, struct mounted *m)
 	*m = k->list[--k->n];
 }
 
-/* --- which are the runtime's */
-
-static void path_up(struct buf *b)
-{
-	while (b->len && b->data[--b->len] != '/')
-		;
-	b->data[b->len] = '\0';
-}
-
-/* The path as the image's links make it: the runtime follows them too. False when it goes round, or on lack of memory.
- */
-static bool follow_links(const struct view *v, const char *path, struct buf *ret)
-{
-	_cleanup_free_ char *rest = strdup(path);
-	size_t at = 0;
-
-	buf_reset(ret);
-	buf_str(ret, "");
-	for (int links = 0; rest && rest[at];) {
-		size_t len = strcspn(rest + at, "/");
-		struct record rec;
-		char *name = rest + at;
-
-		at += len + (name[len] == '/');
-		if (len == 0 || (len == 1 && *name == '.'))
-			continue;
-		if (len == 2 && memcmp(name, "..", 2) == 0) {
-			path_up(ret);
-			continue;
-		}
-		buf_printf(ret, "/%.*s", (int)len, name);
-		if (ret->failed)
-			return false;
-		if (baseline_lookup(v->image->base, ret->data, &v->l->arena, &rec) < 0 || rec.type != 'l' ||
-		    !rec.target)
-			continue;
-		if (++links > LINKS_MAX || asprintf(&name, "%s/%s", rec.target, rest + at) < 0)
-			return false;
-		path_up(ret);
-		if (*rec.target == '/') {
-			buf_reset(ret);
-			buf_str(ret, "");
-		}
-		free(rest);
-		rest = name;
-		at = 0;
-	}
-	return rest && !ret->failed;
-}
-
-static bool is_at_or_below(const char *folder, const char *path)
-{
-	size_t len = strlen(folder);
-
-	return len && strncmp(path, folder, len) == 0 && (!path[len] || path[len] == '/');
-}
-
-static bool is_runtimes(const struct view *v, const char *point)
-{
-	_cleanup_buf_ struct buf real = BUF_INIT;
-
-	for (uint32_t i = 0; i < v->c->n_mounts; i++)
-		if (follow_links(v, v->c->mounts[i].dest, &real) && is_at_or_below(real.data, point))
-			return true;
-	return false;
-}
-
 /* --- telling */
 
-/* The overlay of the container, as this namespace has it. */
-static bool is_own(const struct view *v, const struct mount *m)
-{
-	for (size_t i = 0; i < v->table->n; i++)
-		if (streq(v->table->mounts[i].point, "/"))
-			return v->table->mounts[i].dev == m->dev;
-	return false;
-}
-
-static void describe(const struct view *v, const struct mount *m, const struct process *who, struct buf *b)
-{
-	buf_str(b, "mounted over it: ");
-	if (is_own(v, m)) {
-		buf_str(b, "the container's own ");
-		text_escape(b, m->root, strlen(m->root));
-	} else {
-		text_escape(b, m->fstype, strlen(m->fstype));
-		if (!streq(m->root, "/")) {
-			buf_str(b, ", ");
-			text_escape(b, m->root, strlen(m->root));
-		}
-	}
-	if (v->ns->second)
-		buf_str(b, "; in another mount namespace of the container");
-	if (who && drift_is_outside(who, v->c))
-		buf_str(b, "; by a process outside of the container");
-}
-
-/* What the image has there, and what is shown now when it is the container's own. */
-static void compare(const struct view *v, const struct mount *m, struct event *e)
-{
-	_cleanup_close_ int fd = -1;
-	struct upper *upper = NULL;
-	struct upper_file now;
-	struct record base;
-	enum change change;
-
-	e->attributes = ATTR_BIT(ATTR_DEV);
-	e->has_before = baseline_lookup(v->image->base, m->point, &v->l->arena, &base) == 0 &&
-			record_dup(&e->arena, &base, &e->before);
-	if (!is_own(v, m))
-		return;
-	fd = open(v->c->upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || upper_new(fd, v->image->base, v->image->files, &upper) < 0)
-		return;
-	if (upper_look(upper, &v->l->arena, m->root, drift_mask(), &now) == 0 && now.exists) {
-		e->attributes = upper_compare(e->has_before ? &base : NULL, &now, drift_mask(), &change) & ATTR_ALL;
-		e->has_after = record_dup(&e->arena, &now.rec, &e->after);
-	}
-	upper_free(upper);
-}
-
-/* m: NULL, it is not mounted any more. */
-static void tell(const struct view *v, const struct mount *m, const char *point)
+static struct event *event_of(const struct view *v, const char *point)
 {
 	_cleanup_event_ struct event *e = event_new(EVENT_CHANGE);
-	_cleanup_buf_ struct buf cause = BUF_INIT;
 
-	if (!e) {
-		v->l->counters.errors++;
-		return;
-	}
+	if (!e)
+		return NULL;
 	e->process = mountns_mounter(v->l->o.mounts, v->c->id);
 	e->process_why = e->process ? NULL : "the kernel does not tell who mounts";
 	e->boot_time = clock_boot_ns();
@@ -210,22 +86,60 @@ static void tell(const struct view *v, const struct mount *m, const char *point)
 	e->container = container_ref(v->c);
 	e->baseline = arena_strdup(&e->arena, v->image->info.name);
 	e->baseline_id = v->image->info.id;
-	e->change = m ? CHANGE_REPLACED : CHANGE_REVERTED;
-	e->status = m ? STATUS_OPEN : STATUS_REVERTED;
-	if (m) {
-		describe(v, m, e->process, &cause);
-		compare(v, m, e);
-	} else {
-		e->attributes = ATTR_BIT(ATTR_DEV);
-		buf_str(&cause, "what was mounted over it is gone");
-	}
-	e->cause = cause.failed ? NULL : arena_strdup(&e->arena, cause.data);
-	if (!e->path || !e->baseline || !e->cause) {
+	e->change = CHANGE_REVERTED;
+	e->status = STATUS_REVERTED;
+	e->attributes = ATTR_BIT(ATTR_DEV);
+	return e->path && e->baseline ? TAKE_PTR(e) : NULL;
+}
+
+static void tell(const struct view *v, struct event *e, const char *cause)
+{
+	if (e)
+		e->cause = arena_strdup(&e->arena, cause);
+	if (!e || !e->cause) {
 		v->l->counters.errors++;
 		return;
 	}
 	v->l->counters.changes++;
 	v->l->o.emit(e, v->l->o.data);
+}
+
+static void tell_gone(const struct view *v, const char *point)
+{
+	_cleanup_event_ struct event *e = event_of(v, point);
+
+	tell(v, e, "what was mounted over it is gone");
+}
+
+/* It stands since an earlier run, which told it. */
+static bool is_in_history(const struct view *v, const char *point, const char *cause)
+{
+	return history_mounted(v->l->db, v->image->info.id, v->c->id, point, cause, NULL) == 0;
+}
+
+static void tell_mounted(const struct view *v, const struct mount *m)
+{
+	_cleanup_event_ struct event *e = NULL;
+	_cleanup_buf_ struct buf cause = BUF_INIT;
+	struct scan_difference d;
+
+	if (mounted_difference(&v->seen, m, &d, &cause) < 0) {
+		v->l->counters.errors++;
+		return;
+	}
+	if (is_in_history(v, m->point, cause.data))
+		return;
+	e = event_of(v, m->point);
+	if (e) {
+		e->change = d.change;
+		e->status = STATUS_OPEN;
+		e->attributes = d.attributes;
+		e->has_before = d.before && record_dup(&e->arena, d.before, &e->before);
+		e->has_after = d.after && record_dup(&e->arena, d.after, &e->after);
+		if (e->process && drift_is_outside(e->process, v->c))
+			buf_str(&cause, MOUNTED_OUTSIDE);
+	}
+	tell(v, cause.failed ? NULL : e, cause.data);
 }
 
 /* --- looking */
@@ -243,15 +157,15 @@ static void look_at(const struct view *v, const struct mount *m)
 		return;
 	}
 	if (!key || k->n == MOUNTED_MAX) {
-		v->l->counters.errors++;
+		k->passed++;
 		return;
 	}
 	known = &k->list[k->n++];
 	*known = (struct mounted){ .ns = v->ns->ino, .hash = hash, .key = TAKE_PTR(key), .there = true };
 	known->point = known->key + strlen(known->key) - strlen(m->point);
-	known->told = !copied && !is_runtimes(v, m->point);
+	known->told = !copied && !mounted_by_runtime(&v->seen, m->point);
 	if (known->told)
-		tell(v, m, m->point);
+		tell_mounted(v, m);
 }
 
 static void look_at_table(const struct view *v)
@@ -260,8 +174,8 @@ static void look_at_table(const struct view *v)
 
 	for (size_t i = 0; i < k->n; i++)
 		k->list[i].there &= k->list[i].ns != v->ns->ino;
-	for (size_t i = 0; i < v->table->n; i++) {
-		const struct mount *m = &v->table->mounts[i];
+	for (size_t i = 0; i < v->seen.table->n; i++) {
+		const struct mount *m = &v->seen.table->mounts[i];
 
 		arena_reset(&v->l->arena);
 		if (!streq(m->point, "/") && drift_left_out(v->policy, v->c, m->point) == DRIFT_COMPARED)
@@ -273,7 +187,7 @@ static void look_at_table(const struct view *v)
 		if (m->ns != v->ns->ino || m->there)
 			continue;
 		if (m->told)
-			tell(v, NULL, m->point);
+			tell_gone(v, m->point);
 		mounted_drop(k, m);
 	}
 }
@@ -302,9 +216,16 @@ static int look_at_namespace(const struct mountns_one *ns, void *data)
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", ns->pid);
 	if (mounts_read(path, &table, NULL) < 0)
 		return 0;
-	v.table = &table;
+	v.seen = (struct mounted_view){ .container = c,
+					.table = &table,
+					.second = ns->second,
+					.base = v.image->base,
+					.files = v.image->files,
+					.arena = &l->arena };
 	/* The number may be another process's by now. */
-	if (mountns_is_in(l->o.mounts, ns->pid, ns->ino))
+	if (!mounted_is_entered(&table))
+		l->mounts->young = true;
+	else if (mountns_is_in(l->o.mounts, ns->pid, ns->ino))
 		look_at_table(&v);
 	mounts_free(&table);
 	return l->stop ? -ECANCELED : 0;
@@ -332,6 +253,17 @@ static void forget_gone(struct drift_live *l)
 			mounted_drop(k, &k->list[i]);
 }
 
+static void tell_crowded(struct drift_live *l)
+{
+	struct drift_mounts *k = l->mounts;
+
+	if (l->stop || k->crowded == !!k->passed)
+		return;
+	k->crowded = !!k->passed;
+	if (l->o.crowded)
+		l->o.crowded(k->passed, l->o.data);
+}
+
 bool drift_mounts_look(struct drift_live *l)
 {
 	if (!l->o.mounts)
@@ -341,8 +273,10 @@ bool drift_mounts_look(struct drift_live *l)
 	if (!l->mounts)
 		return false;
 	l->mounts->young = false;
+	l->mounts->passed = 0;
 	mountns_each(l->o.mounts, look_at_namespace, l);
 	forget_gone(l);
+	tell_crowded(l);
 	return l->mounts->young;
 }
 

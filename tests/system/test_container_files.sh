@@ -36,6 +36,14 @@ none() {
 	if grep -qF "\"path\":\"$1\"" "$tmp/history"; then fail "$1: $(grep -F "\"path\":\"$1\"" "$tmp/history")"; fi
 }
 
+twice_mounted() {
+	changes web && [ "$(grep -F '"path":"/srv"' "$tmp/history" | grep -c 'mounted over it: tmpfs')" = 2 ]
+}
+
+mounted_no_more() {
+	changes web && ! grep -F '"path":"/srv"' "$tmp/history" | grep 'mounted over it: tmpfs' | grep -qF '"status":"open"'
+}
+
 watch
 run_container web -d -v "$fs/vol:/data" --tmpfs /scratch --cap-add SYS_ADMIN --security-opt seccomp=unconfined "$image" sleep 1000 ||
 	die "podman run"
@@ -107,6 +115,10 @@ mkdir "$tmp/mnt"
 unshare -m sh -c "mount --bind '$upper' '$tmp/mnt' && echo second >'$tmp/mnt/etc/second'" || fail "bind mount"
 want web added /etc/second "$outside"
 
+# What stands over a restart is not told again, and is told when it goes.
+in_web 'busybox mount -t tmpfs none /srv'
+within 20 twice_mounted || fail "mounted again: $(grep '"/srv"' "$tmp/history")"
+
 # Another container of the image has nothing to do with it; while the monitor is down it is found afterwards.
 run_container second -d "$image" sleep 1000 || die "podman run"
 stop
@@ -119,6 +131,8 @@ before=$(wc -l <"$tmp/history")
 settled
 changes web
 [ "$(wc -l <"$tmp/history")" = "$before" ] || fail "told again after a restart: $(cat "$tmp/history")"
+in_web 'busybox umount /srv'
+within 20 mounted_no_more || fail "unmounted after a restart: $(grep '"/srv"' "$tmp/history")"
 hf status --json >"$tmp/status" || true
 grep -q '"container_files":{"events":' "$tmp/status" || fail "status: $(cat "$tmp/status")"
 grep -o '"container_files":{[^}]*}' "$tmp/status" | grep -q '"errors":0' || fail "errors: $(grep -o '"container_files":{[^}]*}' "$tmp/status")"
