@@ -1,6 +1,6 @@
 /*
  * Containers as they lie on this node, running or not, against the baselines of their images. Reads the runtimes' own
- * files and the writable layers; talks to no runtime. One thread.
+ * files, the writable layers and the mount tables of processes; talks to no runtime. One thread.
  */
 #include "cmd/check_containers.h"
 
@@ -14,7 +14,9 @@
 #include "fim/drift.h"
 #include "lib/clock.h"
 #include "lib/text.h"
+#include "proc/cgroup.h"
 #include "proc/containers.h"
+#include "watch/mountns.h"
 
 #define ID_WORTH_GIVING 6 /* digits */
 
@@ -24,7 +26,8 @@ struct checker {
 	struct db *d;
 	struct sign_key *pub;
 	struct containers *containers;
-	bool *asked; /* that it was found, for each of o->names */
+	struct mountns *mounts; /* of their processes */
+	bool *asked;		/* that it was found, for each of o->names */
 	size_t checked, failed;
 	uint64_t counts[CHANGE_COUNT]; /* of all */
 	int64_t verified;	       /* baseline that was verified last */
@@ -38,16 +41,17 @@ struct checker {
 
 /* --- what drift_check tells */
 
-static int difference(void *data, const struct scan_difference *d, const char *host)
+static int difference(void *data, const struct scan_difference *d, const char *host, const char *cause)
 {
 	struct checker *k = data;
 	_cleanup_event_ struct event *e = findings_event(&k->found, d);
 
 	if (!e)
 		return -ENOMEM;
-	e->host_path = arena_strdup(&e->arena, host);
+	e->host_path = host ? arena_strdup(&e->arena, host) : NULL;
+	e->cause = cause ? arena_strdup(&e->arena, cause) : NULL;
 	e->container = container_ref(k->container);
-	return e->host_path ? findings_add(&k->found, e) : -ENOMEM;
+	return !host == !e->host_path && !cause == !e->cause ? findings_add(&k->found, e) : -ENOMEM;
 }
 
 static void gap(void *data, enum gap_reason reason, const char *path, const char *detail)
@@ -159,6 +163,7 @@ static int compare(struct checker *k)
 		.container = k->container,
 		.db = k->d,
 		.baseline = &k->found.info,
+		.mounts = k->mounts,
 		.hash_size = k->c->conf->limits.hash_size,
 		.progress = &progress,
 		.difference = difference,
@@ -235,6 +240,32 @@ static int each(struct container *c, void *data)
 	return check_one(k);
 }
 
+static void process_seen(const char *cgroup, int32_t pid, void *data)
+{
+	struct cgroup_container in[CGROUP_NEST_MAX];
+	size_t n = cgroup_containers(cgroup, in);
+	struct checker *k = data;
+
+	if (n)
+		mountns_seen(k->mounts, in[n - 1].id, pid);
+}
+
+/* Mount namespaces go by the processes in them. */
+static int find_mounts(struct checker *k)
+{
+	const struct mountns_options o = { .procfs = "/proc", .look = true };
+	_cleanup_proc_table_ struct proc_table *procs = NULL;
+	int r = proc_table_new("/proc", k->c->conf->limits.processes, &procs);
+
+	if (r == 0)
+		r = mountns_new(&o, &k->mounts);
+	if (r < 0)
+		return r;
+	mountns_want(k->mounts, true);
+	proc_table_set_seen(procs, process_seen, k);
+	return proc_table_scan(procs);
+}
+
 static int check_all(struct checker *k)
 {
 	const struct containers_options o = { .root = "/",
@@ -243,6 +274,8 @@ static int check_all(struct checker *k)
 					      .n_stores = k->c->conf->containers.stores.n };
 	int r = containers_new(&o, &k->containers);
 
+	if (r == 0)
+		r = find_mounts(k);
 	if (r < 0)
 		return cmd_fail(r, NULL, "containers");
 	r = containers_each(k->containers, each, k);
@@ -283,6 +316,8 @@ int check_containers(struct cmd *c, const struct check_containers_options *o)
 	cmd_tell(c->conf->control, "flush", NULL); /* what the monitor knows is not recorded twice */
 	status = check_all(&k);
 	containers_free(k.containers);
+	if (k.mounts)
+		mountns_free(k.mounts);
 	if (status)
 		return status;
 	if (!k.checked && !k.failed && !c->quiet && !c->json)

@@ -145,6 +145,12 @@ static void recorder_queue(struct recorder *r, struct event *e)
 
 /* --- what history knows */
 
+/* What is mounted over a file of a container has no place on the host. */
+static bool recorder_is_mounted(const struct event *e)
+{
+	return e->container && !e->host_path;
+}
+
 /* The newest deviation of this path is open and says what e says. */
 static bool recorder_knows(struct recorder *r, const struct event *e)
 {
@@ -152,6 +158,8 @@ static bool recorder_knows(struct recorder *r, const struct event *e)
 	struct record last;
 	bool exists;
 
+	if (recorder_is_mounted(e))
+		return history_mounted(r->reads, r->info->id, e->container->id, e->path, e->cause, NULL) == 0;
 	arena_reset(&r->scratch);
 	attr_apply("all", &all);
 	if (e->host_path ? history_last_layer_state(r->reads, r->info->id, e->container->upper, e->path, &r->scratch,
@@ -164,10 +172,12 @@ static bool recorder_knows(struct recorder *r, const struct event *e)
 static int recorder_excuse(struct recorder *r, struct event *e)
 {
 	_cleanup_event_ struct event *last = NULL;
-	int err =
-		history_last_excused(r->reads, r->info->id, e->host_path ? e->container->upper : NULL, e->path, &last);
+	int err = recorder_is_mounted(e)
+			  ? history_mounted(r->reads, r->info->id, e->container->id, e->path, e->cause, &last)
+			  : history_last_excused(r->reads, r->info->id, e->host_path ? e->container->upper : NULL,
+						 e->path, &last);
 
-	if (err < 0)
+	if (err < 0 || last->status != STATUS_EXCUSED)
 		return err == -ENOENT ? 0 : err;
 	e->status = STATUS_EXCUSED;
 	e->cause = last->cause ? arena_strdup(&e->arena, last->cause) : NULL;
@@ -199,7 +209,7 @@ int recorder_add(struct recorder *r, struct event *e)
 	if (known)
 		err = recorder_excuse(r, e);
 	else /* of the host: as the monitor does it */
-		err = e->host_path || !r->approvals
+		err = e->container || !r->approvals
 			      ? 0
 			      : approvals_each(r->reads, false, clock_real_ns(), recorder_approval, e);
 	if (err < 0)

@@ -1,15 +1,17 @@
 /*
- * A container as it lies against its image. Reads the writable layer and the baseline, nothing else; one thread, the
- * caller's.
+ * A container as it lies against its image. Reads the writable layer, the baseline, and what the mount tables of its
+ * processes say; one thread, the caller's.
  */
 #include "fim/drift.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fim/mime.h"
+#include "fim/mounted.h"
 #include "lib/cleanup.h"
 #include "lib/util.h"
 
@@ -105,8 +107,12 @@ struct drift {
 	const struct drift_options *o;
 	struct upper *upper;
 	struct baseline_reader *base;
+	struct file_reader *files; /* borrowed */
 	struct arena arena;
 	attr_mask mask;
+	struct arena kept;    /* of the next */
+	const char **mounted; /* that were told: DRIFT_MOUNTED_MAX */
+	size_t n_mounted;
 };
 
 static void drift_gap(void *data, enum gap_reason reason, const char *path, const char *detail)
@@ -143,7 +149,7 @@ static int drift_tell(struct drift *k, const char *path, const struct scan_diffe
 
 	/* Also of what is gone: there its whiteout lies, or nothing any more. */
 	buf_printf(&host, "%s%s", k->o->container->upper, path);
-	return host.failed ? -ENOMEM : k->o->difference(k->o->data, d, host.data);
+	return host.failed ? -ENOMEM : k->o->difference(k->o->data, d, host.data, NULL);
 }
 
 static int drift_path(void *data, const char *path)
@@ -174,6 +180,73 @@ static int drift_path(void *data, const char *path)
 	return d.attributes ? drift_tell(k, path, &d) : 0;
 }
 
+/* --- what is mounted over it */
+
+/* The same is mounted in every namespace that was copied from the container's own. */
+static bool is_news(struct drift *k, const struct mount *m)
+{
+	_cleanup_buf_ struct buf key = BUF_INIT;
+
+	buf_printf(&key, "%llx %s", (unsigned long long)m->dev, m->root);
+	buf_printf(&key, "\n%s", m->point);
+	for (size_t i = 0; i < k->n_mounted && !key.failed; i++)
+		if (streq(k->mounted[i], key.data))
+			return false;
+	if (key.failed || k->n_mounted == DRIFT_MOUNTED_MAX) {
+		drift_gap(k, GAP_LIMIT, m->point, "more is mounted in the container than is looked at");
+		return false;
+	}
+	if (!k->mounted)
+		k->mounted = arena_zalloc(&k->kept, DRIFT_MOUNTED_MAX * sizeof(*k->mounted));
+	if (k->mounted)
+		k->mounted[k->n_mounted] = arena_strdup(&k->kept, key.data);
+	if (!k->mounted || !k->mounted[k->n_mounted])
+		return true;
+	k->n_mounted++;
+	return true;
+}
+
+static int look_at_mount(struct drift *k, const struct mounted_view *v, const struct mount *m)
+{
+	_cleanup_buf_ struct buf cause = BUF_INIT;
+	struct scan_difference d;
+	int r;
+
+	arena_reset(&k->arena);
+	if (streq(m->point, "/") || drift_skip(k, m->point) || mounted_by_runtime(v, m->point) || !is_news(k, m))
+		return 0;
+	r = mounted_difference(v, m, &d, &cause);
+	return r < 0 ? r : k->o->difference(k->o->data, &d, NULL, cause.data);
+}
+
+static int look_at_namespace(const struct mountns_one *ns, void *data)
+{
+	struct drift *k = data;
+	struct mount_table table = { .n = 0 };
+	struct mounted_view v = { k->o->container, &table, ns->second, k->base, k->files, &k->arena };
+	char path[40];
+	int r;
+
+	if (!streq(ns->container, k->o->container->id))
+		return 0;
+	if (k->o->progress && atomic_load(&k->o->progress->stop))
+		return -ECANCELED;
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", ns->pid);
+	r = mounts_read(path, &table, NULL);
+	if (r < 0 && r != -ENOENT && r != -ESRCH)
+		drift_gap(k, GAP_UNREADABLE, "/", "what is mounted in the container cannot be read");
+	if (r < 0)
+		return 0;
+	/* The number may be another process's by now. */
+	if (mounted_is_entered(&table) && mountns_is_in(k->o->mounts, ns->pid, ns->ino))
+		for (size_t i = 0; i < table.n && r == 0; i++)
+			r = look_at_mount(k, &v, &table.mounts[i]);
+	mounts_free(&table);
+	return r;
+}
+
+/* --- the whole */
+
 static void tell_mounts(const struct drift *k)
 {
 	const struct container *c = k->o->container;
@@ -203,23 +276,27 @@ static int drift_run(struct drift *k, int fd)
 	read.mime = mime;
 	if (r == 0)
 		r = file_reader_new(&read, &files);
+	k->files = files;
 	if (r == 0)
 		r = baseline_reader_new(o->db, o->baseline->id, &k->base);
 	if (r == 0)
-		r = upper_new(fd, k->base, files, &k->upper);
+		r = upper_new(fd, k->base, k->files, &k->upper);
 	if (r == 0)
 		r = upper_each(k->upper, "/", &w);
+	if (r == 0 && o->mounts && o->container->have_mounts)
+		r = mountns_each(o->mounts, look_at_namespace, k);
 	if (k->upper)
 		upper_free(k->upper);
 	if (k->base)
 		baseline_reader_free(k->base);
 	arena_free(&k->arena);
+	arena_free(&k->kept);
 	return r;
 }
 
 int drift_check(const struct drift_options *o, struct buf *err)
 {
-	struct drift k = { .o = o, .mask = drift_mask(), .arena = ARENA_INIT };
+	struct drift k = { .o = o, .mask = drift_mask(), .arena = ARENA_INIT, .kept = ARENA_INIT };
 	_cleanup_close_ int fd = -1;
 	int r;
 

@@ -7,6 +7,7 @@
 #include "conf/policy.h"
 #include "fim/scan.h"
 #include "fim/upper.h"
+#include "watch/mountns.h"
 
 /* Why a path in a container is not compared with the image. */
 enum drift_left {
@@ -35,11 +36,18 @@ struct drift_options {
 	const struct baseline_info *baseline; /* of its image; the caller has verified it */
 	uint64_t hash_size;		      /* as in struct read_options */
 	struct scan_progress *progress;	      /* may be NULL: files, bytes, unread and stop are used */
-	/* d->path is as in the container, host_path where it lies, or would lie, in its layer. Non-zero ends it. */
-	int (*difference)(void *data, const struct scan_difference *d, const char *host_path);
+	struct mountns *mounts; /* of its processes; NULL: what somebody mounted over its files is not looked at */
+	/*
+	 * d->path is as in the container, host_path where it lies, or would lie, in its layer; NULL for what is mounted
+	 * over it (fim/mounted.h), which cause says. Non-zero ends it.
+	 */
+	int (*difference)(void *data, const struct scan_difference *d, const char *host_path, const char *cause);
 	void (*gap)(void *data, enum gap_reason reason, const char *path, const char *detail);
 	void *data;
 };
+
+/* Mounts over files of one container that are told. */
+#define DRIFT_MOUNTED_MAX 4096
 
 /*
  * Compares the whole container with its image, as it lies: running or not. 0; -ECANCELED; a callback's value; or a

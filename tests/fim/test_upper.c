@@ -5,9 +5,12 @@
 #include "tests/db/store.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -118,11 +121,14 @@ static int group_teardown(void **state)
 	return 0;
 }
 
-static int told(void *data, const struct scan_difference *d, const char *host)
+static int told(void *data, const struct scan_difference *d, const char *host, const char *cause)
 {
 	(void)data;
+	assert_int_equal(!host, !!cause);
+	buf_printf(&rig.told, "%s %s%s%s\n", change_names[d->change], d->path, cause ? ": " : "", cause ?: "");
+	if (cause)
+		return 0;
 	assert_non_null(strstr(host, d->path));
-	buf_printf(&rig.told, "%s %s\n", change_names[d->change], d->path);
 	assert_int_equal(d->before != NULL, d->change != CHANGE_ADDED);
 	assert_int_equal(d->after != NULL, d->change != CHANGE_REMOVED);
 	return 0;
@@ -157,15 +163,18 @@ static void sort_told(void)
 	free(copy);
 }
 
-static int compare_layer(const char *upper)
+#define ID "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static int compare_layer(const char *upper, struct mountns *ns)
 {
 	static const struct container_mount mounts[] = { { "/data", NULL, "bind" }, { "/way/to/vol", NULL, "bind" } };
 	struct container *c = container_new();
 	struct drift_options o = {
-		.container = c, .db = rig.s.d, .baseline = &rig.info, .difference = told, .gap = no_gap
+		.container = c, .db = rig.s.d, .baseline = &rig.info, .mounts = ns, .difference = told, .gap = no_gap
 	};
 	int r;
 
+	c->id = ID;
 	c->upper = upper;
 	c->have_mounts = true;
 	c->mounts = mounts;
@@ -216,7 +225,7 @@ static void layers(void **state)
 			continue;
 		}
 		done++;
-		if (compare_layer(upper) != 0)
+		if (compare_layer(upper, NULL) != 0)
 			fail_msg("%s: %s", cases[i].name, rig.s.err.data);
 		if (!streq(rig.told.data, cases[i].what))
 			fail_msg("%s:\n%s---- and not\n%s", cases[i].name, rig.told.data, cases[i].what);
@@ -239,7 +248,7 @@ static void by_hand(void **state)
 	assert_int_equal(setxattr(path, "trusted.overlay.whiteout", "y", 1, 0), 0);
 	snprintf(path, sizeof(path), "%s/usr/share/a", upper);
 	assert_int_equal(setxattr(path, "trusted.overlay.opaque", "y", 1, 0), 0);
-	assert_int_equal(compare_layer(upper), 0);
+	assert_int_equal(compare_layer(upper, NULL), 0);
 	assert_string_equal(rig.told.data,
 			    "removed /etc/one\nremoved /usr/share/a/b\nremoved /usr/share/a/b/deep\nremoved "
 			    "/usr/share/a/x\n");
@@ -249,7 +258,93 @@ static void by_hand(void **state)
 	assert_int_equal(setxattr(path, "trusted.overlay.redirect", "/no/such", 8, 0), 0);
 	snprintf(path, sizeof(path), "%s/etc", upper);
 	assert_int_equal(setxattr(path, "trusted.overlay.redirect", "/etc", 4, 0), 0);
-	assert_int_equal(compare_layer(upper), 0);
+	assert_int_equal(compare_layer(upper, NULL), 0);
+	assert_string_equal(rig.told.data, "");
+}
+
+/* --- what is mounted over it */
+
+static void say_pid(int fd)
+{
+	pid_t pid = getpid();
+
+	if (write(fd, &pid, sizeof(pid)) != sizeof(pid))
+		_exit(1);
+}
+
+static pid_t hear_pid(int fd)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	pid_t pid = 0;
+
+	if (poll(&wait, 1, 30000) != 1 || read(fd, &pid, sizeof(pid)) != sizeof(pid))
+		fail_msg("no container");
+	return pid;
+}
+
+/* A container of sorts: its root is the overlay; and a process in another namespace of it. They end with the other end.
+ */
+static void contained(int fd)
+{
+	char merged[96], c;
+
+	snprintf(merged, sizeof(merged), "%s/merged", rig.top);
+	if (unshare(CLONE_NEWNS) || chroot(merged) || chdir("/") || mkdir("data", 0755) ||
+	    mount("volume", "/data", "tmpfs", 0, NULL) || mount("over", "/usr/share/a", "tmpfs", 0, NULL) ||
+	    mount("/etc/two", "/etc/one", NULL, MS_BIND, NULL))
+		_exit(1);
+	say_pid(fd);
+	if (fork() == 0) {
+		if (unshare(CLONE_NEWNS) || mount("second", "/opt", "tmpfs", 0, NULL))
+			_exit(1);
+		say_pid(fd);
+	}
+	while (read(fd, &c, 1) == 1)
+		;
+	_exit(0);
+}
+
+/* As live: by the mount tables of its processes; what a copy of its namespace has is told once. */
+static void mounted(void **state)
+{
+	const struct mountns_options o = { .procfs = "/proc", .look = true };
+	_cleanup_(mountns_free_p) struct mountns *mounts = NULL;
+	char upper[96], merged[96], options[320];
+	int fds[2];
+	pid_t pid;
+
+	(void)state;
+	snprintf(upper, sizeof(upper), "%s/up", rig.top);
+	snprintf(merged, sizeof(merged), "%s/merged", rig.top);
+	snprintf(options, sizeof(options), "lowerdir=%s/lower,upperdir=%s,workdir=%s/work", rig.top, upper, rig.top);
+	if (!rig.top[0])
+		skip();
+	run("", "rm -rf up work merged && mkdir up work merged");
+	if (mount("overlay", merged, "overlay", 0, options) < 0) {
+		print_message("SKIP: overlay: %s\n", strerror(errno));
+		skip();
+	}
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		contained(fds[1]);
+	}
+	close(fds[1]);
+	assert_int_equal(mountns_new(&o, &mounts), 0);
+	mountns_want(mounts, true);
+	mountns_seen(mounts, ID, hear_pid(fds[0]));
+	mountns_seen(mounts, ID, hear_pid(fds[0]));
+	assert_int_equal(compare_layer(upper, mounts), 0);
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(umount(merged), 0);
+	assert_string_equal(rig.told.data,
+			    "replaced /etc/one: mounted over it: the container's own /etc/two\n"
+			    "replaced /opt: mounted over it: tmpfs; in another mount namespace of the container\n"
+			    "replaced /usr/share/a: mounted over it: tmpfs\n");
+	/* With its processes went what was mounted. */
+	assert_int_equal(compare_layer(upper, mounts), 0);
 	assert_string_equal(rig.told.data, "");
 }
 
@@ -258,6 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(layers),
 		cmocka_unit_test(by_hand),
+		cmocka_unit_test(mounted),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -84,6 +84,17 @@ grep '"summary"' "$tmp/report" | grep -q '"recorded":13' || fail "not recorded: 
 check 7 --container web --json
 grep '"summary"' "$tmp/report" | grep -q '"recorded":0' || fail "recorded twice: $(tail -1 "$tmp/report" | cut -c1-400)"
 
+# What is mounted over a file of the image while it runs: with the words of the monitor, and recorded once.
+in_web="nsenter -m -t $(podman inspect -f '{{.State.Pid}}' web) /bin/busybox"
+$in_web mount -t tmpfs none /usr/share && $in_web mount --bind /bin/sh /usr/bin/busybox-tool || fail "nsenter"
+check 7 --container web --json
+is replaced /usr/share '"cause":"mounted over it: tmpfs"'
+is replaced /usr/bin/busybox-tool '"cause":"mounted over it: the container'"'"'s own /bin/busybox"'
+grep '"summary"' "$tmp/report" | grep -q '"recorded":2' || fail "mounts: $(tail -1 "$tmp/report" | cut -c1-400)"
+check 7 --container web
+grep -q '^Container web: .* 3 replaced' "$tmp/report" || fail "mounts: $(cat "$tmp/report")"
+grep -q '0 recorded in history, 15 were open' "$tmp/report" || fail "mounts recorded twice: $(cat "$tmp/report")"
+
 # Stopped, by what its id begins with; and another container of the image has nothing to do with it.
 run_container second -d localhost/two:1 sleep 100 || die "podman run second"
 podman stop -t 0 web >/dev/null 2>&1
