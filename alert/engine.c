@@ -40,6 +40,7 @@ struct engine {
 	pthread_t thread;
 	atomic_bool stopping;
 	atomic_bool told;	   /* accesses are */
+	atomic_bool modes_told;	   /* calls of chmod are */
 	_Atomic uint64_t deadline; /* monotonic, once stopping */
 
 	pthread_mutex_t lock;
@@ -154,9 +155,12 @@ static void evaluate(struct engine *g, struct event *e, struct event *(*keep)(st
 	const struct rule *rules[ENGINE_MATCHES];
 	enum face faces[ENGINE_MATCHES];
 	bool first = g->conf->rules.matching == CONF_MATCHING_FIRST;
-	size_t n = rules_eval(g->state, g->view, first, rules, faces, ENGINE_MATCHES);
-	_cleanup_event_ struct event *kept = n ? keep(g, e) : NULL;
+	_cleanup_event_ struct event *kept = NULL;
+	size_t n;
 
+	g->view->modes_told = g->modes_told;
+	n = rules_eval(g->state, g->view, first, rules, faces, ENGINE_MATCHES);
+	kept = n ? keep(g, e) : NULL;
 	if (n && !kept)
 		g->lost++;
 	for (size_t i = 0; kept && i < MIN(n, (size_t)ENGINE_MATCHES); i++)
@@ -366,6 +370,11 @@ void engine_event(struct engine *g, struct event *e)
 	}
 	event_unref(e);
 	g->lost++;
+}
+
+void engine_set_modes_told(struct engine *g, bool told)
+{
+	g->modes_told = told;
 }
 
 void engine_set_accesses(struct engine *g, bool accesses)

@@ -49,6 +49,8 @@ int engine_start(const struct engine_options *o, struct engine **ret);
 void engine_stop(struct engine *g);
 /* References e, which is not changed any more but for its id. Any thread; never blocks. */
 void engine_event(struct engine *g, struct event *e);
+/* Whether calls of chmod are events of their own, for rules that ask for the call (rules_ask_call). Any thread. */
+void engine_set_modes_told(struct engine *g, bool told);
 /* Whether accesses are told: then changes and merged opens do not stand for calls. At first they do. */
 void engine_set_accesses(struct engine *g, bool accesses);
 /* Takes over b. Any thread; never blocks. */

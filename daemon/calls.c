@@ -97,6 +97,7 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	e->count = b->count;
 	e->call = call_new(&e->arena, b->info, b->args, b->texts, b->result);
 	e->socket = b->of_socket ? calls_socket(c, &e->arena, &b->socket) : NULL;
+	e->path = b->file ? arena_strdup(&e->arena, b->file) : NULL;
 	e->process = proc_table_at(c->m->procs, b->tgid, b->start_ns, e->boot_time);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
@@ -305,6 +306,8 @@ void calls_stop(struct monitor *m)
 
 	if (!c)
 		return;
+	if (m->engine)
+		engine_set_modes_told(m->engine, false);
 	if (write(c->stop_fd, &one, sizeof(one)) < 0)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(c->thread, NULL);
@@ -386,6 +389,8 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 		if (m->calls)
 			calls_check_ends(m->calls, &wants);
 	}
+	if (m->engine)
+		engine_set_modes_told(m->engine, m->calls != NULL);
 }
 
 json_t *calls_status(struct monitor *m)

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <linux/fs.h>
 #include <linux/io_uring.h>
 
 #include "event/user.h"
@@ -33,6 +35,14 @@
 	{                                                                                                              \
 		name, CALL_ARG_UID                                                                                     \
 	}
+
+#define MODE                                                                                                           \
+	{                                                                                                              \
+		"mode", CALL_ARG_MODE                                                                                  \
+	}
+
+/* Since Linux 6.6, the same everywhere. */
+#define HF_FCHMODAT2 452
 
 /* Since Linux 6.11; part of the ABI. */
 #define HF_URING_BIND	56
@@ -61,6 +71,13 @@ const struct call_info call_table[] = {
 #ifdef SYS_move_mount
 	{ SYS_move_mount, "move_mount", "file", CALL_ALL, .args = { NUMBER("from_dirfd"), TEXT("from"), NUMBER("to_dirfd"), TEXT("to"), HEX("flags") } },
 #endif
+#ifdef SYS_chmod
+	{ SYS_chmod, "chmod", "file", CALL_ALL, .args = { TEXT("filename"), MODE }, .is_change = true },
+#endif
+	{ SYS_fchmod, "fchmod", "file", CALL_ALL, .args = { NUMBER("fd"), MODE }, .of_file = true, .is_change = true },
+	{ SYS_fchmodat, "fchmodat", "file", CALL_ALL, .args = { NUMBER("dirfd"), TEXT("filename"), MODE }, .is_change = true },
+	{ HF_FCHMODAT2, "fchmodat2", "file", CALL_ALL, .args = { NUMBER("dirfd"), TEXT("filename"), MODE, HEX("flags") }, .is_change = true },
+	{ SYS_ioctl, "ioctl", "file", CALL_INODE_FLAGS, .args = { NUMBER("fd"), { "request", CALL_ARG_INODE_REQUEST }, { "flags", CALL_ARG_INODE_FLAGS } }, .of_file = true },
 	{ SYS_init_module, "init_module", "system", CALL_ALL, .args = { HEX("img"), NUMBER("length"), TEXT("uargs") } },
 	{ SYS_finit_module, "finit_module", "system", CALL_ALL, .args = { NUMBER("fd"), TEXT("uargs"), HEX("flags") } },
 	{ SYS_delete_module, "delete_module", "system", CALL_ALL, .args = { TEXT("name"), HEX("flags") } },
@@ -143,6 +160,23 @@ static const struct word clone_words[] = {
 	{ CLONE_NEWNET, "CLONE_NEWNET" }, { CLONE_FILES, "CLONE_FILES" },	  { CLONE_FS, "CLONE_FS" },
 };
 
+static const struct word mode_words[] = {
+	{ S_IXOTH, "S_IXOTH" }, { S_IWOTH, "S_IWOTH" }, { S_IROTH, "S_IROTH" }, { S_IXGRP, "S_IXGRP" },
+	{ S_IWGRP, "S_IWGRP" }, { S_IRGRP, "S_IRGRP" }, { S_IXUSR, "S_IXUSR" }, { S_IWUSR, "S_IWUSR" },
+	{ S_IRUSR, "S_IRUSR" }, { S_ISVTX, "S_ISVTX" }, { S_ISGID, "S_ISGID" }, { S_ISUID, "S_ISUID" },
+};
+
+/* linux/fs.h; the second pair on other kinds of machine */
+static const struct word inode_requests[] = {
+	{ 0x40086602, "FS_IOC_SETFLAGS" },    { 0x40046602, "FS_IOC_SETFLAGS" }, { 0x80086602, "FS_IOC_SETFLAGS" },
+	{ 0x401c5820, "FS_IOC_FSSETXATTR" },
+};
+
+static const struct word inode_flags[] = {
+	{ FS_SYNC_FL, "FS_SYNC_FL" },	{ FS_IMMUTABLE_FL, "FS_IMMUTABLE_FL" }, { FS_APPEND_FL, "FS_APPEND_FL" },
+	{ FS_NODUMP_FL, "FS_NODUMP_FL" }, { FS_NOATIME_FL, "FS_NOATIME_FL" },
+};
+
 static const char *write_word(struct arena *a, uint64_t value, const struct word *words, size_t n)
 {
 	char text[24];
@@ -154,16 +188,28 @@ static const char *write_word(struct arena *a, uint64_t value, const struct word
 	return arena_strdup(a, text);
 }
 
-static const char *write_clone(struct arena *a, uint64_t value)
+/* The words of the bits that are set, joined by |. The room is enough for all of them. */
+static size_t join_words(uint64_t value, const struct word *words, size_t n, char *text, size_t size)
 {
-	char text[256];
 	size_t len = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(clone_words); i++)
-		if (value & clone_words[i].value)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len ? "|" : "",
-						clone_words[i].name);
-	return len ? arena_strdup(a, text) : "0";
+	text[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if (value & words[i].value)
+			len += (size_t)snprintf(text + len, size - len, "%s%s", len ? "|" : "", words[i].name);
+	return len;
+}
+
+static const char *write_words(struct arena *a, uint64_t value, const struct word *words, size_t n)
+{
+	char text[256];
+
+	return join_words(value, words, n, text, sizeof(text)) ? arena_strdup(a, text) : "0";
+}
+
+size_t call_mode_text(uint32_t mode, char ret[CALL_MODE_TEXT])
+{
+	return join_words(mode, mode_words, ARRAY_SIZE(mode_words), ret, CALL_MODE_TEXT);
 }
 
 static const char *write_number(struct arena *a, uint64_t value)
@@ -205,7 +251,13 @@ static const char *write_arg(struct arena *a, enum call_arg_type type, uint64_t 
 	case CALL_ARG_DOMAIN:
 		return write_word(a, value, domain_words, ARRAY_SIZE(domain_words));
 	case CALL_ARG_CLONE:
-		return write_clone(a, value);
+		return write_words(a, value, clone_words, ARRAY_SIZE(clone_words));
+	case CALL_ARG_MODE:
+		return write_words(a, value, mode_words, ARRAY_SIZE(mode_words));
+	case CALL_ARG_INODE_REQUEST:
+		return write_word(a, value, inode_requests, ARRAY_SIZE(inode_requests));
+	case CALL_ARG_INODE_FLAGS:
+		return write_words(a, value, inode_flags, ARRAY_SIZE(inode_flags));
 	case CALL_ARG_NONE:
 	case CALL_ARG_TEXT:
 	case CALL_ARG_TYPES:

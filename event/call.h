@@ -5,6 +5,7 @@
 #ifndef EVENT_CALL_H
 #define EVENT_CALL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,12 +27,16 @@ enum call_arg_type {
 	CALL_ARG_BPF,
 	CALL_ARG_DOMAIN,
 	CALL_ARG_CLONE, /* CLONE_* of setns and unshare, joined by | */
+	CALL_ARG_MODE,	/* S_I* of chmod, the same way */
+	CALL_ARG_INODE_REQUEST,
+	CALL_ARG_INODE_FLAGS, /* FS_*_FL; of FS_IOC_FSSETXATTR those that mean the same */
 	CALL_ARG_TYPES
 };
 
 enum call_filter {
 	CALL_ALL,
 	CALL_RAW_SOCKETS, /* packet sockets and raw ones */
+	CALL_INODE_FLAGS, /* ioctl that sets flags of a file (chattr) */
 	/* From here on the call is about a socket, and is told with it. */
 	CALL_CONNECT,
 	CALL_ACCEPT,
@@ -55,6 +60,8 @@ struct call_info {
 	} args[CALL_ARGS];
 	enum call_address address;
 	enum socket_op op; /* SOCKET_OP_NONE: what it does to a socket is no event of its own */
+	bool of_file;	   /* the first argument is a descriptor, the file's path is told with it */
+	bool is_change;	   /* what came of it is seen as a change of the file too: see rules_ask_call */
 	uint8_t uring;	   /* operation of io_uring that does the same (IORING_OP_*), 0: none */
 };
 
@@ -94,6 +101,9 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 				  const char *const texts[CALL_TEXTS], int64_t result);
 /* The argument of that name, NULL when there is none. */
 const char *call_arg(const struct event_call *c, const char *name);
+#define CALL_MODE_TEXT 128
+/* "S_IXUSR|S_ISUID", empty when nothing is set. Its length. */
+size_t call_mode_text(uint32_t mode, char ret[CALL_MODE_TEXT]);
 /* "SUCCESS", "EPERM", "524". */
 const char *call_result(const struct event_call *c, char *buf, size_t size);
 

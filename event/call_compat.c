@@ -43,6 +43,11 @@ const struct call_compat call_compat_table[] = {
 	ROW(pivot_root),
 	ROW(chroot),
 	{ 429, "move_mount" }, /* the same everywhere */
+	ROW(chmod),
+	ROW(fchmod),
+	ROW(fchmodat),
+	{ 452, "fchmodat2" }, /* the same everywhere */
+	ROW(ioctl),
 	ROW(init_module),
 	ROW(finit_module),
 	ROW(delete_module),

@@ -157,6 +157,7 @@ struct field_ref {
  * allocated after field_view_new.
  */
 struct field_view {
+	bool modes_told; /* calls of chmod are events of their own; kept from event to event */
 	const struct event *event;
 	enum face face;
 	/* What the event stands for: as event_faces says, unless whoever began the view knows better. */

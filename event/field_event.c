@@ -181,36 +181,22 @@ FIELD_GETTER(get_arg_flags)
 		field_set_string(ret, was_emptied(v) ? "O_TRUNC|O_WRONLY" : "O_WRONLY");
 }
 
-static const struct {
-	uint16_t bit;
-	const char *name;
-} mode_names[] = {
-	{ S_IXOTH, "S_IXOTH" }, { S_IWOTH, "S_IWOTH" }, { S_IROTH, "S_IROTH" }, { S_IXGRP, "S_IXGRP" },
-	{ S_IWGRP, "S_IWGRP" }, { S_IRGRP, "S_IRGRP" }, { S_IXUSR, "S_IXUSR" }, { S_IWUSR, "S_IWUSR" },
-	{ S_IRUSR, "S_IRUSR" }, { S_ISVTX, "S_ISVTX" }, { S_ISGID, "S_ISGID" }, { S_ISUID, "S_ISUID" },
-};
-
-/* The mode that came of it: whether the call's argument said just that is not known. */
+/* Of a change the mode that came of it: whether the call's argument said just that is not known. */
 FIELD_GETTER(get_arg_mode)
 {
 	const struct record *r = field_record(v);
-	size_t len = ARRAY_SIZE(mode_names) * 8;
-	char *s, *at;
+	size_t len = CALL_MODE_TEXT;
+	char *s;
 
+	if (call(v)) {
+		get_arg_call(v, ref, ret);
+		return;
+	}
 	if (!field_has(r, ATTR_MODE) || (v->face != FACE_CHMOD && v->face != FACE_CREATE && v->face != FACE_MKDIR))
 		return;
 	s = field_room(v, &len);
-	if (len < ARRAY_SIZE(mode_names) * 8)
-		return;
-	at = s;
-	for (size_t i = 0; i < ARRAY_SIZE(mode_names); i++) {
-		if (!(r->mode & mode_names[i].bit))
-			continue;
-		if (at != s)
-			*at++ = '|';
-		at = stpcpy(at, mode_names[i].name);
-	}
-	field_set_bytes(ret, s, (size_t)(at - s));
+	if (len >= CALL_MODE_TEXT)
+		field_set_bytes(ret, s, call_mode_text(r->mode, s));
 }
 
 FIELD_GETTER(get_arg_path)
@@ -232,7 +218,9 @@ FIELD_GETTER(get_arg_name)
 
 FIELD_GETTER(get_arg_filename)
 {
-	if (v->face == FACE_CHMOD || v->face == FACE_CREATE || v->face == FACE_EXEC)
+	if (call(v))
+		get_arg_call(v, ref, ret);
+	else if (v->face == FACE_CHMOD || v->face == FACE_CREATE || v->face == FACE_EXEC)
 		field_set_string(ret, v->event->path);
 }
 

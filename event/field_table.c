@@ -81,7 +81,7 @@ const struct field_info field_table[] = {
 	{ "evt.arg.fd", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ARGUMENT, get_arg_call,
 	  "descriptor" },
 	{ "evt.arg.request", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ARGUMENT, get_arg_call,
-	  "request of ptrace" },
+	  "request of ptrace; of ioctl that sets flags of a file" },
 	{ "evt.arg.cmd", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ARGUMENT, get_arg_call,
 	  "command of bpf" },
 	{ "evt.arg.domain", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ARGUMENT, get_arg_call,

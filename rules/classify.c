@@ -19,6 +19,7 @@ struct classify {
 	const struct ref *refs;
 	sensor_mask sensors;
 	const char *no_opens; /* why not every open that the rule asks for is seen; NULL: the sensor's reason */
+	bool by_call; /* the rule is, and calls are told */
 	struct reason reasons[REASONS_MAX];
 	size_t n;
 };
@@ -85,14 +86,17 @@ static bool names_face(const struct face_info *f, const struct constant *c)
 static enum quality by_call(struct classify *k, const struct constant *c)
 {
 	const struct face_info *found = NULL;
+	const struct call_info *call = c->s ? call_by_name(c->s, c->len) : NULL;
 
+	if (k->by_call && call && call->is_change)
+		return QUALITY_EXACT;
 	for (unsigned i = 0; i < FACE_CALL && c->s; i++) {
 		const struct face_info *f = &face_table[i];
 
 		if (names_face(f, c) && (!found || first_missing(found->needs, k->sensors) != SENSOR_COUNT))
 			found = f;
 	}
-	if (!found && c->s && call_by_name(c->s, c->len))
+	if (!found && call)
 		return by_needs(k, c->s, QUALITY_BLIND, SENSOR_BIT(SENSOR_SYSCALL),
 				"this call is not seen: there is no sensor for system calls");
 	if (!found)
@@ -171,6 +175,11 @@ static bool asks_true(const struct predicate *p)
 	return p->op == OP_EQ && p->n == 1 && p->constants[0].number == 1;
 }
 
+static bool is_argument(const char *name)
+{
+	return strncmp(name, "evt.arg.", 8) == 0 || streq(name, "evt.arg");
+}
+
 static enum quality by_check(struct classify *k, const struct predicate *p)
 {
 	const struct field_info *f = k->refs[p->ref].field.info;
@@ -178,6 +187,8 @@ static enum quality by_check(struct classify *k, const struct predicate *p)
 
 	if (streq(f->name, "evt.type"))
 		return by_calls(k, p);
+	if (k->by_call && is_argument(f->name))
+		return QUALITY_EXACT;
 	if (streq(f->name, "hf.kind"))
 		return by_kinds(k, p);
 	if (streq(f->name, "evt.is_open_read") && asks_true(p))
@@ -256,7 +267,8 @@ static bool asks_call(const struct rule_code *code, const struct expr *e, const 
 bool rules_ask_call(const struct rules *r, const struct call_info *call)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (r->rules[i].enabled && asks_call(r->rules[i].code, r->rules[i].code->condition, call))
+		if (r->rules[i].enabled && (!call->is_change || r->rules[i].code->by_call) &&
+		    asks_call(r->rules[i].code, r->rules[i].code->condition, call))
 			return true;
 	return false;
 }
@@ -278,12 +290,12 @@ static void mark_fields(const struct expr *e, uint8_t seen[REFS_MAX])
 			seen[p->constants[i].ref] = 1;
 }
 
-void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref *ref, void *data), void *data)
+static void each_field(const struct rule_code *code, void (*fn)(const struct field_ref *ref, void *data), void *data)
 {
-	const struct rules *set = rule->code->set;
+	const struct rules *set = code->set;
 	uint8_t seen[REFS_MAX] = { 0 };
 
-	mark_fields(rule->code->condition, seen);
+	mark_fields(code->condition, seen);
 	/* The same field with and without a transformation is two. */
 	for (uint32_t i = 0; i < set->n_refs; i++) {
 		const struct field_ref *ref = &set->ref_table[i].field;
@@ -297,6 +309,39 @@ void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref 
 		if (seen[i] && !before)
 			fn(ref, data);
 	}
+}
+
+void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref *ref, void *data), void *data)
+{
+	each_field(rule->code, fn, data);
+}
+
+struct by_call {
+	bool call, file;
+};
+
+static void note_by_call(const struct field_ref *ref, void *data)
+{
+	const char *name = ref->info->name;
+	struct by_call *b = data;
+
+	b->call |=
+		is_argument(name) || streq(name, "evt.failed") || streq(name, "evt.res") || streq(name, "evt.rawres");
+	b->file |= strncmp(name, "fd.", 3) == 0 || strncmp(name, "hf.", 3) == 0;
+}
+
+/* What it asks of the file is known of the change alone. */
+bool condition_goes_by_call(const struct rule_code *code)
+{
+	struct by_call b = { 0 };
+
+	each_field(code, note_by_call, &b);
+	if (!b.call || b.file)
+		return false;
+	for (size_t i = 0; i < call_count; i++)
+		if (call_table[i].is_change && asks_call(code, code->condition, &call_table[i]))
+			return true;
+	return false;
 }
 
 struct asked {
@@ -361,6 +406,7 @@ enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct b
 		k.sensors |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
 	if (sensors & SENSOR_BIT(SENSOR_EXEC_BPF))
 		k.sensors |= SENSOR_BIT(SENSOR_EXEC);
+	k.by_call = rule->code->by_call && k.sensors & SENSOR_BIT(SENSOR_SYSCALL);
 	q = by_expr(&k, rule->code->condition);
 	if (b && q != QUALITY_EXACT)
 		write_reasons(&k, b);

@@ -87,6 +87,7 @@ struct rule_code {
 	size_t n_output;
 	const struct expr *condition; /* macros are resolved in it */
 	const struct rules *set;
+	bool by_call; /* see rules_ask_call */
 };
 
 struct rules {
@@ -105,6 +106,8 @@ struct rules {
 
 /* Lists the enabled rules by face. -ENOMEM. (rules/load.c) */
 int rules_index(struct rules *set);
+/* Whether the condition asks what only the call itself says, of one that is seen as a change of a file too. */
+bool condition_goes_by_call(const struct rule_code *code);
 
 /* --- evaluation of one predicate (rules/eval.c, rules/match.c) */
 

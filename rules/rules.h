@@ -93,7 +93,11 @@ enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct b
 /* Each field that the condition names, macros resolved, exceptions included; each once. */
 void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref *ref, void *data), void *data);
 
-/* Whether an enabled rule names the call as a value of evt.type. */
+/*
+ * Whether an enabled rule names the call as a value of evt.type. One that is seen as a change too (call_info.is_change)
+ * is asked for only by rules that name its arguments or its result and nothing of the file (fd.*, hf.*): those are
+ * asked about the call then, not about what came of it.
+ */
 bool rules_ask_call(const struct rules *r, const struct call_info *call);
 /* Whether an enabled rule names the field in its condition. */
 bool rules_ask_field(const struct rules *r, const char *name);

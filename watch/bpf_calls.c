@@ -26,7 +26,7 @@ struct bpf_calls {
 	void *data;
 };
 
-_Static_assert((int)CALL_RAW_SOCKETS == BPF_CALL_RAW_SOCKETS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
+_Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
 		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END,
 	       "the table's filters are the program's");
 _Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
@@ -68,6 +68,8 @@ static void fill_rows(struct calls_bpf *skeleton)
 
 		row->filter = call_table[i].filter;
 		row->address = call_table[i].address;
+		if (call_table[i].of_file)
+			row->text[texts++] = BPF_TEXT_PATH;
 		for (size_t k = 0; k < 4 && texts < CALL_TEXTS; k++)
 			if (call_table[i].args[k].type == CALL_ARG_TEXT)
 				row->text[texts++] = (uint8_t)(k + 1);

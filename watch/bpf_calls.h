@@ -30,6 +30,8 @@ struct bpf_call_event {
 	bool of_socket;
 	struct event_socket socket;
 	char name[BPF_SOCKET_NAME + 2]; /* of it */
+	const char *file;		/* path behind the descriptor that it is about; NULL: unknown, or about none */
+	char path[BPF_CALL_TEXT + 2];	/* of it */
 };
 
 /* What is asked for. */

@@ -29,16 +29,11 @@ static const char *take(struct cursor *c, size_t len)
 	return at;
 }
 
-/* "c\0b\0a\0" to "/a/b/c"; "/" when there is no name. NULL: malformed, or out of memory. */
-static const char *join_path(const char *names, size_t len, const char *suffix, struct arena *a)
+/* "c\0b\0a\0" to "/a/b/c", which takes as much room, without a NUL. Where it ends. */
+static char *join_names(char *to, const char *names, size_t len)
 {
-	size_t room = len + strlen(suffix) + 2, end;
-	char *path = arena_alloc(a, room), *to = path;
+	size_t end;
 
-	if (!path || (len && names[len - 1]))
-		return NULL;
-	if (!len)
-		*to++ = '/';
 	while (len) {
 		end = len - 1; /* of the last name's NUL */
 		for (len = end; len && names[len - 1]; len--)
@@ -47,7 +42,20 @@ static const char *join_path(const char *names, size_t len, const char *suffix, 
 		memcpy(to, names + len, end - len);
 		to += end - len;
 	}
-	strcpy(to, suffix);
+	return to;
+}
+
+/* The same with an end; "/" when there is no name. NULL: malformed, or out of memory. */
+static const char *join_path(const char *names, size_t len, const char *suffix, struct arena *a)
+{
+	size_t room = len + strlen(suffix) + 2;
+	char *path = arena_alloc(a, room), *to = path;
+
+	if (!path || (len && names[len - 1]))
+		return NULL;
+	if (!len)
+		*to++ = '/';
+	strcpy(join_names(to, names, len), suffix);
 	return path;
 }
 
@@ -184,6 +192,18 @@ static void decode_texts(struct bpf_call *c, struct bpf_call_event *ret)
 	}
 }
 
+/* The only string of such a call is the path. */
+static void decode_file(const struct bpf_call *c, struct bpf_call_event *ret)
+{
+	size_t len = MIN((size_t)c->text_len[0], (size_t)BPF_CALL_TEXT);
+
+	ret->texts[0] = NULL;
+	if (!len || c->text[0][len - 1])
+		return;
+	*join_names(ret->path, c->text[0], len) = '\0';
+	ret->file = ret->path;
+}
+
 /* An IPv4 address becomes one mapped into IPv6. */
 static void decode_address(const uint8_t *from, uint16_t family, uint8_t ret[SOCKET_ADDRESS])
 {
@@ -296,6 +316,8 @@ int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret)
 		decode_socket(data, ret);
 	else
 		decode_texts(data, ret);
+	if (info->of_file)
+		decode_file(data, ret);
 	return 0;
 }
 

@@ -452,6 +452,46 @@ static void test_hostile(void **state)
 	check_hostile(&b, 0, NULL);
 }
 
+/* --- calls that are seen as changes of a file too */
+
+static void test_by_call(void **state)
+{
+	static const struct {
+		const char *condition;
+		bool asks, exact;
+	} cases[] = {
+		{ "evt.type in (chmod, fchmod) and evt.arg.mode contains S_ISUID", true, true },
+		{ "evt.type=chmod and evt.arg.filename startswith ../", true, true },
+		{ "evt.type=chmod and evt.failed=true", true, true },
+		{ "evt.type=fchmod and proc.name=x", false, false },
+		{ "evt.type=chmod and evt.arg.mode contains S_ISUID and fd.name startswith /etc", false, false },
+		{ "evt.type=chmod and hf.setuid=true and evt.res=SUCCESS", false, false },
+		{ "evt.type=openat and evt.arg.mode contains S_ISUID", false, false },
+	};
+	const struct call_info *calls[] = { call_by_name("chmod", 5), call_by_name("fchmod", 6) };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct buf text = BUF_INIT;
+		struct rules_messages m = { 0 };
+		struct rules *r = NULL;
+		bool asks = false;
+
+		buf_printf(&text, "- rule: r\n  desc: d\n  condition: %s\n  output: o\n  priority: NOTICE\n",
+			   cases[i].condition);
+		assert_int_equal(rules_parse(&(struct rules_text){ "t", text.data, text.len }, 1, &r, &m), 0);
+		for (size_t k = 0; k < ARRAY_SIZE(calls); k++)
+			asks |= calls[k] && rules_ask_call(r, calls[k]);
+		assert_int_equal(asks, cases[i].asks);
+		assert_int_equal(rule_quality(rules_get(r, 0), SENSOR_BIT(SENSOR_COUNT) - 1, NULL) == QUALITY_EXACT,
+				 cases[i].exact);
+		/* Without calls it is asked about what came of them. */
+		assert_int_not_equal(rule_quality(rules_get(r, 0), SENSOR_BIT(SENSOR_CHANGES), NULL), QUALITY_EXACT);
+		rules_unref(r);
+		buf_free(&m.text);
+	}
+}
+
 /* --- the published files: FALCO_RULES names their folder */
 
 static void test_published(void **state)
@@ -504,6 +544,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loads),	cmocka_unit_test(test_refused),	  cmocka_unit_test(test_meaning),
 		cmocka_unit_test(test_hostile), cmocka_unit_test(test_modifiers), cmocka_unit_test(test_published),
+		cmocka_unit_test(test_by_call),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,16 @@ cat >"$tmp/calls.yaml" <<'END'
   condition: evt.type=chroot and evt.arg.path startswith /nonexistent
   output: chroot to %evt.arg.path %evt.res
   priority: NOTICE
+- rule: mode
+  desc: also where nothing is watched, also one that fails, once
+  condition: evt.type in (chmod, fchmod, fchmodat, fchmodat2) and evt.arg.mode contains S_ISUID
+  output: mode %evt.arg.filename %evt.arg.mode %evt.res by %proc.name
+  priority: NOTICE
+- rule: flags
+  desc: chattr
+  condition: evt.type=ioctl and evt.arg.request in (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR) and evt.arg.flags contains FS_NODUMP_FL
+  output: flags %fd.name %evt.arg.flags by %proc.name
+  priority: NOTICE
 END
 cat >"$tmp/none.yaml" <<'END'
 - rule: shell
@@ -33,7 +43,7 @@ calls_are() {
 	hf status --json 2>/dev/null | grep -qF "\"calls\":{\"source\":$1"
 }
 
-config "rules: {files: ['$tmp/calls.yaml']}"
+config "rules: {files: ['$tmp/calls.yaml'], repeat: 0}"
 hf init -q || die "no baseline"
 watch
 calls_are '"BPF"' || skip "no BPF program for system calls here"
@@ -44,8 +54,21 @@ setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all unshare -
 told '"rule":"new network refused"' 'CLONE_NEWNET EPERM -1'
 chroot "/nonexistent place" true 2>/dev/null
 told '"rule":"root changed"' '/nonexistent place ENOENT'
+# One alert though the file is watched and told as changed too.
+echo x >"$g/prog"
+chmod 4711 "$g/prog"
+told '"rule":"mode"' "mode $g/prog " 'S_ISUID SUCCESS by chmod'
+within 30 line '"kind":"change"' "$g/prog" || fail "no change"
+# Of a file that is not watched, and in vain.
+setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all chmod 4755 /etc/passwd 2>/dev/null
+told '"rule":"mode"' 'mode /etc/passwd ' 'S_ISUID EPERM by chmod'
+if command -v chattr >/dev/null; then
+	chattr +d "$g/prog" 2>/dev/null
+	told '"rule":"flags"' "flags $g/prog FS_NODUMP_FL" 'by chattr'
+fi
 unshare -u true
 settled
+[ "$(lines '"rule":"mode"' "$g/prog")" = 1 ] || fail "a change of mode raises two alerts"
 [ "$(lines '"rule":"new network"')" = 1 ] || fail "another namespace is not the network's"
 stop
 

@@ -10,12 +10,18 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
 
 #include "lib/clock.h"
 #include "lib/util.h"
@@ -31,6 +37,7 @@ struct fixture {
 	const struct call_info *info;
 	int64_t result;
 	char args[CALL_ARGS][CALL_TEXT_MAX];
+	char file[BPF_CALL_TEXT + 2];
 	bool end; /* the call that says that all before it have been told */
 };
 
@@ -92,6 +99,7 @@ static void on_call(const struct bpf_call_event *e, void *data)
 	f->n++;
 	f->info = e->info;
 	f->result = e->result;
+	snprintf(f->file, sizeof(f->file), "%s", e->file ?: "(none)");
 	memset(f->args, 0, sizeof(f->args));
 	for (size_t i = 0; i < CALL_ARGS; i++)
 		snprintf(f->args[i], sizeof(f->args[i]), "%s", c->args[i] ? c->args[i] : "(none)");
@@ -162,6 +170,86 @@ static void act_bad_pointer(void)
 	syscall(SYS_memfd_create, (void *)8, 0);
 }
 
+static void act_chmod(void)
+{
+	syscall(SYS_fchmodat, AT_FDCWD, "../nonexistent/place", 04711);
+}
+
+/* --- what is done to a file behind a descriptor */
+
+static char folder[] = "/tmp/holdfast.XXXXXX";
+static char file_path[64];
+
+static int open_file(void)
+{
+	return open(file_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+static void act_fchmod(void)
+{
+	fchmod(open_file(), 0100);
+}
+
+static void act_setflags(void)
+{
+	int fd = open_file(), flags = FS_NODUMP_FL, n;
+
+	/* Any other is not told. */
+	ioctl(fd, FIONREAD, &n);
+	ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+static void act_fssetxattr(void)
+{
+	struct fsxattr x = { .fsx_xflags = FS_XFLAG_IMMUTABLE };
+
+	/* The file system would do it. */
+	ioctl(open("/proc/self", O_RDONLY | O_CLOEXEC), FS_IOC_FSSETXATTR, &x);
+}
+
+static void act_unlinked(void)
+{
+	int fd = open_file();
+
+	unlink(file_path);
+	fchmod(fd, 0200);
+}
+
+static void test_files(void **state)
+{
+	static const struct {
+		void (*act)(void);
+		const char *name, *args[2];
+		bool path;
+	} cases[] = {
+		{ act_fchmod, "fchmod", { "S_IXUSR", "(none)" }, true },
+		{ act_setflags, "ioctl", { "FS_IOC_SETFLAGS", "FS_NODUMP_FL" }, true },
+		{ act_fssetxattr, "ioctl", { "FS_IOC_FSSETXATTR", "FS_IMMUTABLE_FL" }, false },
+		{ act_unlinked, "fchmod", { "S_IWUSR", "(none)" }, false },
+	};
+	struct fixture *f = *state;
+
+	NEED_CALLS(f);
+	assert_non_null(mkdtemp(folder));
+	snprintf(file_path, sizeof(file_path), "%s/a file", folder);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		child(f, cases[i].act);
+		assert_int_equal(f->n, 1);
+		assert_string_equal(f->info->name, cases[i].name);
+		assert_string_equal(f->args[1], cases[i].args[0]);
+		assert_string_equal(f->args[2], cases[i].args[1]);
+		if (cases[i].path)
+			assert_string_equal(f->file, file_path);
+		else
+			assert_string_not_equal(f->file, file_path);
+	}
+	assert_string_equal(f->file, "(none)");
+	unlink(file_path);
+	rmdir(folder);
+}
+
+/* --- */
+
 static void test_calls(void **state)
 {
 	static const struct {
@@ -177,6 +265,7 @@ static void test_calls(void **state)
 		{ act_memfd, "memfd_create", 1, { "a name", "0x1" } },
 		{ act_setuid, "setuid", 0, { "root", "(none)" } },
 		{ act_packet, "socket", 1, { "AF_PACKET", "3" } },
+		{ act_chmod, "fchmodat", -ENOENT, { "-100", "../nonexistent/place" } },
 		{ act_bad_pointer, "memfd_create", -EFAULT, { "(none)", "0x0" } },
 	};
 	struct fixture *f = *state;
@@ -352,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
 #if defined(__x86_64__)
 		cmocka_unit_test_setup_teardown(test_compat, setup, teardown),
 #endif

@@ -21,10 +21,34 @@ struct bpf_call_row rows[BPF_CALL_ROWS];
 #define AF_PACKET 17
 #define SOCK_RAW  3
 
-static __always_inline bool passes(const struct bpf_call_row *row, const __u64 *args)
+/* linux/fs.h: FS_IOC_SETFLAGS without its direction and size, FS_IOC_FSSETXATTR */
+#define SETFLAGS	0x6602
+#define FSSETXATTR	0x401c5820
+#define XFLAG_IMMUTABLE 0x8
+#define XFLAG_APPEND	0x10
+#define FL_IMMUTABLE	0x10
+#define FL_APPEND	0x20
+
+/* Whether a file's flags are set; which ones they are takes the place of the argument, which only leads to them. */
+static __always_inline bool sets_inode_flags(__u64 *args)
+{
+	__u32 request = args[1], flags = 0;
+
+	if (request != FSSETXATTR && ((request & 0xffff) != SETFLAGS || !(request >> 30)))
+		return false;
+	bpf_probe_read_user(&flags, sizeof(flags), (void *)args[2]);
+	if (request == FSSETXATTR)
+		flags = (flags & XFLAG_IMMUTABLE ? FL_IMMUTABLE : 0) | (flags & XFLAG_APPEND ? FL_APPEND : 0);
+	args[2] = flags;
+	return true;
+}
+
+static __always_inline bool passes(const struct bpf_call_row *row, __u64 *args)
 {
 	if (row->filter == BPF_CALL_RAW_SOCKETS)
 		return (__u32)args[0] == AF_PACKET || (args[1] & 0xf) == SOCK_RAW;
+	if (row->filter == BPF_CALL_INODE_FLAGS)
+		return sets_inode_flags(args);
 	return true;
 }
 
@@ -43,6 +67,41 @@ static __always_inline void read_text(struct bpf_call *c, unsigned int to, __u64
 	long n = bpf_probe_read_user_str(c->text[to], sizeof(c->text[to]), (void *)from);
 
 	c->text_len[to] = n > 0 ? (__u32)n : 0;
+}
+
+/* Names of a path, from the last one up; nothing when there is no room for all, or the file has none (any more). */
+static __always_inline void read_path(struct bpf_call *c, __u64 fd)
+{
+	const struct file *file = file_of(fd);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	struct mount *mount = (void *)vfsmount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0), *up;
+	__u32 at = 0;
+	long n;
+
+	if (!file || !BPF_CORE_READ(dentry, d_hash.pprev))
+		return;
+	for (int i = 0; i < BPF_CALL_DEPTH; i++) {
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+			up = BPF_CORE_READ(mount, mnt_parent);
+			if (up == mount) {
+				c->text_len[0] = at;
+				return;
+			}
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = up;
+			continue;
+		}
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (dentry == parent || at >= BPF_CALL_TEXT / 2)
+			return;
+		n = bpf_probe_read_kernel_str(&c->text[0][at & (BPF_CALL_TEXT / 2 - 1)], BPF_CALL_TEXT / 2,
+					      BPF_CORE_READ(dentry, d_name.name));
+		if (n <= 1 || n >= BPF_CALL_TEXT / 2)
+			return;
+		at += n;
+		dentry = parent;
+	}
 }
 
 static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const __u64 *args, __s64 result)
@@ -70,7 +129,9 @@ static __always_inline void tell(__u32 id, const struct bpf_call_row *row, const
 	}
 	fill_head(&c->head, id, args, result);
 	c->text_len[0] = c->text_len[1] = 0;
-	if (row->text[0])
+	if (row->text[0] == BPF_TEXT_PATH)
+		read_path(c, args[0]);
+	else if (row->text[0])
 		read_text(c, 0, args[(row->text[0] - 1) & 3]);
 	if (row->text[1])
 		read_text(c, 1, args[(row->text[1] - 1) & 3]);
@@ -223,7 +284,7 @@ static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, cons
 	return 0;
 }
 
-static __always_inline int tell_any(__u32 id, const __u64 *args, __s64 result)
+static __always_inline int tell_any(__u32 id, __u64 *args, __s64 result)
 {
 	const struct bpf_call_row *row;
 

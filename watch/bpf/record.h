@@ -91,11 +91,13 @@ struct bpf_record {
 #define BPF_CALL_NUMBERS 512 /* CALL_NUMBER_MAX */
 #define BPF_CALL_ROWS	 128
 #define BPF_CALL_TEXT	 256 /* CALL_TEXT_MAX */
+#define BPF_CALL_DEPTH	 24  /* names and mounts of a path */
 
 /* Which of them are told; from BPF_CALL_CONNECT on they are of sockets, and told as struct bpf_socket_call. */
 enum bpf_call_filter {
 	BPF_CALL_ALL,
 	BPF_CALL_RAW_SOCKETS,
+	BPF_CALL_INODE_FLAGS,
 	BPF_CALL_CONNECT,
 	BPF_CALL_ACCEPT,
 	BPF_CALL_LOCAL,	  /* bind, listen */
@@ -126,6 +128,9 @@ enum bpf_call_program {
 /* Where the call has the address of the peer. */
 enum bpf_call_address { BPF_ADDRESS_NONE, BPF_ADDRESS_1, BPF_ADDRESS_4, BPF_ADDRESS_MSGHDR };
 
+/* In bpf_call_row: not an argument, but the path of the file behind the first one, which is a descriptor. */
+#define BPF_TEXT_PATH 255
+
 struct bpf_call_row {
 	__u8 filter;
 	__u8 text[2]; /* which arguments are strings, from 1; 0 none; the fourth is the last that may be */
@@ -144,7 +149,7 @@ struct bpf_call_head {
 
 struct bpf_call {
 	struct bpf_call_head head;
-	__u32 text_len[2]; /* with the NUL; 0: could not be read */
+	__u32 text_len[2]; /* with the NUL; 0: could not be read. A path's names stand from the last one up */
 	char text[2][BPF_CALL_TEXT];
 };
 
