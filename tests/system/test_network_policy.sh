@@ -11,7 +11,7 @@ podman_setup
 
 shipped=$(cd "$(dirname "$0")/../.." && pwd)/conf/rules/holdfast.yaml
 policy() { # MODE
-	config "network: {mode: $1, protect: [dns], policies: [{name: tiny, image: 'localhost/tiny*', allow: '127.66.1.0/24:3', deny: ['127.66.1.0/24', '::1']}]}" \
+	config "network: {mode: $1, record: ip, protect: [dns], policies: [{name: tiny, image: 'localhost/tiny*', allow: '127.66.1.0/24:3', deny: ['127.66.1.0/24', '::1']}]}" \
 		"containers: {stores: ['$fs/graph']}" \
 		"rules: {files: ['$shipped'], repeat: 0}"
 }
@@ -62,7 +62,10 @@ bash -c 'exec 3<>/dev/tcp/127.66.1.1/2' 2>&1 | grep -qF 'refused' || fail "the h
 within 30 denied "verdict = 'denied' AND policy = 'tiny: 127.66.1.0/24' AND error = 'EPERM' AND operation = 'connect' AND remote_ip = '127.66.1.1' \
 	AND remote_port = 2 AND direction = 'out' AND image LIKE 'localhost/tiny%' AND exe LIKE '%/busybox'" || fail "it is not in history"
 told '"rule":"Connection denied by policy"' 'Connection to 127.66.1.1 port 2 tcp is denied by policy tiny: 127.66.1.0/24' 'image=localhost/tiny'
-[ "$(denials "remote_port = 3 OR remote_ip = '127.66.2.1'")" = 0 ] || fail "what is allowed is told as denied"
+[ "$(denials "verdict IS NOT NULL AND (remote_port = 3 OR remote_ip = '127.66.2.1')")" = 0 ] || fail "what is allowed is told as denied"
+# Recorded as what the policy did, and by that alone: what came after it is in history, too.
+within 30 denied "verdict IS NULL AND remote_ip = '127.66.1.1' AND remote_port = 3 AND error = 'ECONNREFUSED'" || fail "what is allowed is not recorded"
+[ "$(denials "verdict IS NULL AND remote_ip = '127.66.1.1' AND error = 'EPERM'")" = 0 ] || fail "what is denied is recorded twice"
 
 # Only observed, from one moment to the next.
 policy observe
