@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/util.h"
 
 #define CONTENT_BUFFER (256 * KIB)
@@ -75,9 +76,13 @@ static bool content_is_cold(struct content *c, int fd, uint64_t size)
 
 static void content_set_mime(struct content *c, struct arena *a, size_t len, struct record *rec)
 {
+	uint64_t start = clock_mono_ns();
+
 	rec->mime = c->o.mime ? mime_type(c->o.mime, a, c->buffer, len) : NULL;
 	if (rec->mime)
 		rec->have |= ATTR_BIT(ATTR_MIME);
+	else
+		c->unanswered_ns += clock_mono_ns() - start;
 }
 
 static int content_step(struct content *c, uint64_t bytes)

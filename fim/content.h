@@ -13,6 +13,7 @@ struct content {
 	struct digest *extra; /* a second one of the same bytes; NULL: not wanted */
 	bool with_extra, has_extra;
 	uint8_t extra_digest[DIGEST_MAX];
+	uint64_t unanswered_ns; /* all the time spent waiting for types that did not come */
 	uint8_t *buffer;
 	bool no_cachestat; /* the kernel has no cachestat(2): Linux 6.5 */
 };

@@ -92,7 +92,7 @@ static void read_prefix(struct file_reader *reader, struct job *j, int dirfd, co
 void evaluate_read(struct file_reader *reader, int rootfd, struct job *j)
 {
 	_cleanup_close_ int dirfd = -1, from_dirfd = -1;
-	uint64_t start = clock_mono_ns();
+	uint64_t start = clock_mono_ns(), unanswered = file_reader_unanswered(reader);
 	const char *name;
 
 	/* Created and not closed: a regular file with one name may still be written. */
@@ -115,7 +115,7 @@ void evaluate_read(struct file_reader *reader, int rootfd, struct job *j)
 		read_prefix(reader, j, dirfd, name);
 	if (!j->error && j->from)
 		j->error = read_side(reader, &j->arena, rootfd, j->from, 0, &j->from_now, &from_dirfd, &name);
-	j->cost = clock_mono_ns() - start;
+	j->cost = clock_mono_ns() - start - (file_reader_unanswered(reader) - unanswered);
 }
 
 /* --- renamed folders */

@@ -78,6 +78,11 @@ void file_reader_free(struct file_reader *r)
 	free(r);
 }
 
+uint64_t file_reader_unanswered(const struct file_reader *r)
+{
+	return r->content.unanswered_ns;
+}
+
 /* --- metadata */
 
 static int read_statx(int dirfd, const char *name, struct record *ret)

@@ -67,6 +67,9 @@ void file_reader_want_extra(struct file_reader *r, const char *algo);
 /* Of what was read last: its length, 0 when there is none. */
 size_t file_reader_extra(const struct file_reader *r, uint8_t ret[DIGEST_MAX]);
 
+/* Of all its time, what was spent waiting for types that did not come: no work of the file's. */
+uint64_t file_reader_unanswered(const struct file_reader *r);
+
 /*
  * For growing files: digest of the first `size` bytes of the file as it is now; 0, or a negative errno (-ENODATA:
  * shorter).
