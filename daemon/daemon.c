@@ -370,24 +370,11 @@ int monitor_reload(struct monitor *m, struct buf *err)
 
 /* --- the loop */
 
-static int on_end(struct loop_source *source, uint32_t events, void *data)
+static int on_end(struct loop_source *source _unused_, uint32_t events _unused_, void *data)
 {
 	struct monitor *m = data;
 
-	(void)source;
-	(void)events;
 	loop_stop(m->loop);
-	return 0;
-}
-
-static int on_hangup(struct loop_source *source, uint32_t events, void *data)
-{
-	_cleanup_buf_ struct buf err = BUF_INIT;
-
-	(void)source;
-	(void)events;
-	if (monitor_reload(data, &err) < 0)
-		log_error("configuration not read again, the old one stays in force:\n%s", err.len ? err.data : "");
 	return 0;
 }
 
@@ -438,13 +425,8 @@ static int on_trim(struct loop_source *source, uint32_t events, void *data)
 
 static int daemon_sources(struct monitor *m)
 {
-	struct loop_source *source;
-	int r = loop_add_signal(m->loop, SIGTERM, on_end, m, &source);
+	int r = signals_add(m);
 
-	if (r == 0)
-		r = loop_add_signal(m->loop, SIGINT, on_end, m, &source);
-	if (r == 0)
-		r = loop_add_signal(m->loop, SIGHUP, on_hangup, m, &source);
 	if (r == 0)
 		r = loop_add_wake(m->loop, on_wake, m, &m->wake);
 	if (r == 0)

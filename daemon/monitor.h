@@ -189,6 +189,10 @@ json_t *respond_status(struct monitor *m);
 json_t *respond_request_list(struct monitor *m, json_t *body);
 json_t *respond_request_release(struct monitor *m, json_t *body);
 
+/* --- signals.c */
+/* Blocks them: before any thread. */
+int signals_add(struct monitor *m);
+
 /* --- roles.c */
 int inspect_part_start(struct monitor *m);
 void inspect_part_stop(struct monitor *m);

@@ -28,6 +28,8 @@ struct loop_source {
 	loop_fn fn;
 	void *data;
 	bool removed;
+	int32_t sender; /* of the signal that came last */
+	uint32_t sender_uid;
 };
 
 struct loop {
@@ -189,6 +191,12 @@ void loop_wake(struct loop_source *wake)
 	while (n < 0 && errno == EINTR);
 }
 
+int32_t loop_signal_sender(const struct loop_source *signal, uint32_t *ret_uid)
+{
+	*ret_uid = signal->sender_uid;
+	return signal->sender;
+}
+
 int loop_source_fd(const struct loop_source *source)
 {
 	return source->fd;
@@ -213,7 +221,7 @@ void loop_remove(struct loop_source *source)
 }
 
 /* Takes what the kernel has to say; false when there is nothing (the timer was set anew in between). */
-static bool loop_drain(const struct loop_source *source)
+static bool loop_drain(struct loop_source *source)
 {
 	union {
 		uint64_t count;
@@ -226,6 +234,10 @@ static bool loop_drain(const struct loop_source *source)
 	do
 		n = read(source->fd, &in, source->kind == LOOP_SIGNAL ? sizeof(in.info) : sizeof(in.count));
 	while (n < 0 && errno == EINTR);
+	if (source->kind == LOOP_SIGNAL && n == (ssize_t)sizeof(in.info)) {
+		source->sender = in.info.ssi_code == SI_KERNEL ? 0 : (int32_t)in.info.ssi_pid;
+		source->sender_uid = in.info.ssi_uid;
+	}
 	return n > 0;
 }
 

@@ -28,6 +28,8 @@ int loop_add_signal(struct loop *l, int signo, loop_fn fn, void *data, struct lo
 /* fn runs on the loop's thread after any thread called loop_wake on the source; calls merge. */
 int loop_add_wake(struct loop *l, loop_fn fn, void *data, struct loop_source **ret);
 void loop_wake(struct loop_source *wake);
+/* Of a signal's source, in its callback: who sent it. 0: the kernel, or somebody in another pid namespace. */
+int32_t loop_signal_sender(const struct loop_source *signal, uint32_t *ret_uid);
 int loop_source_fd(const struct loop_source *source);
 /* Safe inside any callback, also for the source being called. */
 void loop_remove(struct loop_source *source);

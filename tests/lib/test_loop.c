@@ -104,14 +104,17 @@ static void test_signal(void **state _unused_)
 {
 	_cleanup_loop_ struct loop *l = NULL;
 	struct seen s = { .stop_at = 1 };
+	uint32_t uid = 1;
 
 	assert_int_equal(loop_new(&l), 0);
 	s.loop = l;
 	assert_int_equal(loop_add_signal(l, SIGUSR1, on_event, &s, &s.source), 0);
 	assert_int_equal(loop_add_signal(l, 9999, on_event, &s, NULL), -EINVAL);
-	assert_int_equal(raise(SIGUSR1), 0);
+	assert_int_equal(kill(getpid(), SIGUSR1), 0);
 	assert_int_equal(loop_run(l), 0);
 	assert_int_equal(s.calls, 1);
+	assert_int_equal(loop_signal_sender(s.source, &uid), getpid());
+	assert_int_equal(uid, getuid());
 }
 
 static void *waker(void *data)

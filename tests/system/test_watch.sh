@@ -47,11 +47,40 @@ timeout 10 "$holdfast" -c "$tmp/conf.yaml" watch --for 1 >"$tmp/second" 2>&1
 [ $? = 75 ] || fail "a second monitor was not refused"
 grep -q "another monitor is running" "$tmp/second" || fail "the second does not say why"
 
+# The process that judges content: stopped, it is not waited for; it comes back. That is a gap.
+inspect_pid() { hf status --json | sed -n 's/.*"inspect":{[^}]*"pid":\([0-9]*\).*/\1/p'; }
+asked=0
+program() {
+	asked=$((asked + 1))
+	printf '#!/bin/sh -%s\n' $asked >"$tmp/program"
+	chmod 755 "$tmp/program"
+	mv "$tmp/program" "$g/program-$asked"
+}
+judged() {
+	program
+	told '"change":"added"' "$g/program-$asked"
+	line '"mime":"text/x-shellscript"' "$g/program-$asked"
+}
+program
+told '"change":"added"' "$g/program-1"
+if line '"mime"' "$g/program-1"; then
+	kill -STOP "$(inspect_pid)"
+	program
+	told '"change":"added"' "$g/program-2"
+	never '"mime"' "$g/program-2"
+	told '"kind":"gap"' '"reason":"weak-sensor"' 'process inspect' 'it does not answer'
+	within 30 judged || fail "types of content stay unknown"
+	told '"kind":"gap"' 'process inspect' 'it is asked again'
+else
+	echo "no magic database: the process that judges content was not tried"
+fi
+
 # SIGHUP: a bad file keeps the old configuration; a good one is put in force.
 cp "$tmp/conf.yaml" "$tmp/good.yaml"
 echo 'nonsense: [' >>"$tmp/conf.yaml"
 kill -HUP "$pid"
 within 10 grep -q 'conf.yaml:' "$err" || fail "the bad configuration was not named"
+told '"kind":"note"' 'SIGHUP: the configuration is read again' "sent by process $$ of user 0" "\"pid\":$$,"
 echo a >"$g/after-bad"
 told "$g/after-bad"
 cp "$tmp/good.yaml" "$tmp/conf.yaml"
@@ -87,6 +116,7 @@ stop
 [ "$status" = 0 ] || fail "ended with $status"
 in_time "$took" || fail "took $took ms to end"
 hf history --json >"$tmp/history"
+grep -q '"kind":"note".*SIGTERM: the monitor ends, sent by process' "$tmp/history" || fail "who ended it is not in history"
 for path in one two a/b/c/f sub/three; do
 	grep -q "$g/$path\"" "$tmp/history" || fail "$path is not in history"
 done
