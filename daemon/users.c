@@ -23,8 +23,9 @@
 #include "watch/utmp.h"
 
 #define USERS_FILES_MAX	  16
-#define USERS_WAITING_MAX 64   /* notes of program starts that the thread has not read yet */
-#define USERS_CALM_MS	  1000 /* without loss: the gap is over */
+#define USERS_WAITING_MAX 64	/* notes of program starts that the thread has not read yet */
+#define USERS_CALM_MS	  1000	/* without loss: the gap is over */
+#define USERS_LOOK_MS	  10000 /* where a file cannot be watched */
 #define USERS_FOLDER	  (IN_CREATE | IN_MOVED_TO | IN_ONLYDIR)
 
 struct users {
@@ -45,7 +46,8 @@ struct users {
 	uint64_t overrun;
 
 	atomic_uint_fast64_t told, failed, records, lost;
-	uint64_t gap; /* the thread's */
+	uint64_t gap;	/* the thread's, as the next */
+	bool unwatched; /* one of the files */
 };
 
 /* --- events */
@@ -160,32 +162,63 @@ void users_exec(struct monitor *m, const struct event *e)
 
 /* --- files */
 
+static int watch_one(struct users *u, const char *path, uint32_t mask)
+{
+	return inotify_add_watch(u->inotify, path, mask) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 /* The folder for files that come to be, the file itself for what is written; both may be other ones by now. */
-static void watch_file(struct users *u, const char *path)
+static int watch_file(struct users *u, const char *path)
 {
 	_cleanup_free_ char *folder = strdup(path);
 	char *slash = folder ? strrchr(folder, '/') : NULL;
+	int r;
 
 	if (!slash)
-		return;
+		return folder ? -EINVAL : -ENOMEM;
 	slash[slash == folder] = '\0';
-	inotify_add_watch(u->inotify, folder, USERS_FOLDER);
-	inotify_add_watch(u->inotify, path, IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW);
+	r = watch_one(u, folder, USERS_FOLDER);
+	return r < 0 ? r : watch_one(u, path, IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_DONT_FOLLOW);
+}
+
+static void say_unwatched(struct users *u, const char *path, int error)
+{
+	_cleanup_buf_ struct buf why = BUF_INIT;
+
+	if (!error) {
+		gapbook_end(u->m->gaps, GAP_MARK_FAILED, path, "it is watched");
+		return;
+	}
+	u->unwatched = true;
+	buf_printf(&why, "it cannot be watched (%s): read every %d s", strerror(-error), USERS_LOOK_MS / 1000);
+	gapbook_open(u->m->gaps, GAP_MARK_FAILED, path, why.failed ? strerror(-error) : why.data, 0, 0);
+}
+
+/* What is passed over in utmp stays so while it stands there, in a log it is a loss once. */
+static void say_passed(struct users *u, const struct utmp_file *f, int n)
+{
+	const char *path = utmp_path(f);
+
+	if (n > 0 && utmp_kind(f) == UTMP_NOW)
+		gapbook_open(u->m->gaps, GAP_LIMIT, path, "more records than are read", (uint64_t)n, 0);
+	else if (n > 0)
+		gapbook_once(u->m->gaps, GAP_LIMIT, path, "more records at once than are read", (uint64_t)n,
+			     "later ones are read");
+	else if (n == 0)
+		gapbook_end(u->m->gaps, GAP_LIMIT, path, "all are read");
+	if (n < 0 && n != -ENOENT)
+		gapbook_open(u->m->gaps, GAP_UNREADABLE, path, strerror(-n), 0, 0);
+	else
+		gapbook_end(u->m->gaps, GAP_UNREADABLE, path, "it is read");
 }
 
 static void read_files(struct users *u)
 {
+	u->unwatched = false;
 	for (size_t i = 0; i < u->n_files; i++) {
-		int r;
-
 		/* Before it is read: what comes after that wakes again. */
-		watch_file(u, utmp_path(u->files[i]));
-		r = utmp_read(u->files[i], users_take, u);
-		if (r > 0)
-			gapbook_once(u->m->gaps, GAP_LIMIT, utmp_path(u->files[i]),
-				     "more records at once than are read", (uint64_t)r, "later ones are read");
-		else if (r < 0 && r != -ENOENT)
-			gapbook_note(u->m->gaps, GAP_UNREADABLE, utmp_path(u->files[i]), strerror(-r));
+		say_unwatched(u, utmp_path(u->files[i]), watch_file(u, utmp_path(u->files[i])));
+		say_passed(u, u->files[i], utmp_read(u->files[i], users_take, u));
 	}
 }
 
@@ -229,6 +262,8 @@ static int users_wait_ms(const struct users *u, uint64_t next)
 {
 	int ms = next == UINT64_MAX ? -1 : (int)MIN(next / NSEC_PER_MSEC + 1, (uint64_t)INT_MAX);
 
+	if (u->unwatched && (ms < 0 || ms > USERS_LOOK_MS))
+		ms = USERS_LOOK_MS;
 	return u->gap && (ms < 0 || ms > USERS_CALM_MS) ? USERS_CALM_MS : ms;
 }
 
@@ -251,7 +286,7 @@ static void *users_thread(void *data)
 			drain(u->wake);
 			users_take_waiting(u);
 		}
-		if (fds[2].revents) {
+		if (fds[2].revents || (u->unwatched && n == 0)) {
 			drain(u->inotify);
 			read_files(u);
 		}

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 
 #define RECORD ((off_t)sizeof(struct utmp))
+#define PIECE  1024 /* records */
 
 /* Who is on a terminal. */
 struct line {
@@ -31,8 +32,9 @@ struct utmp_file {
 	off_t at; /* of a log: what was read */
 	uint64_t since;
 	size_t n_lines, next_line;
+	off_t passed; /* in this read */
 	struct line lines[UTMP_LINES_MAX];
-	struct utmp records[UTMP_RECORDS_MAX];
+	struct utmp records[PIECE];
 };
 
 static enum utmp_kind kind_of(const char *path)
@@ -69,6 +71,11 @@ const char *utmp_path(const struct utmp_file *u)
 	return u->path;
 }
 
+enum utmp_kind utmp_kind(const struct utmp_file *u)
+{
+	return u->kind;
+}
+
 /* --- who is where */
 
 static struct line *line_find(struct utmp_file *u, const char line[UT_LINESIZE])
@@ -79,17 +86,28 @@ static struct line *line_find(struct utmp_file *u, const char line[UT_LINESIZE])
 	return NULL;
 }
 
-static void line_put(struct utmp_file *u, const struct utmp *r)
+static struct line *line_unused(struct utmp_file *u)
 {
-	struct line *l = line_find(u, r->ut_line);
+	if (u->n_lines < UTMP_LINES_MAX)
+		return &u->lines[u->n_lines++];
+	for (size_t i = 0; i < u->n_lines; i++)
+		if (!*u->lines[i].user)
+			return &u->lines[i];
+	/* Of utmp all would be news again with the next change. */
+	return u->kind == UTMP_NOW ? NULL : &u->lines[u->next_line++ % UTMP_LINES_MAX];
+}
 
-	if (!l && u->n_lines < UTMP_LINES_MAX)
-		l = &u->lines[u->n_lines++];
-	else if (!l)
-		l = &u->lines[u->next_line++ % UTMP_LINES_MAX];
+/* False: there is no room for it. */
+static bool line_put(struct utmp_file *u, const struct utmp *r)
+{
+	struct line *l = line_find(u, r->ut_line) ?: line_unused(u);
+
+	if (!l)
+		return false;
 	memcpy(l->line, r->ut_line, sizeof(l->line));
 	memcpy(l->user, r->ut_user, sizeof(l->user));
 	l->pid = r->ut_pid;
+	return true;
 }
 
 /* --- a record */
@@ -133,8 +151,11 @@ static bool decode(struct utmp_file *u, const struct utmp *r, struct session_not
 	if (r->ut_type == USER_PROCESS && *r->ut_user) {
 		bool same = l && l->pid == r->ut_pid && strncmp(l->user, r->ut_user, UT_NAMESIZE) == 0;
 
-		line_put(u, r);
 		n->op = SESSION_LOGIN;
+		if (!same && !line_put(u, r)) {
+			u->passed++;
+			return false;
+		}
 		return !same;
 	}
 	if (r->ut_type != DEAD_PROCESS || !l || !*l->user)
@@ -148,9 +169,9 @@ static bool decode(struct utmp_file *u, const struct utmp *r, struct session_not
 
 /* --- a file */
 
-static int read_records(struct utmp_file *u, int fd, off_t from, size_t *ret)
+static int read_records(struct utmp_file *u, int fd, off_t from, off_t max, size_t *ret)
 {
-	ssize_t n = pread(fd, u->records, sizeof(u->records), from);
+	ssize_t n = pread(fd, u->records, (size_t)(MIN(max, (off_t)PIECE) * RECORD), from);
 
 	if (n < 0)
 		return -errno;
@@ -176,30 +197,51 @@ static void tell(struct utmp_file *u, size_t n, uint64_t since, void (*fn)(const
 	}
 }
 
+/* n records from there on, as far as they are there. */
+static int read_pieces(struct utmp_file *u, int fd, off_t *from, off_t n, uint64_t since,
+		       void (*fn)(const struct session_note *n, void *data), void *data)
+{
+	size_t got = 1;
+	int r = 0;
+
+	for (; n > 0 && got > 0 && r == 0; n -= (off_t)got) {
+		r = read_records(u, fd, *from, n, &got);
+		if (r < 0)
+			return r;
+		tell(u, got, since, fn, data);
+		*from += (off_t)got * RECORD;
+	}
+	return r;
+}
+
+/* Of a log that was not read before: whether what was passed over may be news too. */
+static bool are_news(const struct utmp_file *u, int fd, off_t at)
+{
+	struct utmp r;
+
+	return u->known || (u->since && pread(fd, &r, sizeof(r), at) == sizeof(r) && time_of(&r) >= u->since);
+}
+
 /* What is appended, at most UTMP_RECORDS_MAX records, the newest. */
 static int read_log(struct utmp_file *u, int fd, off_t size, void (*fn)(const struct session_note *n, void *data),
 		    void *data)
 {
-	off_t end = size - size % RECORD, from = u->at;
-	off_t skipped = MAX(end - from - (off_t)UTMP_RECORDS_MAX * RECORD, (off_t)0);
-	size_t n;
-	int r = read_records(u, fd, from + skipped, &n);
+	off_t n = size / RECORD - u->at / RECORD, skipped = MAX(n - UTMP_RECORDS_MAX, (off_t)0);
+	off_t at = u->at + skipped * RECORD;
 
-	if (r < 0)
-		return r;
-	n = MIN(n, (size_t)((end - from - skipped) / RECORD));
-	u->at = from + skipped + (off_t)n * RECORD;
-	tell(u, n, u->since, fn, data);
-	return u->known ? (int)MIN(skipped / RECORD, (off_t)INT32_MAX) : 0;
+	if (skipped && are_news(u, fd, at))
+		u->passed += skipped;
+	u->at = at;
+	return read_pieces(u, fd, &u->at, n - skipped, u->since, fn, data);
 }
 
-static int read_now(struct utmp_file *u, int fd, void (*fn)(const struct session_note *n, void *data), void *data)
+static int read_now(struct utmp_file *u, int fd, off_t size, void (*fn)(const struct session_note *n, void *data),
+		    void *data)
 {
-	size_t n;
-	int r = read_records(u, fd, 0, &n);
+	off_t at = 0;
+	int r = read_pieces(u, fd, &at, UTMP_RECORDS_MAX, 0, fn, data);
 
-	if (r == 0)
-		tell(u, n, 0, fn, data);
+	u->passed += MAX(size / RECORD - UTMP_RECORDS_MAX, (off_t)0);
 	return r;
 }
 
@@ -221,7 +263,8 @@ int utmp_read(struct utmp_file *u, void (*fn)(const struct session_note *n, void
 		u->at = 0;
 	u->dev = st.st_dev;
 	u->ino = st.st_ino;
-	r = u->kind == UTMP_NOW ? read_now(u, fd, fn, data) : read_log(u, fd, st.st_size, fn, data);
+	u->passed = 0;
+	r = u->kind == UTMP_NOW ? read_now(u, fd, st.st_size, fn, data) : read_log(u, fd, st.st_size, fn, data);
 	u->known |= r >= 0;
-	return r;
+	return r < 0 ? r : (int)MIN(u->passed, (off_t)INT32_MAX);
 }

@@ -10,8 +10,8 @@
 #include "lib/cleanup.h"
 #include "watch/sessions.h"
 
-#define UTMP_RECORDS_MAX 1024 /* read at once; of utmp in all */
-#define UTMP_LINES_MAX	 256  /* terminals of which is remembered who is on them */
+#define UTMP_RECORDS_MAX 65536 /* read at once; of utmp in all */
+#define UTMP_LINES_MAX	 1024  /* terminals of which is remembered who is on them */
 
 enum utmp_kind { UTMP_NOW, UTMP_LOG, UTMP_FAILED }; /* utmp, wtmp, btmp */
 
@@ -24,9 +24,11 @@ struct utmp_file;
 int utmp_open(const char *path, uint64_t since, struct utmp_file **ret);
 void utmp_close(struct utmp_file *u);
 const char *utmp_path(const struct utmp_file *u);
+enum utmp_kind utmp_kind(const struct utmp_file *u);
 /*
  * Reads what is new, and calls fn for each. A file that was replaced or cut is read from its beginning. 0; the number
- * of records that were passed over for being too many; -ENOENT; a negative errno.
+ * of records that were passed over for being too many (of utmp: as long as they stand there); -ENOENT; a negative
+ * errno.
  */
 int utmp_read(struct utmp_file *u, void (*fn)(const struct session_note *n, void *data), void *data);
 

@@ -282,6 +282,65 @@ static void test_utmp(void **state _unused_)
 	rmdir(folder);
 }
 
+/* n records of one minute, each on a terminal of its own when lines. */
+static void append_many(const char *path, int n, bool lines)
+{
+	struct utmp *all = calloc((size_t)n, sizeof(*all));
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	assert_true(all && fd >= 0);
+	for (int i = 0; i < n; i++) {
+		all[i].ut_type = USER_PROCESS;
+		all[i].ut_pid = i + 1;
+		all[i].ut_tv.tv_sec = 2000;
+		snprintf(all[i].ut_line, sizeof(all[i].ut_line), "pts/%d", lines ? i : 0);
+		snprintf(all[i].ut_user, sizeof(all[i].ut_user), "u%d", i);
+	}
+	assert_int_equal(write(fd, all, (size_t)n * sizeof(*all)), n * (ssize_t)sizeof(*all));
+	free(all);
+}
+
+/* More than fits: what is passed over is counted, and the rest is told once. */
+static void test_crowded(void **state _unused_)
+{
+	char folder[] = "/tmp/holdfast-utmp.XXXXXX", utmp[64], wtmp[64];
+	_cleanup_(utmp_close_p) struct utmp_file *u = NULL, *w = NULL, *before = NULL, *after = NULL;
+	struct notes notes = { 0 };
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(utmp, sizeof(utmp), "%s/utmp", folder);
+	snprintf(wtmp, sizeof(wtmp), "%s/wtmp", folder);
+	assert_int_equal(utmp_open(utmp, 0, &u), 0);
+	assert_int_equal(utmp_open(wtmp, 0, &w), 0);
+	assert_int_equal(utmp_read(u, on_note, NULL), -ENOENT);
+	assert_int_equal(utmp_read(w, on_note, NULL), -ENOENT);
+	/* Behind what was read at once before. */
+	append_many(utmp, UTMP_LINES_MAX, true);
+	append(utmp, DEAD_PROCESS, 1, "pts/0", "", "", 2001);
+	append(utmp, USER_PROCESS, 9000, "pts/9000", "last", "", 2001);
+	assert_int_equal(utmp_read(u, on_note, &notes), 0);
+	assert_int_equal(notes.n, UTMP_LINES_MAX + 2);
+	assert_string_equal(notes.last.account, "last");
+	append(utmp, USER_PROCESS, 9001, "pts/9001", "none", "", 2001);
+	notes.n = 0;
+	for (int i = 0; i < 2; i++)
+		assert_true(utmp_read(u, on_note, &notes) > 0);
+	append_many(wtmp, UTMP_RECORDS_MAX + 7, false);
+	notes.n = 0;
+	assert_int_equal(utmp_read(w, on_note, &notes), 7);
+	assert_int_equal(notes.n, UTMP_RECORDS_MAX);
+	assert_int_equal(notes.last.pid, UTMP_RECORDS_MAX + 7);
+	expect(w, 0, 0, NULL, false);
+	/* The first read: what was passed over counts when it may be of the time asked for. */
+	assert_int_equal(utmp_open(wtmp, 1500 * NSEC_PER_SEC, &before), 0);
+	assert_int_equal(utmp_read(before, on_note, &notes), 7);
+	assert_int_equal(utmp_open(wtmp, 2500 * NSEC_PER_SEC, &after), 0);
+	assert_int_equal(utmp_read(after, on_note, &notes), 0);
+	unlink(utmp);
+	unlink(wtmp);
+	rmdir(folder);
+}
+
 /* --- one deed is told once */
 
 struct told {
@@ -564,12 +623,10 @@ static void test_sessions(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_records),	 cmocka_unit_test(test_cut_records),
-		cmocka_unit_test(test_kernel),	 cmocka_unit_test(test_logs),
-		cmocka_unit_test(test_utmp),	 cmocka_unit_test(test_login_once),
-		cmocka_unit_test(test_failures), cmocka_unit_test(test_su_once),
-		cmocka_unit_test(test_many),	 cmocka_unit_test(test_transitions),
-		cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_records),	   cmocka_unit_test(test_cut_records), cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_logs),	   cmocka_unit_test(test_crowded),     cmocka_unit_test(test_utmp),
+		cmocka_unit_test(test_login_once), cmocka_unit_test(test_failures),    cmocka_unit_test(test_su_once),
+		cmocka_unit_test(test_many),	   cmocka_unit_test(test_transitions), cmocka_unit_test(test_sessions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
