@@ -43,6 +43,16 @@ static int on_record(void *ctx, void *data, size_t len)
 
 /* --- what is wanted */
 
+/* A beginning of one byte stands for all pairs that begin with it; a name of one byte ends with its NUL. */
+static void put_pair(struct opens_bpf *s, const struct bpf_opens_row *row)
+{
+	unsigned int first = (uint8_t)row->s[0], second = row->len > 1 ? (uint8_t)row->s[1] : 0,
+		     last = row->what == BPF_OPENS_START && row->len == 1 ? 255 : second;
+
+	for (unsigned int i = first << 8 | second; i <= (first << 8 | last); i++)
+		s->bss->pairs[i / 64] |= 1ULL << (i & 63);
+}
+
 static int put_name(const struct opens_bpf *s, const struct bpf_opens_row *row)
 {
 	int fd = bpf_map__fd(s->maps.names);
@@ -77,7 +87,7 @@ static int put_comm(const struct opens_bpf *s, const struct bpf_opens_row *row)
 	return bpf_map_update_elem(bpf_map__fd(s->maps.comms), key, &one, BPF_ANY);
 }
 
-static int fill(const struct opens_bpf *s, const struct bpf_opens_wants *w)
+static int fill(struct opens_bpf *s, const struct bpf_opens_wants *w)
 {
 	static int (*const put[BPF_OPENS_WHATS])(const struct opens_bpf *s, const struct bpf_opens_row *row) = {
 		[BPF_OPENS_FILE] = put_name,
@@ -87,8 +97,13 @@ static int fill(const struct opens_bpf *s, const struct bpf_opens_wants *w)
 	};
 	int r = 0;
 
-	for (size_t i = 0; i < w->n && r == 0; i++)
+	for (size_t i = 0; i < w->n && r == 0; i++) {
+		if (!w->rows[i].len)
+			return -EINVAL;
+		if (w->rows[i].what != BPF_OPENS_COMM)
+			put_pair(s, &w->rows[i]);
 		r = put[w->rows[i].what](s, &w->rows[i]);
+	}
 	return r;
 }
 

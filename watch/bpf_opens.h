@@ -37,7 +37,7 @@ enum bpf_opens_what {
 	BPF_OPENS_WHATS
 };
 
-/* Names above 63 bytes are compared up to there. */
+/* Names above 63 bytes are compared up to there; none is empty (-EINVAL). */
 struct bpf_opens_row {
 	enum bpf_opens_what what;
 	const char *s;

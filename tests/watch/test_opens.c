@@ -35,7 +35,8 @@ static const struct bpf_opens_row rows[] = {
 	{ BPF_OPENS_FILE, "secret", 6 },  { BPF_OPENS_WAY, ".way", 4 },
 	{ BPF_OPENS_START, "begin", 5 },  { BPF_OPENS_COMM, "reader", 6 },
 	{ BPF_OPENS_FILE, "the end", 7 }, { BPF_OPENS_FILE, "both", 4 },
-	{ BPF_OPENS_WAY, "both", 4 },	  { BPF_OPENS_FILE, LONG, sizeof(LONG) - 1 },
+	{ BPF_OPENS_WAY, "both", 4 },	  { BPF_OPENS_FILE, "y", 1 },
+	{ BPF_OPENS_START, "z", 1 },	  { BPF_OPENS_FILE, LONG, sizeof(LONG) - 1 },
 };
 
 static void make(const char *dir, const char *name)
@@ -55,9 +56,11 @@ static void make(const char *dir, const char *name)
 
 static int setup(void **state)
 {
-	static const char *const names[] = { ".way/",	  ".way/deep/",	 "both/",	 "inner/",    "secret",
-					     ".way/file", ".way/deep/f", "both/file",	 "beginning", "the end",
-					     "other",	  "secrets",	 "inner/secret", "a-secret",  LONG };
+	static const char *const names[] = { ".way/",	     ".way/deep/", "both/",	  "inner/",
+					     "secret",	     ".way/file",  ".way/deep/f", "both/file",
+					     "beginning",    "the end",	   "other",	  "secrets",
+					     "inner/secret", "a-secret",   LONG,	  "y",
+					     "yy",	     "z",	   "zz" };
 	const struct bpf_opens_wants wants = { .rows = rows, .n = ARRAY_SIZE(rows), .dirs = true };
 	struct fixture *f = calloc(1, sizeof(*f));
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -218,6 +221,10 @@ static void test_told(void **state)
 		{ "other", O_RDONLY, NULL, NULL, NULL, false },
 		{ "secrets", O_RDONLY, NULL, NULL, NULL, false },
 		{ "a-secret", O_RDONLY, NULL, NULL, NULL, false },
+		{ "y", O_RDONLY, NULL, NULL, "", false },
+		{ "yy", O_RDONLY, NULL, NULL, NULL, false },
+		{ "z", O_RDONLY, NULL, NULL, "", false },
+		{ "zz", O_RDONLY, NULL, NULL, "", false },
 	};
 	struct fixture *f = *state;
 

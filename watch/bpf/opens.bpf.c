@@ -83,20 +83,25 @@ const volatile bool by_name, by_start, by_comm, dirs_too;
 __u32 self; /* not told */
 __u64 lost;
 
+/* How names that are asked for begin: most others are ruled out by this. One bit each. */
+__u64 pairs[BPF_OPEN_PAIRS / 64];
+
 /* From a file up to what its process takes for the root, name by name. */
 struct way {
-	struct dentry *dentry, *root;
+	struct dentry *dentry, *root, *top; /* top: of the mount */
 	struct mount *mount, *root_mount;
 };
 
 static __always_inline void way_begin(struct way *w, const struct file *file)
 {
 	const struct task_struct *task = bpf_get_current_task_btf();
+	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
 
 	w->dentry = BPF_CORE_READ(file, f_path.dentry);
-	w->mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
-	w->root = BPF_CORE_READ(task, fs, root.dentry);
-	w->root_mount = mount_of(BPF_CORE_READ(task, fs, root.mnt));
+	w->mount = mount;
+	w->top = BPF_CORE_READ(mount, mnt.mnt_root);
+	w->root = task->fs->root.dentry;
+	w->root_mount = mount_of(task->fs->root.mnt);
 }
 
 enum step { STEP_NAME, STEP_MOUNT, STEP_END, STEP_LOST };
@@ -109,11 +114,12 @@ static __always_inline enum step way_step(struct way *w, const void **ret)
 
 	if (dentry == w->root && mount == w->root_mount)
 		return STEP_END;
-	if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+	if (dentry == w->top) {
 		up = BPF_CORE_READ(mount, mnt_parent);
 		if (up == mount)
 			return STEP_END;
 		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		w->top = BPF_CORE_READ(up, mnt.mnt_root);
 		w->mount = up;
 		return STEP_MOUNT;
 	}
@@ -157,6 +163,16 @@ __noinline __u32 put_name(__u64 name, __u32 at)
 	return n > 0 ? at + (__u32)n : at;
 }
 
+static __always_inline bool may_be_asked_for(const void *name)
+{
+	__u8 pair[2] = { 0 };
+	__u32 i;
+
+	bpf_probe_read_kernel(pair, sizeof(pair), name);
+	i = (__u32)pair[0] << 8 | pair[1];
+	return pairs[i / 64 & (BPF_OPEN_PAIRS / 64 - 1)] & 1ULL << (i & 63);
+}
+
 static __always_inline bool is_way_asked_for(const struct file *file)
 {
 	__u32 as = BPF_OPEN_FILE | BPF_OPEN_WAY;
@@ -171,7 +187,7 @@ static __always_inline bool is_way_asked_for(const struct file *file)
 			return false;
 		if (step == STEP_MOUNT)
 			continue;
-		if (is_asked_for((__u64)name, as))
+		if (may_be_asked_for(name) && is_asked_for((__u64)name, as))
 			return true;
 		as = BPF_OPEN_WAY;
 	}

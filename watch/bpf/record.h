@@ -219,6 +219,7 @@ struct bpf_flood {
 #define BPF_OPEN_CALLS 512 /* power of two; numbers of system calls */
 #define BPF_OPEN_NAME  64  /* bytes of a name that are compared, with its NUL */
 #define BPF_OPEN_NAMES 4096
+#define BPF_OPEN_PAIRS 65536 /* of the first two bytes of a name, the first one in the upper half */
 #define BPF_OPEN_DATA  8192 /* power of two; BPF_PATH_MAX of which are used at most, and one name more */
 
 enum bpf_open_name {
