@@ -388,7 +388,7 @@ const struct probe probe_table[] = {
 	  probe_bpf },
 	{ "system calls", "rules about system calls are blind", probe_calls },
 	{ "opens", "rules see opens of `sensitive` alone, and none in containers", probe_opens },
-	{ "network", "connections are not seen", probe_network },
+	{ "network", "connections are looked for every second or less often: approximate", probe_network },
 	{ "audit records",
 	  "logins are known from utmp, wtmp and btmp, su and sudo from the processes that they start: ones that "
 	  "fail are not",

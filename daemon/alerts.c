@@ -236,6 +236,7 @@ void alerts_part_stop(struct monitor *m)
 
 	network_stop(m);
 	calls_stop(m);
+	looks_stop(m);
 	opens_part_stop(m);
 	/* What the last events raise still goes to history: the engine ends outside of the lock that telling takes. */
 	pthread_mutex_lock(&m->emit_lock);

@@ -128,27 +128,33 @@ static void calls_take_counted(const struct bpf_call_event *b, void *data)
 
 /* --- those that are there already, on a thread that enters other network namespaces */
 
-static void finder_take(int32_t pid, const struct event_socket *s, void *data)
+bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s)
 {
 	struct event *e = event_new(EVENT_CONNECTION);
-	struct calls *c = data;
 
 	if (!e)
-		return;
+		return false;
 	e->time = clock_real_ns();
 	e->boot_time = clock_boot_ns();
 	e->count = 1;
 	e->socket = socket_copy(&e->arena, s);
-	e->process = proc_table_get(c->m->procs, pid, false);
+	e->process = proc_table_get(m->procs, pid, false);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
 	if (!e->socket) {
 		event_unref(e);
-		return;
+		return false;
 	}
 	connection_describe(e);
-	c->recorded++;
-	pipeline_emit(e, c->m);
+	pipeline_emit(e, m);
+	return true;
+}
+
+static void finder_take(int32_t pid, const struct event_socket *s, void *data)
+{
+	struct calls *c = data;
+
+	c->recorded += connection_found(c->m, pid, s);
 }
 
 static void *finder_thread(void *data)
@@ -358,7 +364,7 @@ static void want_accepts(bool *wanted)
 		wanted[i] |= call_table[i].filter == CALL_ACCEPT;
 }
 
-void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
+static void calls_apply(struct monitor *m, const struct conf *conf, const struct rules *rules)
 {
 	_cleanup_free_ bool *wanted = calloc(call_count, sizeof(*wanted));
 	struct bpf_calls_wants wants = {
@@ -393,12 +399,28 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 		engine_set_modes_told(m->engine, m->calls != NULL);
 }
 
+void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
+{
+	bool recorded = conf->network.record != CONF_RECORD_OFF;
+
+	calls_apply(m, conf, rules);
+	if (recorded && !m->calls) {
+		looks_start(m);
+		return;
+	}
+	looks_stop(m);
+	gapbook_end(m->gaps, GAP_WEAK_SENSOR, "connections",
+		    recorded ? "they are told as they are made" : "nobody asks for them");
+}
+
 json_t *calls_status(struct monitor *m)
 {
 	struct calls *c = m->calls;
-	json_t *o = json_object();
+	json_t *o = c || !m->looks ? json_object() : looks_status(m);
 	uint64_t lost = 0;
 
+	if (!c && m->looks)
+		return o;
 	json_object_set_new(o, "source", c ? json_string("BPF") : json_null());
 	if (!c)
 		return o;

@@ -84,6 +84,7 @@ struct monitor {
 	struct warden *warden;
 	struct respond *respond;
 	struct users *users;	 /* NULL: users.record is no, or it could not be */
+	struct looks *looks;	 /* NULL while connections are not recorded, or told as they are made */
 	struct calls *calls;	 /* NULL while no rule asks for system calls, or they cannot be had */
 	pthread_mutex_t opens_lock;
 	struct opens_part *opens; /* NULL while no rule asks for opens, or they cannot be had; guarded by it */
@@ -261,6 +262,16 @@ bool drift_baseline_make(struct drift_baseline *k, struct container *c);
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules);
 void calls_stop(struct monitor *m);
 json_t *calls_status(struct monitor *m);
+/* One that is there: an event. Any thread. Whether it was recorded. */
+bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s);
+
+/* --- looks.c: connections where no BPF program tells them; main thread */
+
+/* Nothing when they are looked for already, or not. */
+void looks_start(struct monitor *m);
+void looks_stop(struct monitor *m);
+/* While they are looked for. */
+json_t *looks_status(struct monitor *m);
 
 /* --- opens.c: opens that rules ask about, told by BPF */
 /* As these rules ask. Main thread. */

@@ -158,6 +158,8 @@ json_t *socket_json(const struct event_socket *s, const char *error)
 		json_object_set_new(o, "bytes_received", json_u64(s->received));
 		json_object_set_new(o, "open_ms", json_u64(s->open_ns / NSEC_PER_MSEC));
 	}
+	if (s->approximate)
+		json_object_set_new(o, "approximate", json_true());
 	json_put_string(o, "error", error);
 	return o;
 }

@@ -48,6 +48,7 @@ struct event_socket {
 	bool has_local, has_remote;
 	bool connected;
 	bool new_peer;		       /* of a datagram */
+	bool approximate;	       /* SOCKET_FOUND: seen by a look at what is there */
 	bool accepted;		       /* SOCKET_CLOSE: by accept, not by connect */
 	bool uring;		       /* asked for through io_uring: what came of it is not known */
 	uint8_t local[SOCKET_ADDRESS]; /* network order; IPv4 as ::ffff:a.b.c.d */
@@ -86,7 +87,8 @@ void socket_text(struct buf *b, const struct event_socket *s);
 const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s);
 /*
  * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring,
- * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms; and error, the word for a result that is not
+ * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms;
+ * approximate; and error, the word for a result that is not
  * a success. New reference.
  */
 json_t *socket_json(const struct event_socket *s, const char *error);

@@ -144,4 +144,15 @@ flood() {
 }
 within 30 flood || fail "no gap though the ring is small"
 stop
+
+# Without BPF: what is there when it is looked, and said to be no more than that.
+config 'network: {record: ip}' 'sensors: {bpf: off}' "rules: {files: ['$tmp/net.yaml']}"
+watch
+hf status --json 2>/dev/null | grep -qF '"source":"sock_diag"' || fail "nothing looks for connections"
+bash -c 'exec 3<>/dev/udp/127.0.0.1/12; read -r _ <"$0"' "$tmp/hold" &
+pids="$pids $!"
+recorded 1 "operation = 'found' AND remote_port = 12 AND pid = $! AND exe LIKE '%/bash'"
+hf history --kind connection --json | grep -F '"remote_port":12' | grep -qF '"approximate":true' || fail "not marked"
+line '"kind":"gap"' '"scope":"connections"' 'without BPF' || fail "no gap though it is approximate"
+stop
 end
