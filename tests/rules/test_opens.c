@@ -146,7 +146,7 @@ static void test_together(void **state _unused_)
 	add_rule(&b, "two", "evt.is_open_read = true and fd.name in (/b, /c)");
 	add_rule(&b, "three", READ "fd.name = /d");
 	for (int k = 0; k < 5; k++) {
-		char name[8];
+		char name[16];
 
 		buf_reset(&many);
 		buf_str(&many, READ "fd.name in (/x");
