@@ -86,6 +86,7 @@ static void read_mounts(struct reading *r, const json_t *config)
 	const json_t *points = json_object_get(config, "MountPoints");
 	size_t n = MIN(json_object_size(points), (size_t)CONTAINER_MOUNTS_MAX - ARRAY_SIZE(files));
 	struct container_mount *mounts = arena_zalloc(&r->c->arena, (n + ARRAY_SIZE(files)) * sizeof(*mounts));
+	uint32_t points_only;
 	const char *key;
 	json_t *m;
 
@@ -97,6 +98,7 @@ static void read_mounts(struct reading *r, const json_t *config)
 			break;
 		add_mount(r, mounts, json_text(m, "Destination") ?: key, json_text(m, "Source"), json_text(m, "Type"));
 	}
+	points_only = r->c->n_mounts;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		const char *path = json_text(config, files[i].key);
 
@@ -104,7 +106,10 @@ static void read_mounts(struct reading *r, const json_t *config)
 			add_mount(r, mounts, files[i].dest, path, "bind");
 	}
 	r->c->mounts = mounts;
-	r->c->have_mounts = true;
+	/* Until it is started none of these files is said. */
+	r->c->have_mounts = r->c->n_mounts > points_only || r->c->started;
+	if (!r->c->have_mounts)
+		r->c->n_mounts = 0;
 }
 
 static void read_privileged(struct reading *r, const struct runtime_store *s)

@@ -216,6 +216,30 @@ static void test_recorded(void **state)
 	}
 }
 
+/* docker writes a container down before it starts it, and with what it mounts when it has started it. */
+static void test_docker_starts(void **state)
+{
+	static const char file[] = "/var/lib/docker/containers/" A "/config.v2.json",
+			  made[] = "{\"ID\":\"" A
+				   "\",\"State\":{\"StartedAt\":\"0001-01-01T00:00:00Z\"},\"HostsPath\":\"\","
+				   "\"MountPoints\":{}}",
+			  runs[] = "{\"ID\":\"" A "\",\"State\":{\"StartedAt\":\"2026-11-22T04:16:25.229834712Z\"},"
+				   "\"HostsPath\":\"/x/hosts\",\"MountPoints\":{}}";
+	_cleanup_containers_ struct containers *t = NULL;
+	_cleanup_container_ struct container *before = NULL, *c = NULL;
+
+	(void)state;
+	make_text(file, made);
+	t = table(0);
+	before = containers_get(t, "/docker/" A, 0, 0);
+	assert_false(before->have_mounts);
+	make_text(file, runs);
+	c = containers_get(t, "/docker/" A, 0, clock_boot_ns());
+	assert_true(c->have_mounts);
+	assert_int_equal(c->n_mounts, 1);
+	assert_string_equal(c->mounts[0].dest, "/etc/hosts");
+}
+
 /* --- hostile */
 
 static const struct {
@@ -507,6 +531,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_recorded),
 		cmocka_unit_test(test_hostile),
+		TEST(test_docker_starts),
 		TEST(test_not_files),
 		TEST(test_stays),
 		TEST(test_again),
