@@ -18,9 +18,9 @@
 #include "lib/text.h"
 
 static const struct command *const commands[] = {
-	&command_init,	 &command_check,   &command_accept,  &command_baseline, &command_watch,
-	&command_status, &command_history, &command_explain, &command_doctor,
-	&command_quarantine, &command_release, &command_rules,	 &command_trust,
+	&command_init,	  &command_check,   &command_accept,  &command_baseline, &command_watch,
+	&command_status,  &command_history, &command_explain, &command_doctor,	 &command_quarantine,
+	&command_release, &command_rules,   &command_trust,
 };
 
 #define COMMON(member) offsetof(struct cmd, member)

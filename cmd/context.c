@@ -397,7 +397,8 @@ int cmd_until(const struct cmd *c, const char *text, uint64_t *ret)
 	if (text_parse_duration(text, &span) == 0)
 		until = now + span;
 	else if (text_parse_time(text, now, &until))
-		return cmd_usage(c, "--until %s: want a time (2026-01-31, 2026-01-31T12:00:00Z) or in how long (7d)", text);
+		return cmd_usage(c, "--until %s: want a time (2026-01-31, 2026-01-31T12:00:00Z) or in how long (7d)",
+				 text);
 	if (until <= now)
 		return cmd_usage(c, "--until %s: that is past", text);
 	*ret = until;

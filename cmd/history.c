@@ -33,10 +33,12 @@ static const struct cmd_option history_rows[] = {
 	  "from then on: 2026-01-31, 2026-01-31T12:00:00Z, @SECONDS, or how long ago (2h)", AT(since) },
 	{ "until", 0, OPTION_TIME, "TIME", "up to then", AT(until) },
 	{ "path", 0, OPTION_STRING, "PATH", "this path, what is below it, or a glob", AT(path) },
-	{ "kind", 0, OPTION_STRING, "KIND[,KIND]", "change, open, exec, connection, session, alert, action, gap, accept, note", AT(kinds) },
+	{ "kind", 0, OPTION_STRING, "KIND[,KIND]",
+	  "change, open, exec, connection, session, alert, action, gap, accept, note", AT(kinds) },
 	{ "pid", 0, OPTION_NUMBER, "N", "by this process", AT(pid) },
 	{ "baseline", 0, OPTION_STRING, "NAME", "of this baseline", AT(baseline) },
-	{ "container", 0, OPTION_STRING, "NAME", "in this container: its name, id, pod, or NAMESPACE/POD", AT(container) },
+	{ "container", 0, OPTION_STRING, "NAME", "in this container: its name, id, pod, or NAMESPACE/POD",
+	  AT(container) },
 	{ "user", 0, OPTION_STRING, "NAME", "by this person, by name or number, also after su and sudo", AT(user) },
 	{ "open", 0, OPTION_FLAG, NULL, "only deviations that are still open", AT(open) },
 	{ "limit", 'n', OPTION_NUMBER, "N", "at most so many", AT(limit) },
@@ -261,7 +263,8 @@ static int history(struct cmd *c)
 
 const struct command command_history = {
 	.name = "history",
-	.usage = "[--since TIME] [--until TIME] [--path PATH] [--kind KIND] [--pid N] [--user NAME] [--open] [--limit N] [--follow]",
+	.usage = "[--since TIME] [--until TIME] [--path PATH] [--kind KIND] [--pid N] [--user NAME] [--open] "
+		 "[--limit N] [--follow]",
 	.summary = "what happened, newest first",
 	.details = "Times are UTC. The second column is the number that `holdfast accept --id` takes. sqlite3 shows "
 		   "the same and more:\n"

@@ -39,8 +39,8 @@ static const struct cmd_option learn_options[] = {
 
 enum learn_state { LEARN_NEW, LEARN_CHANGED, LEARN_GONE, LEARN_TRUSTED, LEARN_DENIED };
 static const char *const learn_states[] = {
-	[LEARN_NEW] = "new", [LEARN_CHANGED] = "changed", [LEARN_GONE] = "gone", [LEARN_TRUSTED] = "trusted",
-	[LEARN_DENIED] = "denied",
+	[LEARN_NEW] = "new",	     [LEARN_CHANGED] = "changed", [LEARN_GONE] = "gone",
+	[LEARN_TRUSTED] = "trusted", [LEARN_DENIED] = "denied",
 };
 
 /* One program, by its digest; history comes newest first. */

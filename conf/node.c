@@ -36,7 +36,7 @@ struct builder {
 	unsigned n_anchors;
 	uint32_t count;
 	unsigned documents;
-	bool many;	      /* root is a list of the documents */
+	bool many; /* root is a list of the documents */
 	struct node *root;
 };
 

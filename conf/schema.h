@@ -41,7 +41,7 @@ enum conf_type {
 struct conf_key {
 	const char *key; /* dotted; "paths[].path" is a key of an item of the list `paths` */
 	enum conf_type type;
-	size_t offset;	    /* in struct conf, or in struct conf_item, conf_output or conf_ladder for the keys of items */
+	size_t offset; /* in struct conf, or in struct conf_item, conf_output or conf_ladder for the keys of items */
 	const char *preset; /* the default as written in a file; NULL: none */
 	const char *beside; /* CONF_FILE without preset: the default is this name in the folder of store.path */
 	uint64_t min, max;

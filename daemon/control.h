@@ -5,7 +5,8 @@
  * Requests: {"request":"status"}, {"request":"reload"}, {"request":"rescan","path":"/etc","full":true},
  * {"request":"forget","path":...} (no path: the baseline was replaced), {"request":"flush"} (answers when everything
  * told so far is stored), {"request":"trust"} (what is trusted is read again: "load" numbers that, and status says
- * "trust_loaded"), {"request":"approvals"} (they are read again), {"request":"stop"}. Replies: {"ok":true,...} or {"ok":false,"error":"..."}.
+ * "trust_loaded"), {"request":"approvals"} (they are read again), {"request":"stop"}. Replies: {"ok":true,...} or
+ * {"ok":false,"error":"..."}.
  */
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H

@@ -46,13 +46,14 @@ void gapbook_sensor(struct gapbook *b, const struct watch_gap *g);
 /* Keys of those open now, at most max; scope NULL: any. For gaps that a rescan closes when it is through. */
 size_t gapbook_keys(struct gapbook *b, enum gap_reason reason, const char *scope, uint64_t *ret, size_t max);
 /*
- * Standing gaps that a look over everything finds, and only those: begin, note each, end closes what was not noted since
- * that begin. A round may begin while another one is on its way: what was noted since belongs to both.
+ * Standing gaps that a look over everything finds, and only those: begin, note each, end closes what was not noted
+ * since that begin. A round may begin while another one is on its way: what was noted since belongs to both.
  */
 uint64_t gapbook_round_begin(struct gapbook *b);
 void gapbook_note(struct gapbook *b, enum gap_reason reason, const char *scope, const char *detail);
 void gapbook_round_end(struct gapbook *b, uint64_t round);
-/* The look was at path and all below alone: of standing gaps there, those that reading folders and files finds are over. */
+/* The look was at path and all below alone: of standing gaps there, those that reading folders and files finds are
+ * over. */
 void gapbook_round_end_below(struct gapbook *b, uint64_t round, const char *path);
 /* Ends a gap that an earlier run left open: e as history gave it. */
 void gapbook_close_old(struct gapbook *b, const struct event *e);

@@ -288,10 +288,10 @@ void connection_describe(struct event *e);
 void network_rules(struct monitor *m, struct conf *conf);
 void network_stop(struct monitor *m);
 /*
- * Whether a call that ended then with EPERM is one that a policy denied, which is told already: the same thread was denied
- * the same peer and port, since two seconds before (it may have waited for a processor between verdict and end). A denial
- * after it counts too, only the last one is known. Calls whose peer another thread exchanged, or a program of another
- * cgroup, are not found: they are told as calls too. Any thread.
+ * Whether a call that ended then with EPERM is one that a policy denied, which is told already: the same thread was
+ * denied the same peer and port, since two seconds before (it may have waited for a processor between verdict and end).
+ * A denial after it counts too, only the last one is known. Calls whose peer another thread exchanged, or a program of
+ * another cgroup, are not found: they are told as calls too. Any thread.
  */
 bool network_denied(struct monitor *m, int32_t tid, const struct event_socket *s, uint64_t mono_ns);
 json_t *network_status(struct monitor *m);

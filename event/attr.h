@@ -70,7 +70,8 @@ int attr_apply(const char *word, attr_mask *mask);
 /*
  * Which attributes of `mask` differ, flags off, among those that both records have (who has xattrs has acl, caps and
  * selinux too). The digest differs also when one has it and the other could not be read (unread is neither RECORD_READ
- * nor RECORD_NOT_ASKED). Without ATTR_SELINUX in the mask a label does not count among the xattrs either. ATTR_GROWING is not looked at: the caller decides what may grow.
+ * nor RECORD_NOT_ASKED). Without ATTR_SELINUX in the mask a label does not count among the xattrs either. ATTR_GROWING
+ * is not looked at: the caller decides what may grow.
  */
 attr_mask attr_compare(const struct record *before, const struct record *after, attr_mask mask);
 

@@ -7,11 +7,10 @@
 #include "lib/util.h"
 
 const char *const event_kind_names[EVENT_KIND_COUNT] = {
-	[EVENT_CHANGE] = "change", [EVENT_OPEN] = "open",     [EVENT_EXEC] = "exec",
-	[EVENT_ALERT] = "alert",   [EVENT_ACTION] = "action", [EVENT_GAP] = "gap",
-	[EVENT_ACCEPT] = "accept", [EVENT_NOTE] = "note",     [EVENT_ACCESS] = "access",
-	[EVENT_CONNECTION] = "connection",
-	[EVENT_SESSION] = "session",
+	[EVENT_CHANGE] = "change",	   [EVENT_OPEN] = "open",	[EVENT_EXEC] = "exec",
+	[EVENT_ALERT] = "alert",	   [EVENT_ACTION] = "action",	[EVENT_GAP] = "gap",
+	[EVENT_ACCEPT] = "accept",	   [EVENT_NOTE] = "note",	[EVENT_ACCESS] = "access",
+	[EVENT_CONNECTION] = "connection", [EVENT_SESSION] = "session",
 };
 
 const char *const priority_names[PRIORITY_COUNT] = {

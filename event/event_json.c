@@ -114,9 +114,9 @@ static void json_other(json_t *o, const struct event *e)
 }
 
 static void (*const json_kinds[EVENT_KIND_COUNT])(json_t *o, const struct event *e) = {
-	[EVENT_CHANGE] = json_change,	      [EVENT_OPEN] = json_other,    [EVENT_EXEC] = json_exec,
-	[EVENT_ALERT] = json_alert,	      [EVENT_ACTION] = json_action, [EVENT_GAP] = json_gap,
-	[EVENT_ACCEPT] = json_other,	      [EVENT_NOTE] = json_other,    [EVENT_ACCESS] = json_other,
+	[EVENT_CHANGE] = json_change,	      [EVENT_OPEN] = json_other,      [EVENT_EXEC] = json_exec,
+	[EVENT_ALERT] = json_alert,	      [EVENT_ACTION] = json_action,   [EVENT_GAP] = json_gap,
+	[EVENT_ACCEPT] = json_other,	      [EVENT_NOTE] = json_other,      [EVENT_ACCESS] = json_other,
 	[EVENT_CONNECTION] = json_connection, [EVENT_SESSION] = json_session,
 };
 

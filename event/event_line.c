@@ -407,9 +407,9 @@ static void line_other(struct buf *b, const struct event *e, bool colour)
 }
 
 static void (*const line_kinds[EVENT_KIND_COUNT])(struct buf *b, const struct event *e, bool colour) = {
-	[EVENT_CHANGE] = line_change,	      [EVENT_OPEN] = line_open,	    [EVENT_EXEC] = line_exec,
-	[EVENT_ALERT] = line_alert,	      [EVENT_ACTION] = line_action, [EVENT_GAP] = line_gap,
-	[EVENT_ACCEPT] = line_other,	      [EVENT_NOTE] = line_other,    [EVENT_ACCESS] = line_other,
+	[EVENT_CHANGE] = line_change,	      [EVENT_OPEN] = line_open,	      [EVENT_EXEC] = line_exec,
+	[EVENT_ALERT] = line_alert,	      [EVENT_ACTION] = line_action,   [EVENT_GAP] = line_gap,
+	[EVENT_ACCEPT] = line_other,	      [EVENT_NOTE] = line_other,      [EVENT_ACCESS] = line_other,
 	[EVENT_CONNECTION] = line_connection, [EVENT_SESSION] = line_session,
 };
 

@@ -136,7 +136,7 @@ struct field_extra {
 	int32_t vpid, vpgid; /* in the innermost pid namespace */
 	const char *package; /* that brought the file or program */
 	const char *layer;
-	uint64_t first_seen; /* real ns */
+	uint64_t first_seen;	 /* real ns */
 	const char *link_source; /* another name of the inode that was linked */
 	bool emptied;		 /* the file that was written is empty */
 };

@@ -26,8 +26,8 @@ void script_sniff(const void *head, size_t len, struct script_kind *ret);
 
 /*
  * The script that an interpreter's argv (each string with its NUL) names: "sh x", "python3 -u x". exe tells the
- * interpreter, by its last component, and where that is busybox or toybox its arguments do. NULL when it is none of the table's, or runs no file ("sh -c", stdin). Borrowed
- * from argv.
+ * interpreter, by its last component, and where that is busybox or toybox its arguments do. NULL when it is none of the
+ * table's, or runs no file ("sh -c", stdin). Borrowed from argv.
  */
 const char *script_from_argv(const char *exe, const char *argv, size_t len);
 

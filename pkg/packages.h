@@ -44,8 +44,8 @@ int packages_find(const struct packages *p, const char *path, struct package_fil
 
 #define PACKAGE_NAME_MAX 128
 /*
- * The same from what was written since the snapshot was made, while a transaction is under way: some milliseconds, and no
- * new snapshot. ret->package is ret_name, ret->version "".
+ * The same from what was written since the snapshot was made, while a transaction is under way: some milliseconds, and
+ * no new snapshot. ret->package is ret_name, ret->version "".
  */
 int packages_find_fresh(const struct packages *p, const char *path, char ret_name[PACKAGE_NAME_MAX],
 			struct package_file *ret);

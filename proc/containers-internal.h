@@ -57,8 +57,9 @@ struct containers {
 	_Atomic bool stopping;
 };
 
-/* Reads (again) unless that was done a moment ago, and since boot_ns; a reference, NULL: out of memory. No lock held. */
-struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid, uint64_t boot_ns);
+/* Reads (again) unless that was done a moment ago, and since boot_ns. A reference, NULL: out of memory. No lock. */
+struct container *containers_read(struct containers *c, const struct cgroup_container *who, int32_t pid,
+				  uint64_t boot_ns);
 /* True when nothing more can be had of it. */
 bool containers_is_whole(struct containers *c, const char *id);
 

@@ -18,8 +18,8 @@ int bpf_load_begin(struct buf *err);
 /* A descriptor of the unified cgroup hierarchy's root as far as we see it, mounted or not; -ENOTSUP: there is none. */
 int bpf_cgroup_root(void);
 /*
- * Each key of a hash or a trie, once; fn may take away the one that it is called with. Others may come and go meanwhile:
- * no more than max are looked at. Keys of at most BPF_KEY_MAX bytes.
+ * Each key of a hash or a trie, once; fn may take away the one that it is called with. Others may come and go
+ * meanwhile: no more than max are looked at. Keys of at most BPF_KEY_MAX bytes.
  */
 #define BPF_KEY_MAX 128
 void bpf_map_each_key(const struct bpf_map *map, unsigned int max, void (*fn)(int fd, const void *key, void *data),

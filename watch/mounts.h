@@ -33,8 +33,8 @@ void mounts_free(struct mount_table *t);
 const struct mount *mounts_find(const struct mount_table *t, const char *path);
 
 /*
- * The device of the file system that fd (may be O_PATH) lies on, as mountinfo names it; st: its own stat. They differ on
- * btrfs, where each subvolume has a number of its own. 0: cannot be told. Reads mountinfo there.
+ * The device of the file system that fd (may be O_PATH) lies on, as mountinfo names it; st: its own stat. They differ
+ * on btrfs, where each subvolume has a number of its own. 0: cannot be told. Reads mountinfo there.
  */
 uint64_t mounts_dev(int fd, const struct stat *st);
 

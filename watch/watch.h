@@ -24,7 +24,7 @@ enum fs_op {
 	FS_RENAME_FROM = 1 << 5, /* the name went away by rename; path2 is where to, NULL when out of scope */
 	FS_RENAME_TO = 1 << 6,	 /* the name came by rename; path2 is where from, NULL when from outside the scope */
 	FS_ATTRIB = 1 << 7,
-	FS_EXEC = 1 << 8,    /* of names for files in the making (place_is_temporary), and of package managers anywhere */
+	FS_EXEC = 1 << 8, /* of names for files in the making (place_is_temporary), and of package managers anywhere */
 	FS_RESCAN = 1 << 9,  /* not an event: everything below path is to be looked at again (why in text) */
 	FS_LINK = 1 << 11,   /* inode dev:ino, perhaps that of a guarded file, got a name by link(2), or was changed
 				shortly after that: the other ops tell what happened to it, path is that name, or just the

@@ -343,8 +343,8 @@ struct {
 __u32 refusing;
 __s32 refuse_session; /* of this session only; 0: of all */
 
-#define TMPFS_MAGIC	0x01021994
-#define FUSE_MAGIC	0x65735546
+#define TMPFS_MAGIC 0x01021994
+#define FUSE_MAGIC  0x65735546
 
 static __always_inline bool may_run(const struct task_struct *task, struct inode *inode)
 {

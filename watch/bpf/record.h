@@ -220,7 +220,7 @@ struct bpf_flood {
 #define BPF_OPEN_NAME  64  /* bytes of a name that are compared, with its NUL */
 #define BPF_OPEN_NAMES 4096
 #define BPF_OPEN_PAIRS 65536 /* of the first two bytes of a name, the first one in the upper half */
-#define BPF_OPEN_DATA  8192 /* power of two; BPF_PATH_MAX of which are used at most, and one name more */
+#define BPF_OPEN_DATA  8192  /* power of two; BPF_PATH_MAX of which are used at most, and one name more */
 
 enum bpf_open_name {
 	BPF_OPEN_FILE = 1 << 0, /* the file itself is called so */
@@ -233,8 +233,8 @@ struct bpf_open {
 	__u64 start_ns; /* of the process, since boot */
 	__s32 tgid;
 	__u32 is_dir;
-	__u32 cut; /* deeper or longer than there is room for, or without a folder */
-	__u32 len; /* of names */
+	__u32 cut;     /* deeper or longer than there is room for, or without a folder */
+	__u32 len;     /* of names */
 	char comm[16]; /* of the process */
 };
 
@@ -249,12 +249,12 @@ struct bpf_dns {
 
 /* --- verdicts over connections */
 
-#define BPF_POLICY_ENTRIES 256 /* POLICY_ENTRIES; one bit each, the lowest that is set decides */
-#define BPF_POLICY_WORDS   (BPF_POLICY_ENTRIES / 64)
-#define BPF_POLICY_CLASSES 1024 /* power of two; more than twice as many as entries */
-#define BPF_POLICY_NAMES   4	/* that are remembered of one address */
-#define BPF_POLICY_LEARNED 8192
-#define BPF_POLICY_COUNTED 2048
+#define BPF_POLICY_ENTRIES    256 /* POLICY_ENTRIES; one bit each, the lowest that is set decides */
+#define BPF_POLICY_WORDS      (BPF_POLICY_ENTRIES / 64)
+#define BPF_POLICY_CLASSES    1024 /* power of two; more than twice as many as entries */
+#define BPF_POLICY_NAMES      4	   /* that are remembered of one address */
+#define BPF_POLICY_LEARNED    8192
+#define BPF_POLICY_COUNTED    2048
 #define BPF_POLICY_PREFIXES   512  /* of one table */
 #define BPF_POLICY_CONTAINERS 8192 /* of one table, that have a verdict of their own at a time */
 
