@@ -43,29 +43,24 @@ static void mounts_state(const struct mountns_stats *s, void *data)
 		enum gap_reason reason;
 		const char *detail;
 		uint64_t lost;
-	} gaps[MOUNTS_GAP_COUNT] = {
-		[MOUNTS_UNTOLD] = { !s->told, GAP_WEAK_SENSOR,
-				    "the kernel does not tell of them: looked at every 10 s, and nobody knows who", 0 },
-		[MOUNTS_UNMARKED] = { s->untold, GAP_MARK_FAILED,
-				      "the kernel does not tell of some of them: looked at every 10 s, and nobody "
-				      "knows who",
-				      0 },
-		[MOUNTS_PASSED] = { s->full, GAP_LIMIT,
-				    "more mount namespaces than are followed: one is, from the next program in it on "
-				    "for which there is room",
-				    s->passed - m->mounts_passed },
+	} gaps[] = {
+		{ !s->told, GAP_WEAK_SENSOR,
+		  "the kernel does not tell of them: looked at every 10 s, and nobody knows who", 0 },
+		{ s->untold, GAP_MARK_FAILED,
+		  "the kernel does not tell of some of them: looked at every 10 s, and nobody "
+		  "knows who",
+		  0 },
+		{ s->full, GAP_LIMIT,
+		  "more mount namespaces than are followed: one is, from the next program in it on "
+		  "for which there is room",
+		  s->passed - m->mounts_passed },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(gaps); i++) {
-		uint64_t *key = &m->mounts_gaps[i];
-
-		if (s->wanted && gaps[i].open) {
-			*key = gapbook_lose(m->gaps, gaps[i].reason, "mounts in containers", gaps[i].detail,
-					    gaps[i].lost, 0);
-		} else if (*key) {
-			gapbook_close(m->gaps, *key, "no longer so", 0);
-			*key = 0;
-		}
+		if (s->wanted && gaps[i].open)
+			gapbook_lose(m->gaps, gaps[i].reason, "mounts in containers", gaps[i].detail, gaps[i].lost, 0);
+		else
+			gapbook_end(m->gaps, gaps[i].reason, "mounts in containers", "no longer so");
 	}
 	m->mounts_passed = s->passed;
 }

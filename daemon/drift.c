@@ -29,7 +29,6 @@ struct drift {
 	uint64_t said[SAID_MAX]; /* images that were said to have no baseline, by hash */
 	atomic_bool make_baselines;
 	uint64_t gap;	    /* key of the open gap; 0: none */
-	uint64_t crowded;   /* and of that of what is mounted */
 	struct arena arena; /* of marked; the main thread's */
 	struct conf_list marked;
 	struct drift_baseline *baselines;
@@ -170,13 +169,12 @@ static void lost(uint64_t n, bool over, void *data)
 static void crowded(uint64_t n, void *data)
 {
 	struct monitor *m = data;
-	struct drift *d = m->drift;
 
 	if (n)
-		d->crowded = gapbook_open(m->gaps, GAP_LIMIT, "mounted in containers",
-					  "more than is followed: what has no room is not told", n, 0);
-	else if (d->crowded)
-		gapbook_close(m->gaps, d->crowded, "there is room for all", 0);
+		gapbook_open(m->gaps, GAP_LIMIT, "mounted in containers",
+			     "more than is followed: what has no room is not told", n, 0);
+	else
+		gapbook_end(m->gaps, GAP_LIMIT, "mounted in containers", "there is room for all");
 }
 
 static void no_baseline(struct container *c, void *data)

@@ -30,9 +30,6 @@
 
 #define MONITOR_OLD_GAPS_MAX 10000
 
-/* What is missed of what is mounted in containers. */
-enum mounts_gap { MOUNTS_UNTOLD, MOUNTS_UNMARKED, MOUNTS_PASSED, MOUNTS_GAP_COUNT };
-
 struct monitor {
 	const struct daemon_options *o;
 	struct conf *conf;   /* as loaded at the start: what the parts were made with */
@@ -60,8 +57,7 @@ struct monitor {
 	struct proc_table *procs;
 	struct containers *containers;
 	struct mountns *mountns; /* of containers whose files are followed */
-	uint64_t mounts_gaps[MOUNTS_GAP_COUNT]; /* keys of open ones, 0: none; the thread "mounts" alone has these two */
-	uint64_t mounts_passed;			/* told */
+	uint64_t mounts_passed;	 /* namespaces that were told to be passed over; the thread "mounts" alone has it */
 	struct entered *entered;
 	struct drift *drift;
 	bool mark_overlays; /* what happens through overlays is not told on the file system of their layers */
