@@ -194,8 +194,12 @@ int role_ask_with(struct role *r, uint32_t type, const void *data, size_t len, i
 
 void role_rest(struct role *r, uint64_t idle_ns)
 {
+	struct pollfd p = { .fd = r->fd };
 	uint64_t now = clock_mono_ns();
 
+	/* Told when it happened, not when somebody asks again. */
+	if (r->fd >= 0 && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR))
+		role_fail(r, "it ended");
 	if (r->fd >= 0 && now - r->asked_ns > idle_ns)
 		role_stop(r);
 	if (r->failing && now >= r->retry_at)

@@ -98,7 +98,8 @@ int role_ask(struct role *r, uint32_t type, const void *data, size_t len, uint64
 /* The same, with a descriptor. */
 int role_ask_with(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
 		  uint32_t answer, struct role_message *ret);
-/* Ends a process that was asked nothing for that long; says that a failure is over when it could be tried again. */
+/* Ends a process that was asked nothing for that long, notices one that died meanwhile; says that a failure is over
+ * when it could be tried again. */
 void role_rest(struct role *r, uint64_t idle_ns);
 /* Any thread. */
 void role_get_stats(struct role *r, struct role_stats *ret);

@@ -443,6 +443,7 @@ static void test_rest(void **state _unused_)
 {
 	struct rig *r = rig_new("probe-inspect");
 	struct role_stats s;
+	uint64_t until;
 	int32_t first;
 
 	assert_true(ask_until(r, 0) >= 0);
@@ -456,6 +457,15 @@ static void test_rest(void **state _unused_)
 	role_get_stats(r->role, &s);
 	assert_int_equal(s.failures, 0);
 	assert_int_equal(s.starts, 2);
+	/* One that died is noticed without being asked. */
+	assert_int_equal(kill(s.pid, SIGKILL), 0);
+	until = clock_mono_ns() + WAIT_NS;
+	while (!r->begun && clock_mono_ns() < until) {
+		usleep(1000);
+		role_rest(r->role, WAIT_NS);
+	}
+	assert_int_equal(r->begun, 1);
+	assert_int_equal(rig_pid(r), 0);
 	rig_free(r);
 }
 
