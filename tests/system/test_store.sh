@@ -37,7 +37,7 @@ failing() {
 	within 30 tried_twice || fail "it is not tried again"
 	[ "$(lines '"reason":"store"' '"healed"')" = "$healed" ] || fail "said to be written again"
 }
-failures() { hf status --json | grep -o '"failures":[0-9]*' | cut -d: -f2; }
+failures() { hf status --json | grep -o '"store":{[^}]*' | grep -o '"failures":[0-9]*' | cut -d: -f2; }
 tried_twice() { [ "$(failures)" -ge $((tried + 2)) ]; }
 
 # resumed: and it is all there
