@@ -61,8 +61,7 @@ struct slot {
 	bool answering; /* is about to: the descriptor must stay open */
 	bool overruled; /* answered before it was judged: the verdict stays what was answered */
 	bool judged, denied, seen, ended, leased, cached, recheck, check_argv;
-	unsigned before; /* files that the kernel had opened for the same start before */
-	enum gate_role role;
+	enum gate_role role; /* as far as the file before it tells, until its exec does */
 	enum gate_reason late_reason;
 	struct file_id id;
 	uint32_t uid, gid, mode;
@@ -84,6 +83,17 @@ struct sighting {
 	struct file_id exe;
 	bool have_exe;
 	bool script; /* the file that was asked for begins with "#!" */
+};
+
+/*
+ * The file that a process had opened last to run something: behind a script comes its interpreter, behind a program its
+ * loader or the next start. Of those in no slot any more, in observe mode.
+ */
+struct opened {
+	int32_t pid;
+	enum gate_role role;
+	enum exec_type type;
+	uint64_t mono_ns;
 };
 
 enum counter {
@@ -129,6 +139,7 @@ struct gate {
 	LIST_HEAD(, slot) pids[GATE_BUCKETS];
 	struct cache *cache;
 	struct sighting *sightings;  /* by pid; observe mode */
+	struct opened *opened;	     /* the same */
 	struct libraries *libraries; /* NULL: nobody looks */
 	struct trust *trust;
 	struct conf *conf;   /* policies of containers; NULL: none */
@@ -243,6 +254,9 @@ bool drift_is_none(const struct gate *g, const struct trust *t, const struct slo
 /* After the ordinary judgement: what becomes of it in a container. */
 void drift_judge(const struct gate *g, const struct slot *s, enum conf_drift mode, const struct trust *t,
 		 const struct exec_digests *digests, struct judgement *j);
+
+/* What the file is, as its content has been read: a program that names its loader is none. With the lock held. */
+enum gate_role slot_role(const struct slot *s);
 
 /* --- gate_after.c: the thread that hands results over */
 /* Observe mode, with the lock held: the exec of this new slot may have been told already. */

@@ -118,7 +118,8 @@ static int prepare(struct gate *g, const struct gate_options *o, struct trust *t
 	size_tables(g);
 	g->slots = calloc(g->n_slots, sizeof(*g->slots));
 	g->sightings = calloc(GATE_SIGHTINGS, sizeof(*g->sightings));
-	if (!g->slots || !g->sightings)
+	g->opened = calloc(GATE_SIGHTINGS, sizeof(*g->opened));
+	if (!g->slots || !g->sightings || !g->opened)
 		return -ENOMEM;
 	init_lists(g);
 	g->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -147,6 +148,7 @@ static void gate_free(struct gate *g)
 	free(g->slots);
 	free(g->overlays);
 	free(g->sightings);
+	free(g->opened);
 	trust_unref(g->trust);
 	if (g->conf)
 		conf_unref(g->conf);

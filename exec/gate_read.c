@@ -102,18 +102,47 @@ static void take_lease(struct gate *g, struct arrival *a)
 	a->j.verdict = g->o.enforce ? EXEC_DENIED : EXEC_UNJUDGED;
 }
 
-/* With the lock held. How many files the kernel has opened for this start before. */
-static unsigned files_before(const struct gate *g, int32_t pid)
+/* With the lock held. The file that this process had opened before, when it may be of the same start. */
+static bool opened_before(const struct gate *g, const struct arrival *a, struct opened *ret)
 {
 	const struct slot *s;
-	unsigned n = 0;
 
-	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
-	n += s->pid == pid && s->origin == SLOT_EVENT && !s->seen && !s->denied;
-	return n;
+	*ret = g->opened[(uint32_t)a->pid % GATE_SIGHTINGS];
+	/* The newest is the first. */
+	LIST_FOREACH(s, &g->pids[(uint32_t)a->pid % GATE_BUCKETS], by_pid)
+	{
+		if (s->pid != a->pid || s->origin != SLOT_EVENT)
+			continue;
+		*ret = (struct opened){ s->pid, slot_role(s), s->j.type, s->answered ? s->answered_ns : a->now };
+		/* Refused, or over: where starts wait all files are told before their exec is. */
+		return !s->denied && !(g->o.enforce && s->seen);
+	}
+	return ret->pid == a->pid && a->now < ret->mono_ns + GATE_HOLD_NS;
 }
 
-static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, unsigned before)
+/* What comes behind a file of that type. */
+static const enum gate_role next_roles[EXEC_TYPE_COUNT] = {
+	[EXEC_TYPE_UNKNOWN] = GATE_LOADER,     [EXEC_TYPE_STATIC] = GATE_MAIN,	     [EXEC_TYPE_DYNAMIC] = GATE_LOADER,
+	[EXEC_TYPE_SCRIPT] = GATE_INTERPRETER, [EXEC_TYPE_OTHER] = GATE_INTERPRETER,
+};
+
+/*
+ * With the lock held. By the files alone: a process may have started the next program before anybody is told that it
+ * runs the one before.
+ */
+static enum gate_role role_of(const struct gate *g, const struct arrival *a)
+{
+	struct opened before;
+
+	if (!opened_before(g, a, &before) || before.role == GATE_LOADER)
+		return GATE_MAIN;
+	/* It names its loader, so it is none. */
+	if (a->known && a->j.type == EXEC_TYPE_DYNAMIC && next_roles[before.type] == GATE_LOADER)
+		return before.type == EXEC_TYPE_UNKNOWN ? GATE_INTERPRETER : GATE_MAIN;
+	return next_roles[before.type];
+}
+
+static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, enum gate_role role)
 {
 	s->fd = a->fd;
 	s->pidfd = a->pidfd;
@@ -125,8 +154,7 @@ static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, u
 	s->cached = a->cached;
 	s->layers = a->layers;
 	s->writer = a->writer;
-	s->before = before;
-	s->role = before == 0 ? GATE_MAIN : GATE_LOADER;
+	s->role = role;
 	s->born_ns = a->now;
 	s->boot_ns = clock_boot_ns();
 	s->real_ns = clock_real_ns();
@@ -209,10 +237,10 @@ static void admit(struct gate *g, struct arrival *a)
 		a->known = false;
 	else if (cacheable)
 		look_up(g, a);
-	unsigned before = files_before(g, a->pid);
+	enum gate_role role = role_of(g, a);
 	s = slot_take(g, a->pid) ?: steal(g, a->pid, spare);
 	if (s) {
-		fill_slot(g, s, a, before);
+		fill_slot(g, s, a, role);
 		sighting_recall(g, s);
 		if (!s->answered)
 			TAILQ_INSERT_TAIL(&g->waiting, s, wait);

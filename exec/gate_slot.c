@@ -29,8 +29,23 @@ void slot_move(struct gate *g, struct slot *s, struct slot_list *to)
 		TAILQ_INSERT_TAIL(to, s, link);
 }
 
+enum gate_role slot_role(const struct slot *s)
+{
+	return s->role == GATE_LOADER && s->j.type == EXEC_TYPE_DYNAMIC ? GATE_MAIN : s->role;
+}
+
+/* Its loader may be told when it is done with. */
+static void note_opened(struct gate *g, const struct slot *s)
+{
+	struct opened *o = &g->opened[(uint32_t)s->pid % GATE_SIGHTINGS];
+
+	if (!g->o.enforce && s->origin == SLOT_EVENT && s->answered_ns >= o->mono_ns)
+		*o = (struct opened){ s->pid, slot_role(s), s->j.type, s->answered_ns };
+}
+
 void slot_release(struct gate *g, struct slot *s)
 {
+	note_opened(g, s);
 	LIST_REMOVE(s, by_pid);
 	container_unref(TAKE_PTR(s->container));
 	slot_move(g, s, NULL);

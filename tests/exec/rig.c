@@ -418,6 +418,15 @@ static bool ends_with(const char *s, const char *end)
 	return a >= b && streq(s + a - b, end);
 }
 
+unsigned rig_count(const struct rig *r, const char *name, enum gate_role role)
+{
+	unsigned n = MIN(atomic_load(&r->shared->n), (unsigned)RIG_SEEN_MAX), ret = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		ret += r->shared->seen[i].role == role && ends_with(r->shared->seen[i].path, name);
+	return ret;
+}
+
 const struct rig_seen *rig_wait(struct rig *r, const char *name, enum gate_role role, unsigned ms)
 {
 	uint64_t deadline = clock_mono_ns() + ms * NSEC_PER_MSEC;

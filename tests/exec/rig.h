@@ -76,6 +76,8 @@ const char *rig_path(struct rig *r, const char *name);
 int rig_run(struct rig *r, const char *name, const char *arg);
 /* The newest result that was told for a path ending in name; waits for it up to ms. NULL: none. */
 const struct rig_seen *rig_wait(struct rig *r, const char *name, enum gate_role role, unsigned ms);
+/* How many were told so far. */
+unsigned rig_count(const struct rig *r, const char *name, enum gate_role role);
 /* Offset of the byte that is the end of the program. */
 long rig_code_offset(void);
 

@@ -51,8 +51,8 @@ static int prepare(void **state _unused_)
 
 static int clean(void **state _unused_)
 {
-	static const char *const names[] = { "good",	   "bad", "interpreter", "script",
-					     "bad-script", "sh",  "argument",	 "trusted-argument" };
+	static const char *const names[] = { "good",	   "bad",   "interpreter", "script", "bad-script", "sh", "argument",
+					     "trusted-argument", "first", "second", "third", "chain" };
 
 	for (size_t i = 0; !unable && i < ARRAY_SIZE(names); i++)
 		unlink(rig_path(&rig, names[i]));
@@ -88,6 +88,38 @@ static void test_allow_and_deny(void **state _unused_)
 	assert_int_equal(rig.shared->stats.denied, 1000);
 	assert_true(rig.shared->stats.cached > 900);
 	assert_int_equal(rig.shared->stats.lost, 0);
+}
+
+/*
+ * A program that starts another at once, by itself: each is a start of its own, whether or not the kernel's word of the
+ * first came before the file of the next.
+ */
+static void test_chain(void **state _unused_)
+{
+	static const char *const shells[] = { "good", "first", "second", "third", "chain", NULL };
+	char text[1000];
+
+	if (!unable) {
+		rig_copy(&rig, "first", "/bin/sh");
+		rig_copy(&rig, "second", "/bin/sh");
+		rig_copy(&rig, "third", "/bin/sh");
+		snprintf(text, sizeof(text), "#!%s\n", rig_path(&rig, "first"));
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "exec %s -c 'exec ",
+			 rig_path(&rig, "second"));
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s -c \"exit 9\"'\n",
+			 rig_path(&rig, "third"));
+		rig_file(&rig, "chain", text, 0755);
+	}
+	for (int enforce = 0; enforce < 2; enforce++) {
+		start(&(struct rig_options){ .enforce = enforce, .good = shells });
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(rig_run(&rig, "chain", NULL), 9);
+		rig_stop(&rig);
+		assert_int_equal(rig_count(&rig, "/chain", GATE_MAIN), 20);
+		assert_int_equal(rig_count(&rig, "/first", GATE_INTERPRETER), 20);
+		assert_int_equal(rig_count(&rig, "/second", GATE_MAIN), 20);
+		assert_int_equal(rig_count(&rig, "/third", GATE_MAIN), 20);
+	}
 }
 
 /* Of containers there are none here: what runs from a file system of layers is nobody's business. */
@@ -568,6 +600,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_allow_and_deny, after),
+		cmocka_unit_test_teardown(test_chain, after),
 		cmocka_unit_test_teardown(test_layers, after),
 		cmocka_unit_test_teardown(test_observe, after),
 		cmocka_unit_test_teardown(test_listed, after),
