@@ -33,6 +33,11 @@ struct recheck_dir {
 	const char *path;
 };
 
+/* An entry of a folder. */
+struct recheck_place {
+	uint32_t seq, i; /* chunk; entry in it */
+};
+
 struct recheck {
 	struct live *l;
 	struct db *db;
@@ -52,6 +57,9 @@ struct recheck {
 	int64_t credit;		      /* entries */
 	int64_t rehash_credit;	      /* bytes */
 	char *rehash_at;	      /* folder read last; NULL: begin */
+	struct recheck_place at;      /* entry that is looked at */
+	struct recheck_place rehash;  /* in that folder, where to go on */
+	bool rehash_part;	      /* there is more of it */
 	uint64_t began, rehash_began; /* this round of each; monotonic */
 };
 
@@ -210,16 +218,17 @@ static int recheck_strangers(struct recheck *c, int fd, const char *path)
 	return r;
 }
 
+/* From c->at on, until fn returns another than 0. */
 static int recheck_each_entry(struct recheck *c, const struct recheck_dir *d,
 			      int (*fn)(struct recheck *c, int dirfd, const char *dir, const struct entry *e),
 			      int dirfd)
 {
 	int r = 0;
 
-	for (uint32_t seq = 0; r == 0 && !c->l->stopping; seq++) {
-		r = baseline_load_chunk(c->reader, d->id, d->path, seq, &c->chunk, c->blake, &c->scratch);
-		for (uint32_t i = 0; r == 0 && i < c->chunk.n; i++)
-			r = fn(c, dirfd, d->path, &c->chunk.entries[i]);
+	for (; r == 0 && !c->l->stopping; c->at.seq++, c->at.i = 0) {
+		r = baseline_load_chunk(c->reader, d->id, d->path, c->at.seq, &c->chunk, c->blake, &c->scratch);
+		for (; r == 0 && c->at.i < c->chunk.n; c->at.i++)
+			r = fn(c, dirfd, d->path, &c->chunk.entries[c->at.i]);
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -232,6 +241,7 @@ static int recheck_dir(struct recheck *c, const struct recheck_dir *d)
 	c->n_names = 0;
 	if (fd < 0) /* the folder itself is an entry of its parent */
 		return recheck_tell(c, d->path, "");
+	c->at = (struct recheck_place){ 0, 0 };
 	r = recheck_each_entry(c, d, recheck_entry, fd);
 	/* A baseline of some entries of a folder alone does not cover the others: live_mask sorts those out. */
 	return r < 0 ? r : recheck_strangers(c, TAKE_FD(fd), d->path);
@@ -239,9 +249,14 @@ static int recheck_dir(struct recheck *c, const struct recheck_dir *d)
 
 /* --- reading again */
 
+/* 1: enough for this step. */
 static int recheck_rehash_entry(struct recheck *c, int dirfd, const char *dir, const struct entry *e)
 {
 	(void)dirfd;
+	if (c->rehash_credit <= 0) {
+		c->rehash = c->at;
+		return 1;
+	}
 	if (e->rec.type != 'f' || !(e->rec.have & ATTR_BIT(ATTR_DIGEST)))
 		return 0;
 	c->rehash_credit -= (int64_t)(e->rec.size + RECHECK_ENTRY_COST);
@@ -251,7 +266,11 @@ static int recheck_rehash_entry(struct recheck *c, int dirfd, const char *dir, c
 static const struct recheck_dir *recheck_rehash_next(struct recheck *c)
 {
 	for (size_t i = 0; i < c->n_dirs; i++) {
-		if (!c->rehash_at || strcmp(c->dirs[i].path, c->rehash_at) > 0)
+		int order = c->rehash_at ? strcmp(c->dirs[i].path, c->rehash_at) : 1;
+
+		if (order > 0)
+			c->rehash_part = false;
+		if (order > 0 || (order == 0 && c->rehash_part))
 			return &c->dirs[i];
 	}
 	return NULL;
@@ -266,13 +285,15 @@ static int recheck_rehash(struct recheck *c)
 	while (r == 0 && c->rehash_credit > 0 && !c->l->stopping) {
 		const struct recheck_dir *d = recheck_rehash_next(c);
 
+		c->at = c->rehash_part ? c->rehash : (struct recheck_place){ 0, 0 };
 		free(c->rehash_at);
 		c->rehash_at = d ? strdup(d->path) : NULL;
 		if (!d)
 			break;
 		r = recheck_each_entry(c, d, recheck_rehash_entry, -1);
+		c->rehash_part = r > 0;
 	}
-	return r;
+	return MIN(r, 0);
 }
 
 /* --- pace */

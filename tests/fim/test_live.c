@@ -238,18 +238,28 @@ static uint64_t recheck_rounds(struct rig *r, uint64_t wanted, uint64_t for_ns)
 	return stats.recheck_rounds;
 }
 
-/* A tiny tree is through at once: within an hour it is looked at sixty times, not each second. */
+/*
+ * A tiny tree is through at once: within an hour it is looked at sixty times, not each second. Content is read again
+ * little by little, all of it, also where much lies in one folder: 64 KiB a second, or a file.
+ */
 static void test_recheck(void **state)
 {
+	uint64_t until = clock_mono_ns() + 60 * NSEC_PER_SEC;
+	struct live_stats stats;
 	struct rig r;
 
 	(void)state;
 	rig_make(&r);
-	rig_shell(&r, "g", "echo a >a");
+	rig_shell(&r, "g", "mkdir a b; for i in $(seq 40); do echo a >a/$i; head -c 1M /dev/zero >b/$i; done");
 	rig_baseline(&r, "limits: {settle: 50ms, recheck: 1h, rehash: 7d}\n");
 	rig_start(&r, "fanotify");
 	assert_int_equal(recheck_rounds(&r, 1, 30 * NSEC_PER_SEC), 1);
 	assert_int_equal(recheck_rounds(&r, 2, 2500 * NSEC_PER_MSEC), 1);
+	do {
+		usleep(20000);
+		live_get_stats(r.live, &stats);
+	} while (stats.evaluated < 41 && clock_mono_ns() < until);
+	assert_true(stats.evaluated > 40 && stats.evaluated < 60);
 	rig_free(&r);
 }
 
