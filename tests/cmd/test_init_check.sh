@@ -27,6 +27,7 @@ echo new >"$tmp/tree/etc/new"
 hf 1 check
 has "Added (1)"
 has "new"
+ln "$tmp/tree/etc/two" "$tmp/two" # its number stays taken
 rm "$tmp/tree/etc/two"
 hf 3 check
 has "Removed (1)"
