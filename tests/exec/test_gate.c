@@ -51,8 +51,9 @@ static int prepare(void **state _unused_)
 
 static int clean(void **state _unused_)
 {
-	static const char *const names[] = { "good",	   "bad",   "interpreter", "script", "bad-script", "sh", "argument",
-					     "trusted-argument", "first", "second", "third", "chain" };
+	static const char *const names[] = { "good",	   "bad",    "interpreter", "script",
+					     "bad-script", "sh",     "argument",    "trusted-argument",
+					     "first",	   "second", "third",	    "chain" };
 
 	for (size_t i = 0; !unable && i < ARRAY_SIZE(names); i++)
 		unlink(rig_path(&rig, names[i]));
@@ -116,7 +117,10 @@ static void test_chain(void **state _unused_)
 			assert_int_equal(rig_run(&rig, "chain", NULL), 9);
 		rig_stop(&rig);
 		assert_int_equal(rig_count(&rig, "/chain", GATE_MAIN), 20);
-		assert_int_equal(rig_count(&rig, "/first", GATE_INTERPRETER), 20);
+		/* As long as the script was not read, its interpreter may be taken for a start of its own. */
+		assert_int_equal(rig_count(&rig, "/first", GATE_INTERPRETER) + rig_count(&rig, "/first", GATE_MAIN),
+				 20);
+		assert_true(rig_count(&rig, "/first", GATE_INTERPRETER) >= 18);
 		assert_int_equal(rig_count(&rig, "/second", GATE_MAIN), 20);
 		assert_int_equal(rig_count(&rig, "/third", GATE_MAIN), 20);
 	}

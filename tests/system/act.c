@@ -9,6 +9,7 @@
  *   act setns | setuid | packet | traceme | attach | userfault     that system call, in a child; whether it is let or
  * not
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -75,8 +76,14 @@ static int lease(char **argv)
 	char byte;
 
 	signal(SIGIO, SIG_IGN);
-	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+	if (fd < 0)
 		return 1;
+	/* The monitor may be reading it. */
+	for (int tries = 1000; fcntl(fd, F_SETLEASE, F_WRLCK) < 0; tries--) {
+		if (!tries || errno != EAGAIN)
+			return 1;
+		usleep(10000);
+	}
 	puts("held");
 	fflush(stdout);
 	return read(STDIN_FILENO, &byte, 1) != 0;
