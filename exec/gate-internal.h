@@ -61,7 +61,10 @@ struct slot {
 	bool answering; /* is about to: the descriptor must stay open */
 	bool overruled; /* answered before it was judged: the verdict stays what was answered */
 	bool judged, denied, seen, ended, leased, cached, recheck, check_argv;
-	enum gate_role role; /* as far as the file before it tells, until its exec does */
+	enum gate_role
+		role; /* see slot_role: of an event GATE_MAIN, or GATE_LOADER when the process had opened `before` */
+	enum exec_type before; /* what that is, once it is judged */
+	bool runs;	       /* its exec was told, and the process runs this file */
 	enum gate_reason late_reason;
 	struct file_id id;
 	uint32_t uid, gid, mode;
@@ -82,7 +85,6 @@ struct sighting {
 	uint64_t mono_ns;
 	struct file_id exe;
 	bool have_exe;
-	bool script; /* the file that was asked for begins with "#!" */
 };
 
 /*
@@ -255,8 +257,13 @@ bool drift_is_none(const struct gate *g, const struct trust *t, const struct slo
 void drift_judge(const struct gate *g, const struct slot *s, enum conf_drift mode, const struct trust *t,
 		 const struct exec_digests *digests, struct judgement *j);
 
-/* What the file is, as its content has been read: a program that names its loader is none. With the lock held. */
+/*
+ * With the lock held. What a file is goes by the one that its process had opened before, for a process may have started
+ * the next program before anybody is told that it runs the one before.
+ */
 enum gate_role slot_role(const struct slot *s);
+/* With the lock held: it is judged. */
+void slot_judged(struct gate *g, struct slot *s);
 
 /* --- gate_after.c: the thread that hands results over */
 /* Observe mode, with the lock held: the exec of this new slot may have been told already. */

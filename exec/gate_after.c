@@ -36,7 +36,7 @@ static bool same_program(const struct gate *g, const struct file_id *judged, con
  * apart. */
 static bool may_be_of(const struct gate *g, const struct slot *s, const struct sighting *v)
 {
-	return s->role != GATE_MAIN || !v->have_exe || same_program(g, &s->id, &v->exe);
+	return slot_role(s) != GATE_MAIN || !v->have_exe || same_program(g, &s->id, &v->exe);
 }
 
 /*
@@ -51,21 +51,13 @@ static bool is_of(const struct gate *g, const struct slot *s, const struct sight
 	       (!g->o.enforce && s->answered_ns - v->mono_ns <= GATE_SIGHT_NS && may_be_of(g, s, v));
 }
 
-/* Something that is run by another file; what is not read yet may be. */
-static bool is_script(const struct gate *g, const struct slot *s, const struct sighting *v)
-{
-	return s->role == GATE_MAIN && !(v->have_exe && same_program(g, &s->id, &v->exe)) &&
-	       (s->j.type == EXEC_TYPE_SCRIPT || s->j.type == EXEC_TYPE_UNKNOWN);
-}
-
 static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 {
 	bool runs = v->have_exe && same_program(g, &s->id, &v->exe);
 
 	s->seen = true;
-	if (runs && s->role == GATE_LOADER)
-		s->role = v->script ? GATE_INTERPRETER : GATE_MAIN;
-	s->check_argv = s->role == GATE_MAIN && runs && g->o.scripts != GATE_SCRIPTS_OFF;
+	s->runs |= runs;
+	s->check_argv = slot_role(s) == GATE_MAIN && runs && g->o.scripts != GATE_SCRIPTS_OFF;
 	s->recheck = runs && s->j.has_digest && (s->id.ctime != v->exe.ctime || s->id.size != v->exe.size);
 	/* With a worker or on a list of theirs it is settled by them. */
 	if (s->list == &g->held)
@@ -139,8 +131,6 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 	dev = told ? told->exe_dev : v.exe.dev;
 	pthread_mutex_lock(&g->lock);
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
-	v.script |= is_of(g, s, &v) && is_script(g, s, &v);
-	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	{
 		/* The process may be an exec further already: that one will be told too. */
 		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && same_program(g, &s->id, &v.exe);
@@ -195,7 +185,7 @@ static void hand_over(struct gate *g, struct slot *s)
 	char path[PATH_MAX];
 	const struct gate_verdict v = {
 		.pid = s->pid,
-		.role = slot_role(s),
+		.role = s->role,
 		.path = s->fd >= 0 ? gate_path(s->fd, path) : NULL,
 		.fd = s->fd,
 		.dev = s->id.dev,
@@ -304,6 +294,7 @@ void *gate_after(void *data)
 		expire(g, last);
 		while ((s = TAILQ_FIRST(&g->done))) {
 			slot_move(g, s, NULL);
+			s->role = slot_role(s);
 			pthread_mutex_unlock(&g->lock);
 			conclude(g, s);
 			pthread_mutex_lock(&g->lock);

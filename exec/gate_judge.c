@@ -310,7 +310,7 @@ static void finish(struct work *w, const struct judgement *j)
 	} else {
 		s->j = *j;
 	}
-	s->judged = true;
+	slot_judged(g, s);
 	s->recheck = false;
 	s->ended |= s->silent; /* its lease is for nothing */
 	pthread_mutex_unlock(&g->lock);

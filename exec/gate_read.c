@@ -120,29 +120,7 @@ static bool opened_before(const struct gate *g, const struct arrival *a, struct 
 	return ret->pid == a->pid && a->now < ret->mono_ns + GATE_HOLD_NS;
 }
 
-/* What comes behind a file of that type. */
-static const enum gate_role next_roles[EXEC_TYPE_COUNT] = {
-	[EXEC_TYPE_UNKNOWN] = GATE_LOADER,     [EXEC_TYPE_STATIC] = GATE_MAIN,	     [EXEC_TYPE_DYNAMIC] = GATE_LOADER,
-	[EXEC_TYPE_SCRIPT] = GATE_INTERPRETER, [EXEC_TYPE_OTHER] = GATE_INTERPRETER,
-};
-
-/*
- * With the lock held. By the files alone: a process may have started the next program before anybody is told that it
- * runs the one before.
- */
-static enum gate_role role_of(const struct gate *g, const struct arrival *a)
-{
-	struct opened before;
-
-	if (!opened_before(g, a, &before) || before.role == GATE_LOADER)
-		return GATE_MAIN;
-	/* It names its loader, so it is none. */
-	if (a->known && a->j.type == EXEC_TYPE_DYNAMIC && next_roles[before.type] == GATE_LOADER)
-		return before.type == EXEC_TYPE_UNKNOWN ? GATE_INTERPRETER : GATE_MAIN;
-	return next_roles[before.type];
-}
-
-static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, enum gate_role role)
+static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, const struct opened *before)
 {
 	s->fd = a->fd;
 	s->pidfd = a->pidfd;
@@ -154,7 +132,9 @@ static void fill_slot(struct gate *g, struct slot *s, const struct arrival *a, e
 	s->cached = a->cached;
 	s->layers = a->layers;
 	s->writer = a->writer;
-	s->role = role;
+	/* Behind a loader comes the next start. */
+	s->role = before && before->role != GATE_LOADER ? GATE_LOADER : GATE_MAIN;
+	s->before = before ? before->type : EXEC_TYPE_UNKNOWN;
 	s->born_ns = a->now;
 	s->boot_ns = clock_boot_ns();
 	s->real_ns = clock_real_ns();
@@ -229,6 +209,7 @@ static void admit(struct gate *g, struct arrival *a)
 {
 	bool cacheable = a->leased && !a->known && known_cacheable(a->fd);
 	int spare[3] = { -1, -1, -1 };
+	struct opened before;
 	struct slot *s;
 
 	pthread_mutex_lock(&g->lock);
@@ -237,10 +218,10 @@ static void admit(struct gate *g, struct arrival *a)
 		a->known = false;
 	else if (cacheable)
 		look_up(g, a);
-	enum gate_role role = role_of(g, a);
+	bool any_before = opened_before(g, a, &before);
 	s = slot_take(g, a->pid) ?: steal(g, a->pid, spare);
 	if (s) {
-		fill_slot(g, s, a, role);
+		fill_slot(g, s, a, any_before ? &before : NULL);
 		sighting_recall(g, s);
 		if (!s->answered)
 			TAILQ_INSERT_TAIL(&g->waiting, s, wait);

@@ -29,9 +29,35 @@ void slot_move(struct gate *g, struct slot *s, struct slot_list *to)
 		TAILQ_INSERT_TAIL(to, s, link);
 }
 
+/* What comes behind a file of that type; what is not read yet is most likely a program. */
+static const enum gate_role next_roles[EXEC_TYPE_COUNT] = {
+	[EXEC_TYPE_UNKNOWN] = GATE_LOADER,     [EXEC_TYPE_STATIC] = GATE_MAIN,	     [EXEC_TYPE_DYNAMIC] = GATE_LOADER,
+	[EXEC_TYPE_SCRIPT] = GATE_INTERPRETER, [EXEC_TYPE_OTHER] = GATE_INTERPRETER,
+};
+
 enum gate_role slot_role(const struct slot *s)
 {
-	return s->role == GATE_LOADER && s->j.type == EXEC_TYPE_DYNAMIC ? GATE_MAIN : s->role;
+	enum gate_role role = s->role == GATE_LOADER ? next_roles[s->before] : s->role;
+
+	/* A program that names its loader is none, and none is what the process runs. */
+	return role == GATE_LOADER && (s->runs || s->j.type == EXEC_TYPE_DYNAMIC) ? GATE_MAIN : role;
+}
+
+void slot_judged(struct gate *g, struct slot *s)
+{
+	struct slot *newer = NULL, *i;
+
+	s->judged = true;
+	/* The newest is the first. */
+	LIST_FOREACH(i, &g->pids[(uint32_t)s->pid % GATE_BUCKETS], by_pid)
+	{
+		if (i == s)
+			break;
+		if (i->pid == s->pid && i->origin == SLOT_EVENT)
+			newer = i;
+	}
+	if (newer && s->origin == SLOT_EVENT)
+		newer->before = s->j.type;
 }
 
 /* Its loader may be told when it is done with. */
@@ -39,7 +65,7 @@ static void note_opened(struct gate *g, const struct slot *s)
 {
 	struct opened *o = &g->opened[(uint32_t)s->pid % GATE_SIGHTINGS];
 
-	if (!g->o.enforce && s->origin == SLOT_EVENT && s->answered_ns >= o->mono_ns)
+	if (!g->o.enforce && s->origin == SLOT_EVENT && (o->pid != s->pid || s->answered_ns >= o->mono_ns))
 		*o = (struct opened){ s->pid, slot_role(s), s->j.type, s->answered_ns };
 }
 
