@@ -10,6 +10,7 @@
 
 #include "alert/output.h"
 #include "event/json.h"
+#include "lib/io.h"
 #include "lib/util.h"
 
 #define JOURNAL_PATH "/run/systemd/journal/socket"
@@ -64,18 +65,14 @@ static int journald_open(struct output *o)
 static int send_file(struct output *o, const char *record, size_t len)
 {
 	_cleanup_close_ int memory = memfd_create("journal", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	union {
-		struct cmsghdr header;
-		char data[CMSG_SPACE(sizeof(int))];
-	} control = { .header = {
-			      .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
-	struct msghdr m = { .msg_control = control.data, .msg_controllen = sizeof(control.data) };
+	ssize_t n;
 
 	if (memory < 0 || write(memory, record, len) != (ssize_t)len ||
 	    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 		return output_fail(o, errno ? -errno : -EIO, "memory file");
-	memcpy(CMSG_DATA(&control.header), &memory, sizeof(memory));
-	return sendmsg(o->fd, &m, MSG_NOSIGNAL) < 0 ? output_fail(o, -errno, "journald") : 0;
+	/* The file is the record. */
+	n = io_send(o->fd, NULL, 0, &memory, 1, 0);
+	return n < 0 ? output_fail(o, (int)n, "journald") : 0;
 }
 
 static int journald_send(struct output *o, const struct buf *b, size_t n _unused_)

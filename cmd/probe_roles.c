@@ -52,7 +52,7 @@ static int ask_type(struct role *role, struct role_message *ret)
 {
 	static const char script[] = "#!/bin/sh\n";
 
-	return role_ask(role, ROLE_TYPE_OF, script, strlen(script), clock_mono_ns() + ROLES_WAIT, ROLE_TYPE_IS, ret);
+	return role_ask(role, ROLE_TYPE_OF, script, strlen(script), -1, clock_mono_ns() + ROLES_WAIT, ROLE_TYPE_IS, ret);
 }
 
 /* Settings alone: nothing is posted. */
@@ -65,7 +65,7 @@ static int ask_settings(struct role *role, struct role_message *ret)
 	post_settings_encode(&settings, &b);
 	body = role_body_new(b.data, b.len);
 	return body < 0 ? body
-			: role_ask_with(role, ROLE_POST_AS, NULL, 0, body, clock_mono_ns() + ROLES_WAIT, ROLE_POSTED,
+			: role_ask(role, ROLE_POST_AS, NULL, 0, body, clock_mono_ns() + ROLES_WAIT, ROLE_POSTED,
 					ret);
 }
 

@@ -100,7 +100,7 @@ static const char *mime_ask_role(struct mime *m, const void *head, size_t len)
 	uint64_t deadline = clock_mono_ns() + (running ? MIME_WAIT_NS : MIME_START_NS);
 	struct role_message answer;
 
-	if (role_ask(m->role, ROLE_TYPE_OF, head, len, deadline, ROLE_TYPE_IS, &answer) < 0 || !answer.len)
+	if (role_ask(m->role, ROLE_TYPE_OF, head, len, -1, deadline, ROLE_TYPE_IS, &answer) < 0 || !answer.len)
 		return NULL;
 	if (!mime_is_type(answer.data, answer.len)) {
 		role_fail(m->role, "it says what is no type");

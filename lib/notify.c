@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/io.h"
 
 #define FIRST_FD 3 /* sd_listen_fds(3) */
 #define FDS_MAX	 64
@@ -39,22 +40,10 @@ int notify_open(void)
 
 int notify_send(int notify, const char *text, int fd)
 {
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { .bytes = { 0 } };
-	struct iovec data = { (void *)(uintptr_t)text, strlen(text) };
-	struct msghdr m = { .msg_iov = &data, .msg_iovlen = 1 };
+	const struct iovec data = { (void *)(uintptr_t)text, strlen(text) };
+	ssize_t n = io_send(notify, &data, 1, &fd, fd >= 0, MSG_DONTWAIT);
 
-	if (fd >= 0) {
-		control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
-						   .cmsg_level = SOL_SOCKET,
-						   .cmsg_type = SCM_RIGHTS };
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control.bytes);
-	}
-	return sendmsg(notify, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return n < 0 ? (int)n : 0;
 }
 
 static long number(const char *name)

@@ -163,14 +163,8 @@ int role_take(struct role *r, uint32_t type, struct role_message *ret)
 	return 0;
 }
 
-int role_ask(struct role *r, uint32_t type, const void *data, size_t len, uint64_t deadline, uint32_t answer,
-	     struct role_message *ret)
-{
-	return role_ask_with(r, type, data, len, -1, deadline, answer, ret);
-}
-
-int role_ask_with(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
-		  uint32_t answer, struct role_message *ret)
+int role_ask(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
+	     uint32_t answer, struct role_message *ret)
 {
 	int e = role_start(r);
 

@@ -92,12 +92,10 @@ int role_fd(const struct role *r);
 int role_take(struct role *r, uint32_t type, struct role_message *ret);
 /* It did not answer in time, or not as agreed: the process is ended, and started again after a while. */
 void role_fail(struct role *r, const char *why);
-/* Starts it if need be, asks, waits until deadline (CLOCK_MONOTONIC ns) at most. Negative errno: unknown. */
-int role_ask(struct role *r, uint32_t type, const void *data, size_t len, uint64_t deadline, uint32_t answer,
-	     struct role_message *ret);
-/* The same, with a descriptor. */
-int role_ask_with(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
-		  uint32_t answer, struct role_message *ret);
+/* Starts it if need be, asks, with a descriptor unless it is -1, waits until deadline (CLOCK_MONOTONIC ns) at most.
+ * Negative errno: unknown. */
+int role_ask(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
+	     uint32_t answer, struct role_message *ret);
 /* Ends a process that was asked nothing for that long, notices one that died meanwhile; says that a failure is over
  * when it could be tried again. */
 void role_rest(struct role *r, uint64_t idle_ns);

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #include "lib/clock.h"
+#include "lib/io.h"
 #include "lib/util.h"
 
 struct spawner {
@@ -38,34 +39,6 @@ struct answer {
 	uint32_t serial;
 	int32_t result, pid;
 };
-
-union passed {
-	struct cmsghdr header;
-	char data[CMSG_SPACE(2 * sizeof(int))];
-};
-
-static void pass(struct msghdr *m, union passed *p, const int *fds, size_t n)
-{
-	if (!n)
-		return;
-	m->msg_control = p->data;
-	m->msg_controllen = CMSG_SPACE(n * sizeof(int));
-	p->header.cmsg_level = SOL_SOCKET;
-	p->header.cmsg_type = SCM_RIGHTS;
-	p->header.cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(&p->header), fds, n * sizeof(int));
-}
-
-static size_t passed_take(struct msghdr *m, int fds[2])
-{
-	const struct cmsghdr *c = CMSG_FIRSTHDR(m);
-	size_t n = c && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
-
-	n = MIN(n, 2u);
-	if (n)
-		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-	return n;
-}
 
 /* --- the helper */
 
@@ -134,16 +107,9 @@ static void child_close(struct child *c)
 
 static void answer(int fd, const struct answer *a, const int *fds, size_t n_fds)
 {
-	struct iovec iov = { (void *)(uintptr_t)a, sizeof(*a) };
-	union passed passed = { .header = { 0 } };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t n;
+	const struct iovec iov = { (void *)(uintptr_t)a, sizeof(*a) };
 
-	if (a->result == 0)
-		pass(&m, &passed, fds, n_fds);
-	do
-		n = sendmsg(fd, &m, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
+	io_send(fd, &iov, 1, fds, a->result == 0 ? n_fds : 0, 0);
 }
 
 static void serve_program(int fd, struct answer *a, char *request, size_t len)
@@ -245,24 +211,16 @@ static _Noreturn void helper(int fd)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
-		struct iovec iov = { request, sizeof(request) - 1 };
-		union passed passed;
-		struct msghdr m = { .msg_iov = &iov,
-				    .msg_iovlen = 1,
-				    .msg_control = passed.data,
-				    .msg_controllen = sizeof(passed.data) };
-		int in[2] = { -1, -1 };
-		ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+		const struct iovec iov = { request, sizeof(request) - 1 };
+		size_t n_in = 1;
+		int in = -1;
+		ssize_t n = io_receive(fd, &iov, 1, &in, &n_in, 0);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
 			_exit(0);
 		request[n] = '\0';
-		passed_take(&m, in);
-		serve(fd, request, (size_t)n, in[0]);
-		cleanup_close(&in[0]);
-		cleanup_close(&in[1]);
+		serve(fd, request, (size_t)n, in);
+		cleanup_close(&in);
 	}
 }
 
@@ -315,27 +273,21 @@ static int receive(struct spawner *s, size_t want, struct answer *ret, int fds[2
 	uint64_t deadline = clock_mono_ns() + SPAWNER_WAIT_NS;
 
 	for (;;) {
-		struct iovec iov = { ret, sizeof(*ret) };
-		union passed passed;
-		struct msghdr m = { .msg_iov = &iov,
-				    .msg_iovlen = 1,
-				    .msg_control = passed.data,
-				    .msg_controllen = sizeof(passed.data) };
+		const struct iovec iov = { ret, sizeof(*ret) };
 		struct pollfd p = { .fd = s->fd, .events = POLLIN };
 		uint64_t now = clock_mono_ns();
-		size_t n_fds;
+		size_t n_fds = want;
 		ssize_t n;
 
 		if (now >= deadline)
 			return -ETIMEDOUT;
 		if (poll(&p, 1, (int)((deadline - now) / NSEC_PER_MSEC) + 1) <= 0)
 			continue;
-		n = recvmsg(s->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		n = io_receive(s->fd, &iov, 1, fds, &n_fds, MSG_DONTWAIT);
+		if (n == -EAGAIN)
 			continue;
 		if (n != (ssize_t)sizeof(*ret))
-			return n < 0 ? -errno : -EPIPE;
-		n_fds = passed_take(&m, fds);
+			return n < 0 ? (int)n : -EPIPE;
 		if (ret->serial == s->serial && (ret->result < 0 || n_fds == want))
 			return ret->result;
 		while (n_fds)
@@ -349,17 +301,15 @@ static int receive(struct spawner *s, size_t want, struct answer *ret, int fds[2
 static int request(struct spawner *s, const char *data, size_t len, int fd, struct answer *ret, int fds[2])
 {
 	struct request q = { .role = fd >= 0 };
-	struct iovec iov[] = { { &q, sizeof(q) }, { (void *)(uintptr_t)data, len } };
-	union passed passed = { .header = { 0 } };
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
-	int r = 0;
+	const struct iovec iov[] = { { &q, sizeof(q) }, { (void *)(uintptr_t)data, len } };
+	ssize_t n;
+	int r;
 
-	pass(&m, &passed, &fd, fd >= 0);
 	pthread_mutex_lock(&s->lock);
 	q.serial = ++s->serial;
 	/* One request at a time: what waits there is left by a helper that is stuck. */
-	if (sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		r = -errno;
+	n = io_send(s->fd, iov, 2, &fd, fd >= 0, MSG_DONTWAIT);
+	r = n < 0 ? (int)n : 0;
 	if (r == 0)
 		r = receive(s, fd >= 0 ? 1 : 2, ret, fds);
 	pthread_mutex_unlock(&s->lock);

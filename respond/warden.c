@@ -17,6 +17,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/io.h"
 #include "lib/util.h"
 
 #define WARDEN_ACK_MS 2000
@@ -58,22 +59,14 @@ static void thaw(struct held *h)
 /* One message; false when the monitor is gone. */
 static bool child_read(int socket, struct held held[WARDEN_SLOTS])
 {
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	struct message m;
-	struct iovec iov = { &m, sizeof(m) };
-	struct msghdr h = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
-	};
-	ssize_t n = recvmsg(socket, &h, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&h) : NULL;
+	const struct iovec iov = { &m, sizeof(m) };
+	size_t n_fds = 1;
 	int fd = -1;
+	ssize_t n = io_receive(socket, &iov, 1, &fd, &n_fds, 0);
 
-	if (n < 0)
-		return errno == EINTR;
-	if (n == 0)
+	if (n <= 0)
 		return false;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 	if (n != sizeof(m) || m.slot >= WARDEN_SLOTS || m.kind > WARDEN_PROCESS) {
 		cleanup_close(&fd);
 		return true;
@@ -176,22 +169,9 @@ void warden_stop(struct warden *w)
 
 static int warden_send(struct warden *w, const struct message *m, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = { 0 };
-	struct iovec iov = { (void *)(uintptr_t)m, sizeof(*m) };
-	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
+	const struct iovec iov = { (void *)(uintptr_t)m, sizeof(*m) };
 
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		h.msg_control = control;
-		h.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&h);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	return sendmsg(w->socket, &h, MSG_NOSIGNAL) == (ssize_t)sizeof(*m) ? 0 : -EPIPE;
+	return io_send(w->socket, &iov, 1, &fd, fd >= 0, 0) == (ssize_t)sizeof(*m) ? 0 : -EPIPE;
 }
 
 int warden_hold(struct warden *w, enum warden_kind kind, int fd, uint64_t timeout_ns, unsigned *ret_slot)

@@ -215,7 +215,7 @@ static int ask_until(struct rig *r, uint8_t what)
 	int e;
 
 	do {
-		e = role_ask(r->role, ROLE_TYPE_OF, &what, 1, clock_mono_ns() + WAIT_NS, ROLE_TYPE_IS, &m);
+		e = role_ask(r->role, ROLE_TYPE_OF, &what, 1, -1, clock_mono_ns() + WAIT_NS, ROLE_TYPE_IS, &m);
 		if (e == 0)
 			return m.len == 1 ? m.data[0] : -EBADMSG;
 		usleep(10000);
@@ -408,11 +408,11 @@ static void test_stalled(void **state _unused_)
 	first = rig_pid(r);
 	assert_int_equal(kill(first, SIGSTOP), 0);
 	begin = clock_mono_ns();
-	assert_int_equal(role_ask(r->role, ROLE_TYPE_OF, &what, 1, begin + 200 * NSEC_PER_MSEC, ROLE_TYPE_IS, &m),
+	assert_int_equal(role_ask(r->role, ROLE_TYPE_OF, &what, 1, -1, begin + 200 * NSEC_PER_MSEC, ROLE_TYPE_IS, &m),
 			 -ETIMEDOUT);
 	assert_true(clock_mono_ns() - begin >= 200 * NSEC_PER_MSEC);
 	/* Not asked again at once, and not waited for. */
-	assert_int_equal(role_ask(r->role, ROLE_TYPE_OF, &what, 1, clock_mono_ns(), ROLE_TYPE_IS, &m), -EHOSTDOWN);
+	assert_int_equal(role_ask(r->role, ROLE_TYPE_OF, &what, 1, -1, clock_mono_ns(), ROLE_TYPE_IS, &m), -EHOSTDOWN);
 	assert_true(is_gone(first));
 	assert_true(ask_until(r, 0) >= 0);
 	assert_int_equal(r->begun, 1);
@@ -427,14 +427,14 @@ static void test_nonsense(void **state _unused_)
 	struct role_message m;
 
 	assert_true(ask_until(r, 0) >= 0);
-	assert_int_equal(role_ask(r->role, ROLE_TYPE_OF, &what, 1, clock_mono_ns() + WAIT_NS, ROLE_TYPE_IS, &m),
+	assert_int_equal(role_ask(r->role, ROLE_TYPE_OF, &what, 1, -1, clock_mono_ns() + WAIT_NS, ROLE_TYPE_IS, &m),
 			 -EBADMSG);
 	assert_int_equal(rig_pid(r), 0);
 	assert_int_equal(role_put(r->role, ROLE_TYPE_OF, &what, 1, -1), -EPIPE);
 	rig_free(r);
 	/* Nobody of that name. */
 	r = rig_new("nobody");
-	assert_true(role_ask(r->role, ROLE_TYPE_OF, &what, 1, clock_mono_ns() + WAIT_NS, ROLE_TYPE_IS, &m) < 0);
+	assert_true(role_ask(r->role, ROLE_TYPE_OF, &what, 1, -1, clock_mono_ns() + WAIT_NS, ROLE_TYPE_IS, &m) < 0);
 	assert_int_equal(r->begun, 1);
 	rig_free(r);
 }
