@@ -113,6 +113,7 @@ struct drift {
 	struct arena kept;    /* of the next */
 	const char **mounted; /* that were told: DRIFT_MOUNTED_MAX */
 	size_t n_mounted;
+	bool mounted_full; /* told already */
 };
 
 static void drift_gap(void *data, enum gap_reason reason, const char *path, const char *detail)
@@ -193,7 +194,9 @@ static bool is_news(struct drift *k, const struct mount *m)
 		if (streq(k->mounted[i], key.data))
 			return false;
 	if (key.failed || k->n_mounted == DRIFT_MOUNTED_MAX) {
-		drift_gap(k, GAP_LIMIT, m->point, "more is mounted in the container than is looked at");
+		if (!k->mounted_full)
+			drift_gap(k, GAP_LIMIT, m->point, "more is mounted in the container than is looked at");
+		k->mounted_full = true;
 		return false;
 	}
 	if (!k->mounted)
