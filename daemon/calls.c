@@ -23,6 +23,9 @@
 #define CALLS_CALM_MS  1000 /* without loss: the gap is over */
 #define CALLS_COUNT_MS 250  /* between looks at what was counted */
 
+#define FINDER_SCOPE  "connections at the start"
+#define FINDER_HEALED "those that are made from here on are told"
+
 struct calls {
 	struct monitor *m;
 	struct bpf_calls *bpf;
@@ -166,9 +169,10 @@ static void *finder_thread(void *data)
 	pthread_setname_np(pthread_self(), "sockets");
 	r = sockets_each("/proc", &c->stop_finder, finder_take, c, &found);
 	if (r < 0)
-		gapbook_note(c->m->gaps, GAP_WEAK_SENSOR, "connections at the start", strerror(-r));
+		gapbook_once(c->m->gaps, GAP_WEAK_SENSOR, FINDER_SCOPE, strerror(-r), 0, FINDER_HEALED);
 	else if (found.missed)
-		gapbook_note(c->m->gaps, GAP_LIMIT, "connections at the start", "not all of them could be listed");
+		gapbook_once(c->m->gaps, GAP_LIMIT, FINDER_SCOPE, "not all of them could be listed", found.missed,
+			     FINDER_HEALED);
 	return NULL;
 }
 
@@ -211,7 +215,7 @@ static void calls_loss(struct calls *c, bool calm)
 		c->lost[i] = lost[i];
 	}
 	if (n) {
-		c->gap = gapbook_open(c->m->gaps, GAP_LIMIT, "system calls", why.failed ? "" : why.data, n, 0);
+		c->gap = gapbook_lose(c->m->gaps, GAP_LIMIT, "system calls", why.failed ? "" : why.data, n, 0);
 	} else if (c->gap && calm) {
 		gapbook_close(c->m->gaps, c->gap, "all of them are read again", 0);
 		c->gap = 0;
@@ -372,29 +376,34 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		.unix_too = conf->network.record == CONF_RECORD_ALL || rules_ask_unix(rules),
 		.data = rules_ask_field(rules, "evt.buffer"),
 	};
-	bool any = false, names = wants_names(conf, rules);
+	bool off = m->conf->sensors.bpf == CONF_BPF_OFF, by_rule = false, any = false, names = wants_names(conf, rules);
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
-		wanted[i] |= rules_ask_call(rules, &call_table[i]) || records_call(conf, &call_table[i]);
+		bool asked = rules_ask_call(rules, &call_table[i]);
+
+		by_rule |= asked;
+		wanted[i] |= asked || records_call(conf, &call_table[i]);
 		any |= wanted[i];
 		if (wanted[i] && call_table[i].filter == CALL_END)
 			want_accepts(wanted);
 	}
-	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF || (m->calls && m->calls->wants_names != names))
+	if (!any || off || (m->calls && m->calls->wants_names != names))
 		calls_stop(m);
-	calls_unasked(m, any, any && names);
-	if (!any || m->conf->sensors.bpf == CONF_BPF_OFF)
+	calls_unasked(m, off ? by_rule : any, any && names && !off);
+	if (off && by_rule)
+		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls",
+			     "rules ask for them, and sensors.bpf is off", 0, 0);
+	if (!any || off)
 		return;
 	if (m->calls) {
 		m->calls->record = conf->network.record;
 		bpf_calls_want(m->calls->bpf, &wants);
 		finder_start(m->calls);
-		calls_check_ends(m->calls, &wants);
 	} else {
 		calls_start(m, conf, &wants, names);
-		if (m->calls)
-			calls_check_ends(m->calls, &wants);
 	}
+	if (m->calls)
+		calls_check_ends(m->calls, &wants);
 	if (m->engine)
 		engine_set_modes_told(m->engine, m->calls != NULL);
 }
@@ -416,11 +425,12 @@ void calls_rules(struct monitor *m, const struct conf *conf, const struct rules 
 json_t *calls_status(struct monitor *m)
 {
 	struct calls *c = m->calls;
-	json_t *o = c || !m->looks ? json_object() : looks_status(m);
 	uint64_t lost = 0;
+	json_t *o;
 
 	if (!c && m->looks)
-		return o;
+		return looks_status(m);
+	o = json_object();
 	json_object_set_new(o, "source", c ? json_string("BPF") : json_null());
 	if (!c)
 		return o;

@@ -95,9 +95,10 @@ static void look(struct looks *l)
 	l->full = false;
 	r = sockets_each("/proc", &l->stop, looks_take, l, &found);
 	if (r < 0 || found.missed || l->full)
-		gapbook_once(l->m->gaps, GAP_LIMIT, LOOKS_SCOPE,
-			     r < 0 ? strerror(-r) : "not all of them could be listed", found.missed,
-			     "it is looked again");
+		gapbook_open(l->m->gaps, GAP_LIMIT, LOOKS_SCOPE,
+			     r < 0 ? strerror(-r) : "not all of them could be listed", found.missed, 0);
+	else
+		gapbook_end(l->m->gaps, GAP_LIMIT, LOOKS_SCOPE, "all of them are listed again");
 	if (r < 0)
 		return;
 	if (l->now.n)
@@ -168,6 +169,7 @@ void looks_stop(struct monitor *m)
 	if (write(l->stop_fd, &one, sizeof(one)) < 0)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(l->thread, NULL);
+	gapbook_end(m->gaps, GAP_LIMIT, LOOKS_SCOPE, "it is looked no more");
 	looks_free(l);
 }
 

@@ -38,13 +38,13 @@ struct opens_part {
 	struct opens wanted;
 	int stop_fd;
 	pthread_t thread;
-	atomic_uint_fast64_t seen, told, lost;
+	atomic_uint_fast64_t seen, told, lost, no_memory;
 
 	pthread_mutex_t lock; /* of recent */
 	struct recent recent[OPENS_RECENT];
 
 	/* The thread's. */
-	uint64_t gap, boot_offset, loss_at;
+	uint64_t gap, boot_offset;
 	struct fs_batch *batch;
 };
 
@@ -113,7 +113,7 @@ static void opens_take(const struct bpf_open_event *open, void *data)
 		return;
 	e.path = make_room(o) ? arena_strndup(&o->batch->arena, open->path, open->len) : NULL;
 	if (!e.path) {
-		o->lost++;
+		o->no_memory++;
 		return;
 	}
 	e.boot_ns = open->mono_ns + o->boot_offset;
@@ -137,13 +137,12 @@ static void opens_flush(struct opens_part *o)
 
 static void opens_loss(struct opens_part *o, bool calm)
 {
-	uint64_t lost = bpf_opens_lost(o->bpf), n = lost - MIN(o->loss_at, lost);
+	uint64_t lost = bpf_opens_lost(o->bpf) + o->no_memory, n = lost - MIN(o->lost, lost);
 
-	o->loss_at = lost;
-	o->lost += n;
+	o->lost = lost;
 	if (n) {
-		o->gap = gapbook_open(o->m->gaps, GAP_LIMIT, OPENS_SCOPE, "more than were read; the ring was full", n,
-				      0);
+		o->gap = gapbook_lose(o->m->gaps, GAP_LIMIT, OPENS_SCOPE,
+				      "more than were read: the ring was full, or memory short", n, 0);
 	} else if (o->gap && calm) {
 		gapbook_close(o->m->gaps, o->gap, "all of them are read again", 0);
 		o->gap = 0;
@@ -312,16 +311,19 @@ void opens_part_rules(struct monitor *m, const struct conf *conf, struct rules *
 {
 	struct opens wanted = { 0 };
 	int r = rules_opens(rules, &wanted);
-	bool any = r == 0 && wanted.n && conf->opens != CONF_OPENS_OFF && m->conf->sensors.bpf != CONF_BPF_OFF;
+	bool asked = r == 0 && wanted.n && conf->opens != CONF_OPENS_OFF, off = m->conf->sensors.bpf == CONF_BPF_OFF;
 
-	if (any && wanted.left_out)
+	if (asked && wanted.left_out)
 		gapbook_open(m->gaps, GAP_LIMIT, OPENS_LEFT_OUT, "they name more paths than can be looked for",
 			     wanted.left_out, 0);
 	else
 		gapbook_end(m->gaps, GAP_LIMIT, OPENS_LEFT_OUT, "all of them are looked for, or nobody asks");
-	if (!any) {
+	if (!asked || off)
 		opens_part_stop(m);
+	if (!asked) {
 		gapbook_end(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, "nobody asks for them");
+	} else if (off) {
+		gapbook_open(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, "sensors.bpf is off", 0, 0);
 	} else if (!m->opens || !opens_equal(&wanted, &m->opens->wanted)) {
 		opens_start(m, rules, &wanted);
 	}

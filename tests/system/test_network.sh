@@ -154,5 +154,6 @@ pids="$pids $!"
 recorded 1 "operation = 'found' AND remote_port = 12 AND pid = $! AND exe LIKE '%/bash'"
 hf history --kind connection --json | grep -F '"remote_port":12' | grep -qF '"approximate":true' || fail "not marked"
 line '"kind":"gap"' '"scope":"connections"' 'without BPF' || fail "no gap though it is approximate"
+line '"kind":"gap"' '"scope":"system calls"' 'sensors.bpf is off' || fail "no gap though rules ask for calls"
 stop
 end
