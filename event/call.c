@@ -276,7 +276,9 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 		return NULL;
 	c->info = info;
 	c->result = result;
-	c->fd = !call_has_socket(info) || info->filter == CALL_END ? -1 : info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
+	c->fd = -1;
+	if (call_has_socket(info) && info->filter != CALL_END)
+		c->fd = info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
 	for (size_t i = 0; i < CALL_ARGS; i++) {
 		if (info->args[i].type != CALL_ARG_TEXT)
 			c->args[i] = write_arg(a, info->args[i].type, raw[i]);

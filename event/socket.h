@@ -87,9 +87,8 @@ void socket_text(struct buf *b, const struct event_socket *s);
 const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s);
 /*
  * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring,
- * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms;
- * approximate; and error, the word for a result that is not
- * a success. New reference.
+ * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms; approximate; and error, the word for a
+ * result that is not a success. New reference.
  */
 json_t *socket_json(const struct event_socket *s, const char *error);
 
