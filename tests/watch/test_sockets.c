@@ -2,14 +2,10 @@
  * watch/bpf_calls on the running kernel: calls on sockets, by whom, from where to where, and what came of it; what is
  * counted; what goes through io_uring; and the decoding.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/watch/sockets.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,196 +16,10 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <linux/io_uring.h>
 
-#include "lib/clock.h"
-#include "lib/util.h"
-#include "watch/bpf_calls.h"
-
-#define DEADLINE_NS (60 * NSEC_PER_SEC)
-#define TOLD_MAX    64
-
-struct told {
-	const char *call, *l4;
-	int64_t result;
-	uint64_t count;
-	struct event_socket socket;
-	char tuple[256];
-};
-
-struct fixture {
-	struct bpf_calls *b;
-	struct bpf_calls_wants wants;
-	int32_t pid; /* whose calls are looked for */
-	struct told told[TOLD_MAX];
-	size_t n;
-	uint64_t counted;
-	bool end;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r;
-
-	f->wants.calls = calloc(call_count, sizeof(bool));
-	f->wants.unix_too = true;
-	for (size_t i = 0; i < call_count; i++)
-		f->wants.calls[i] = (call_has_socket(&call_table[i]) && call_table[i].filter != CALL_END) ||
-				    streq(call_table[i].name, "delete_module");
-	r = bpf_calls_open(&f->wants, 0, &f->b, &err);
-	if (r < 0)
-		print_message("skipped: %s\n", err.data);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	bpf_calls_close(f->b);
-	free(f->wants.calls);
-	free(f);
-	return 0;
-}
-
-#define NEED_CALLS(f)                                                                                                  \
-	do {                                                                                                           \
-		if (!(f)->b)                                                                                           \
-			skip();                                                                                        \
-	} while (0)
-
-static void on_call(const struct bpf_call_event *e, void *data)
-{
-	_cleanup_buf_ struct buf tuple = BUF_INIT;
-	struct fixture *f = data;
-	struct told *t = &f->told[f->n];
-
-	if (e->tgid != f->pid)
-		return;
-	if (!e->of_socket) {
-		f->end = true;
-		return;
-	}
-	f->counted += e->count;
-	if (f->n == TOLD_MAX)
-		return;
-	socket_tuple(&tuple, &e->socket);
-	*t = (struct told){ .call = e->info->name, .result = e->result, .count = e->count, .socket = e->socket };
-	t->l4 = socket_l4(&e->socket);
-	t->socket.name = NULL;
-	t->socket.data = NULL;
-	snprintf(t->tuple, sizeof(t->tuple), "%s", tuple.data ?: "");
-	f->n++;
-}
-
-/* A child acts, and then makes a call that cannot be mistaken. */
-static void child(struct fixture *f, void (*act)(void))
-{
-	uint64_t deadline = clock_mono_ns() + DEADLINE_NS;
-	int status;
-
-	f->n = 0;
-	f->counted = 0;
-	f->end = false;
-	f->pid = fork();
-	if (f->pid == 0) {
-		act();
-		syscall(SYS_delete_module, "holdfast-no-such-module", 0);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	while (!f->end) {
-		struct pollfd p = { .fd = bpf_calls_fd(f->b), .events = POLLIN };
-
-		poll(&p, 1, 100);
-		assert_true(bpf_calls_take(f->b, 100, on_call, f) >= 0);
-		assert_true(clock_mono_ns() < deadline);
-	}
-	bpf_calls_counted(f->b, on_call, f);
-	bpf_calls_counted(f->b, on_call, f);
-}
-
-/* Takes what comes until that many ends of connections are told; they come on behalf of nobody. */
-static void take_ends(struct fixture *f, uint64_t wanted)
-{
-	uint64_t deadline = clock_mono_ns() + DEADLINE_NS, n = 0;
-
-	while (n < wanted && clock_mono_ns() < deadline) {
-		struct pollfd p = { .fd = bpf_calls_fd(f->b), .events = POLLIN };
-
-		poll(&p, 1, 10);
-		bpf_calls_take(f->b, 100, on_call, f);
-		bpf_calls_counted(f->b, on_call, f);
-		n = 0;
-		for (size_t i = 0; i < f->n; i++)
-			n += f->told[i].socket.op == SOCKET_CLOSE ? f->told[i].count : 0;
-	}
-	assert_int_equal(n, wanted);
-}
-
-static void want_ends(struct fixture *f)
-{
-	for (size_t i = 0; i < call_count; i++)
-		f->wants.calls[i] |= call_table[i].filter == CALL_END;
-	bpf_calls_want(f->b, &f->wants);
-}
-
-static const struct told *find(const struct fixture *f, const char *call)
-{
-	for (size_t i = 0; i < f->n; i++)
-		if (streq(f->told[i].call, call))
-			return &f->told[i];
-	print_message("no %s among %zu\n", call, f->n);
-	assert_true(false);
-	return NULL;
-}
-
-#define NEED(x)                                                                                                        \
-	do {                                                                                                           \
-		if (!(x))                                                                                              \
-			_exit(__LINE__ & 0xff ?: 1);                                                                   \
-	} while (0)
-
 /* --- TCP */
-
-static uint16_t port; /* set before the fork */
-
-static struct sockaddr_in loopback(uint16_t at)
-{
-	return (struct sockaddr_in){ .sin_family = AF_INET,
-				     .sin_port = htons(at),
-				     .sin_addr = { htonl(INADDR_LOOPBACK) } };
-}
-
-/* A port that nobody listens at, by the kernel's choice. */
-static uint16_t free_port(void)
-{
-	struct sockaddr_in a = loopback(0);
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	close(fd);
-	return ntohs(a.sin_port);
-}
-
-static int listener(void)
-{
-	struct sockaddr_in a = loopback(port);
-	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-
-	NEED(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
-	NEED(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 16) == 0);
-	return fd;
-}
 
 static void act_tcp(void)
 {
@@ -317,26 +127,6 @@ static void test_six(void **state)
 
 /* --- floods */
 
-#define FLOOD 2000
-
-static void act_flood(void)
-{
-	struct sockaddr_in a = loopback(port);
-	int server = listener();
-
-	for (int i = 0; i < FLOOD; i++) {
-		struct linger now = { 1, 0 };
-		int fd = socket(AF_INET, SOCK_STREAM, 0), peer;
-
-		NEED(connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0);
-		peer = accept(server, NULL, NULL);
-		NEED(send(fd, "abc", 3, 0) == 3);
-		NEED(peer >= 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) == 0);
-		close(fd);
-		close(peer);
-	}
-}
-
 static void test_flood(void **state)
 {
 	struct fixture *f = *state;
@@ -358,97 +148,6 @@ static void test_flood(void **state)
 	bpf_calls_counted(f->b, on_call, f);
 	assert_false(bpf_calls_counted(f->b, on_call, f));
 	assert_int_equal(f->counted, 0);
-}
-
-/* --- ends of connections */
-
-static void move(int from, int to, size_t len)
-{
-	static char data[4096];
-
-	NEED(len <= sizeof(data));
-	NEED(send(from, data, len, 0) == (ssize_t)len && recv(to, data, len, MSG_WAITALL) == (ssize_t)len);
-}
-
-static void act_ends(void)
-{
-	struct sockaddr_in a = loopback(port);
-	int server = listener(), client = socket(AF_INET, SOCK_STREAM, 0), peer;
-	char c;
-
-	NEED(connect(client, (struct sockaddr *)&a, sizeof(a)) == 0);
-	peer = accept(server, NULL, NULL);
-	NEED(peer >= 0);
-	move(client, peer, 1000);
-	move(peer, client, 3000);
-	close(client);
-	NEED(recv(peer, &c, 1, 0) == 0);
-	close(peer);
-	/* What came to nothing has no end. */
-	close(server);
-	NEED(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof(a)) < 0);
-}
-
-static void test_ends(void **state)
-{
-	struct fixture *f = *state;
-	char ends[64];
-	size_t n = 0;
-
-	NEED_CALLS(f);
-	want_ends(f);
-	if (!bpf_calls_ends(f->b)) {
-		print_message("skipped: ends of connections are not told here\n");
-		skip();
-	}
-	port = free_port();
-	child(f, act_ends);
-	take_ends(f, 2);
-	snprintf(ends, sizeof(ends), "127.0.0.1:%u->127.0.0.1:%u", find(f, "connect")->socket.local_port, port);
-	for (size_t i = 0; i < f->n; i++) {
-		const struct told *t = &f->told[i];
-
-		if (t->socket.op != SOCKET_CLOSE)
-			continue;
-		n++;
-		assert_string_equal(t->call, "tcp_close");
-		assert_string_equal(t->tuple, ends);
-		assert_string_equal(t->l4, "tcp");
-		assert_int_equal(t->socket.sent, t->socket.accepted ? 3000 : 1000);
-		assert_int_equal(t->socket.received, t->socket.accepted ? 1000 : 3000);
-		assert_int_equal(t->socket.ino, find(f, t->socket.accepted ? "accept" : "connect")->socket.ino);
-		assert_true(t->socket.open_ns > 0 && t->socket.open_ns < DEADLINE_NS);
-	}
-	assert_int_equal(n, 2);
-}
-
-static void test_ends_flood(void **state)
-{
-	uint64_t n[2] = { 0 }, bytes[2] = { 0 }, lost[BPF_CALL_PROGRAMS];
-	struct fixture *f = *state;
-
-	NEED_CALLS(f);
-	want_ends(f);
-	if (!bpf_calls_ends(f->b))
-		skip();
-	port = free_port();
-	child(f, act_flood);
-	take_ends(f, 2 * FLOOD);
-	for (size_t i = 0; i < f->n; i++) {
-		const struct event_socket *s = &f->told[i].socket;
-
-		if (s->op != SOCKET_CLOSE)
-			continue;
-		n[s->accepted] += f->told[i].count;
-		bytes[s->accepted] += s->accepted ? s->received : s->sent;
-	}
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(n[i], FLOOD);
-		assert_int_equal(bytes[i], 3 * FLOOD);
-	}
-	assert_true(f->n < 30);
-	bpf_calls_lost(f->b, lost);
-	assert_int_equal(lost[BPF_PROGRAM_ENDS], 0);
 }
 
 /* --- datagrams */
@@ -739,8 +438,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_six, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ends_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_udp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_uring, setup, teardown),
