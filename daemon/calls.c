@@ -26,11 +26,14 @@
 #define FINDER_SCOPE  "connections at the start"
 #define FINDER_HEALED "those that are made from here on are told"
 
+/* What is asked for of DNS. */
+enum calls_dns { DNS_UNASKED, DNS_NAMES, DNS_QUERIES };
+
 struct calls {
 	struct monitor *m;
 	struct bpf_calls *bpf;
 	struct names *names; /* NULL: nobody asks, or they cannot be had */
-	bool wants_names;
+	enum calls_dns dns;
 	int stop_fd;
 	pthread_t thread;
 	atomic_uint record; /* enum conf_record */
@@ -82,6 +85,24 @@ static const struct event_socket *calls_socket(struct calls *c, struct arena *a,
 	return socket_copy(a, &named);
 }
 
+/* Takes over the event of a call. */
+static void calls_tell(struct calls *c, struct event *e, int32_t tgid, uint64_t start_ns)
+{
+	e->process = tgid > 0 ? proc_table_at(c->m->procs, tgid, start_ns, e->boot_time) : NULL;
+	if (!e->process)
+		e->process_why = tgid > 0 ? "gone before it could be asked" : "connected before the monitor ran";
+	c->told++;
+	if (e->kind == EVENT_CONNECTION) {
+		connection_describe(e);
+		c->recorded++;
+		pipeline_emit(e, c->m);
+		return;
+	}
+	containers_place(c->m, e);
+	engine_event(c->m->engine, e);
+	event_unref(e);
+}
+
 static void calls_take(const struct bpf_call_event *b, void *data)
 {
 	struct calls *c = data;
@@ -101,24 +122,33 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	e->call = call_new(&e->arena, b->info, b->args, b->texts, b->result);
 	e->socket = b->of_socket ? calls_socket(c, &e->arena, &b->socket) : NULL;
 	e->path = b->file ? arena_strdup(&e->arena, b->file) : NULL;
-	e->process = proc_table_at(c->m->procs, b->tgid, b->start_ns, e->boot_time);
-	if (!e->process)
-		e->process_why = "gone before it could be asked";
-	c->told++;
 	c->counting |= b->of_socket;
-	if (!e->call || (b->of_socket && !e->socket)) {
+	if (!e->call || (b->of_socket && !e->socket))
 		event_unref(e);
+	else
+		calls_tell(c, e, b->tgid, b->start_ns);
+}
+
+/* A question to DNS: no call, told as one. */
+static void calls_take_query(const struct queries_one *q, void *data)
+{
+	struct calls *c = data;
+	static const uint64_t no_args[CALL_ARGS];
+	static const char *const no_texts[CALL_TEXTS];
+	struct event *e = event_new(is_recorded(c, &q->socket) ? EVENT_CONNECTION : EVENT_ACCESS);
+
+	if (!e)
 		return;
-	}
-	if (recorded) {
-		connection_describe(e);
-		c->recorded++;
-		pipeline_emit(e, c->m);
-		return;
-	}
-	containers_place(c->m, e);
-	engine_event(c->m->engine, e);
-	event_unref(e);
+	e->time = clock_real_ns() - (clock_mono_ns() - q->mono_ns);
+	e->boot_time = q->mono_ns + c->boot_offset;
+	e->count = q->count;
+	e->call = call_new(&e->arena, call_by_name("dns_query", strlen("dns_query")), no_args, no_texts, 0);
+	e->socket = socket_copy(&e->arena, &q->socket);
+	c->counting = true;
+	if (!e->call || !e->socket)
+		event_unref(e);
+	else
+		calls_tell(c, e, q->tgid, q->start_ns);
 }
 
 static void calls_take_counted(const struct bpf_call_event *b, void *data)
@@ -248,6 +278,7 @@ static void *calls_thread(void *data)
 		now = clock_mono_ns();
 		if (c->counting && now >= count_at) {
 			c->counting = bpf_calls_counted(c->bpf, calls_take_counted, c);
+			c->counting |= names_counted(c->names);
 			count_at = now + CALLS_COUNT_MS * NSEC_PER_MSEC;
 		}
 		calls_loss(c, n == 0);
@@ -265,7 +296,8 @@ static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, stru
 
 	if (r < 0)
 		return r;
-	c->names = c->wants_names ? names_open(c->m->gaps) : NULL;
+	if (c->dns != DNS_UNASKED)
+		c->names = names_open(c->m->gaps, c->dns == DNS_QUERIES ? calls_take_query : NULL, c);
 	c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->stop_fd < 0)
 		return -errno;
@@ -285,7 +317,8 @@ static void calls_free(struct calls *c)
 	free(c);
 }
 
-static void calls_start(struct monitor *m, const struct conf *conf, const struct bpf_calls_wants *wants, bool names)
+static void calls_start(struct monitor *m, const struct conf *conf, const struct bpf_calls_wants *wants,
+			enum calls_dns dns)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct calls *c = calloc(1, sizeof(*c));
@@ -295,7 +328,7 @@ static void calls_start(struct monitor *m, const struct conf *conf, const struct
 		c->m = m;
 		c->stop_fd = -1;
 		c->record = conf->network.record;
-		c->wants_names = names;
+		c->dns = dns;
 		r = calls_open(c, wants, &err);
 	}
 	if (r == 0) {
@@ -339,9 +372,11 @@ static void calls_check_ends(struct calls *c, const struct bpf_calls_wants *want
 }
 
 /* What nobody asks for is no gap. */
-static void calls_unasked(struct monitor *m, bool calls, bool names)
+static void calls_unasked(struct monitor *m, bool calls, enum calls_dns dns)
 {
-	if (!names)
+	if (dns != DNS_QUERIES)
+		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "queries of DNS", "nobody asks for them");
+	if (dns == DNS_UNASKED)
 		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "names of addresses", "nobody asks for them");
 	if (!calls) {
 		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "ends of connections", "nobody asks for them");
@@ -376,7 +411,8 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		.unix_too = conf->network.record == CONF_RECORD_ALL || rules_ask_unix(rules),
 		.data = rules_ask_field(rules, "evt.buffer"),
 	};
-	bool off = m->conf->sensors.bpf == CONF_BPF_OFF, by_rule = false, any = false, names = wants_names(conf, rules);
+	bool off = m->conf->sensors.bpf == CONF_BPF_OFF, by_rule = false, any = false;
+	enum calls_dns dns = wants_names(conf, rules) ? DNS_NAMES : DNS_UNASKED;
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
 		bool asked = rules_ask_call(rules, &call_table[i]);
@@ -384,12 +420,14 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		by_rule |= asked;
 		wanted[i] |= asked || records_call(conf, &call_table[i]);
 		any |= wanted[i];
+		if (wanted[i] && call_table[i].filter == CALL_QUERY)
+			dns = DNS_QUERIES;
 		if (wanted[i] && call_table[i].filter == CALL_END)
 			want_accepts(wanted);
 	}
-	if (!any || off || (m->calls && m->calls->wants_names != names))
+	if (!any || off || (m->calls && m->calls->dns != dns))
 		calls_stop(m);
-	calls_unasked(m, off ? by_rule : any, any && names && !off);
+	calls_unasked(m, off ? by_rule : any, any && !off ? dns : DNS_UNASKED);
 	if (off && by_rule)
 		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls",
 			     "rules ask for them, and sensors.bpf is off", 0, 0);
@@ -400,7 +438,7 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		bpf_calls_want(m->calls->bpf, &wants);
 		finder_start(m->calls);
 	} else {
-		calls_start(m, conf, &wants, names);
+		calls_start(m, conf, &wants, dns);
 	}
 	if (m->calls)
 		calls_check_ends(m->calls, &wants);

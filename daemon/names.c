@@ -1,9 +1,10 @@
-/* Answers of DNS, read as they come and remembered. Thread "calls". */
+/* Answers of DNS, read as they come and remembered; questions, told. Thread "calls". */
 #include "daemon/names.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "daemon/gapbook.h"
 #include "lib/clock.h"
@@ -13,14 +14,27 @@
 #define NAMES_ROUND  256
 #define NAMES_ROUNDS 16
 
+#define NAMES_SCOPE   "names of addresses"
+#define QUERIES_SCOPE "queries of DNS"
+
 struct names {
 	struct gapbook *gaps;
 	struct bpf_dns_reader *reader;
 	struct dns_cache *cache;
+	struct dns_streams *streams;
+	struct queries *queries;	     /* NULL: nobody asks */
+	const struct bpf_dns_packet *packet; /* that is being read */
 	uint64_t lost;
 };
 
-struct names *names_open(struct gapbook *gaps)
+static void names_open_failed(struct gapbook *gaps, bool queries, const char *why)
+{
+	gapbook_open(gaps, GAP_WEAK_SENSOR, NAMES_SCOPE, why, 0, 0);
+	if (queries)
+		gapbook_open(gaps, GAP_WEAK_SENSOR, QUERIES_SCOPE, why, 0, 0);
+}
+
+struct names *names_open(struct gapbook *gaps, void (*query)(const struct queries_one *q, void *data), void *data)
 {
 	_cleanup_(names_close_p) struct names *n = calloc(1, sizeof(*n));
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -30,14 +44,20 @@ struct names *names_open(struct gapbook *gaps)
 		return NULL;
 	n->gaps = gaps;
 	n->cache = dns_cache_new();
-	if (!n->cache)
+	n->streams = dns_streams_new();
+	n->queries = query ? queries_new(query, data) : NULL;
+	if (!n->cache || !n->streams || (query && !n->queries))
 		return NULL;
 	r = bpf_dns_open(&n->reader, &err);
 	if (r < 0) {
-		gapbook_open(gaps, GAP_WEAK_SENSOR, "names of addresses", err.len ? err.data : strerror(-r), 0, 0);
+		names_open_failed(gaps, query != NULL, err.len ? err.data : strerror(-r));
 		return NULL;
 	}
-	gapbook_end(gaps, GAP_WEAK_SENSOR, "names of addresses", "they are learned now");
+	gapbook_end(gaps, GAP_WEAK_SENSOR, NAMES_SCOPE, "they are learned now");
+	if (query && !bpf_dns_queries(n->reader))
+		gapbook_open(gaps, GAP_WEAK_SENSOR, QUERIES_SCOPE, "the kernel does not say who sends a packet", 0, 0);
+	else
+		gapbook_end(gaps, GAP_WEAK_SENSOR, QUERIES_SCOPE, query ? "they are told now" : "nobody asks for them");
 	return TAKE_PTR(n);
 }
 
@@ -45,8 +65,12 @@ void names_close(struct names *n)
 {
 	if (!n)
 		return;
+	if (n->queries)
+		queries_end_period(n->queries);
 	bpf_dns_close(n->reader);
 	dns_cache_free(n->cache);
+	dns_streams_free(n->streams);
+	queries_free(n->queries);
 	free(n);
 }
 
@@ -55,13 +79,46 @@ int names_fd(const struct names *n)
 	return n ? bpf_dns_fd(n->reader) : -1;
 }
 
-static void on_answer(const uint8_t *data, size_t len, void *data2)
+static void on_query(struct names *n, const uint8_t *data, size_t len, const struct dns_stream_who *who)
+{
+	struct queries_one one = { .tgid = who->tgid,
+				   .start_ns = who->start_ns,
+				   .mono_ns = n->packet->mono_ns,
+				   .count = 1,
+				   .socket = n->packet->socket };
+	struct dns_query q;
+
+	if (!n->queries || who->tgid == getpid() || dns_parse_query(data, len, &q) < 0)
+		return;
+	one.socket.query = q.name;
+	one.socket.query_type = q.type;
+	queries_take(n->queries, &one);
+}
+
+static void on_message(const uint8_t *data, size_t len, const struct dns_stream_who *who, void *data2)
 {
 	struct names *n = data2;
 	struct dns_answer a;
 
-	if (dns_parse(data, len, &a) == 0)
+	if (n->packet->query)
+		on_query(n, data, len, who);
+	else if (dns_parse(data, len, &a) == 0)
 		dns_cache_add(n->cache, &a, clock_boot_ns());
+}
+
+static void on_packet(const struct bpf_dns_packet *p, void *data)
+{
+	const struct dns_stream_id id = { .cookie = p->cookie, .query = p->query };
+	const struct dns_stream_who who = { .tgid = p->tgid, .tid = p->tid, .start_ns = p->start_ns };
+	struct names *n = data;
+
+	n->packet = p;
+	if (!p->stream)
+		on_message(p->data, p->len, &who, n);
+	else if (p->begins)
+		dns_streams_begin(n->streams, &id, p->seq, &who);
+	else
+		dns_streams_add(n->streams, &id, p->seq, p->data, p->len, on_message, n);
 }
 
 void names_read(struct names *n)
@@ -71,14 +128,19 @@ void names_read(struct names *n)
 	if (!n)
 		return;
 	/* In a flood of them other calls have their turn. */
-	for (int i = 0; i < NAMES_ROUNDS && bpf_dns_take(n->reader, NAMES_ROUND, on_answer, n) == NAMES_ROUND; i++)
+	for (int i = 0; i < NAMES_ROUNDS && bpf_dns_take(n->reader, NAMES_ROUND, on_packet, n) == NAMES_ROUND; i++)
 		;
-	lost = bpf_dns_lost(n->reader);
+	lost = bpf_dns_lost(n->reader) + dns_streams_lost(n->streams);
 	if (lost == n->lost)
 		return;
-	gapbook_once(n->gaps, GAP_LIMIT, "names of addresses", "more answers of DNS than were read", lost - n->lost,
-		     "they are read again");
+	gapbook_once(n->gaps, GAP_LIMIT, NAMES_SCOPE, "more questions and answers of DNS than were read",
+		     lost - n->lost, "they are read again");
 	n->lost = lost;
+}
+
+bool names_counted(struct names *n)
+{
+	return n && n->queries && queries_end_period(n->queries);
 }
 
 const char *names_of(struct names *n, const struct event_socket *s, char buf[DNS_NAME_MAX])

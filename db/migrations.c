@@ -667,16 +667,17 @@ static const char *const version_16[] = {
  */
 #define SQL_SOCKET_OP_7(c) "CASE " c " WHEN 7 THEN 'close' ELSE " SQL_SOCKET_OP(c) " END"
 
-#define SQL_VIEW_HISTORY_17(status) \
+#define SQL_VIEW_HISTORY_SOCKETS(status, socket_op) \
 	"CREATE VIEW history AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_KIND_10("e.kind") " AS kind, " \
 	"CASE e.kind WHEN 0 THEN " SQL_CHANGE("e.change") " WHEN 2 THEN " SQL_VERDICT("e.change") " WHEN 3 THEN " \
 	SQL_PRIORITY("e.change") " WHEN 4 THEN " SQL_ACTION("e.change") " WHEN 5 THEN " SQL_GAP_REASON("e.gap_reason") \
-	" WHEN 9 THEN " SQL_SOCKET_OP_7("e.change") " WHEN 10 THEN " SQL_SESSION_OP("e.change") " END AS what, " \
+	" WHEN 9 THEN " socket_op " WHEN 10 THEN " SQL_SESSION_OP("e.change") " END AS what, " \
 	"coalesce(" SQL_PATH ", " SQL_SCOPE ") AS path, " SQL_PATH2 \
 	" AS path2, e.baseline_name AS baseline, e.attributes_show AS attributes, e.before AS before, e.after AS after, " \
 	"e.count AS count, " SQL_WHERE ", " SQL_DETAIL_EXEC " AS detail, e.user AS by_user, CASE WHEN e.kind = 0 AND " \
 	"e.change < 6 THEN " SQL_STATUS_NAME(status) " END AS status, " SQL_IMAGE_POD " FROM event e" \
 	SQL_WHO_FROM SQL_PLACE_FROM
+#define SQL_VIEW_HISTORY_17(status) SQL_VIEW_HISTORY_SOCKETS(status, SQL_SOCKET_OP_7("e.change"))
 
 static const char *const version_17[] = {
 	"DROP VIEW history",
@@ -715,6 +716,27 @@ static const char *const version_18[] = {
 	SQL_VIEW_HISTORY_17(SQL_STATUS_MOUNTED),
 	NULL,
 };
+
+/* What DNS was asked for. */
+#define SQL_SOCKET_OP_8(c) "CASE " c " WHEN 8 THEN 'query' ELSE " SQL_SOCKET_OP_7(c) " END"
+
+static const char *const version_19[] = {
+	"DROP VIEW history",
+	"DROP VIEW connections",
+
+	"CREATE VIEW connections AS SELECT e.id AS id, " SQL_TIME_MS("e.time") " AS time, " SQL_SOCKET_OP_8("e.change")
+	" AS operation, " SQL_SOCKET("direction") ", " SQL_SOCKET("family") ", " SQL_SOCKET("protocol") ", "
+	SQL_SOCKET("local_ip") ", " SQL_SOCKET("local_port") ", " SQL_SOCKET("remote_ip") ", " SQL_SOCKET("remote_port") ", "
+	SQL_SOCKET("remote_name") ", " SQL_SOCKET("socket") ", " SQL_SOCKET("query") ", " SQL_SOCKET("query_type") ", "
+	SQL_SOCKET("verdict") ", " SQL_SOCKET("policy") ", "
+	SQL_SOCKET("error") ", " SQL_SOCKET("bytes_sent") ", " SQL_SOCKET("bytes_received") ", " SQL_SOCKET("open_ms")
+	", coalesce(e.count, 1) AS count, "
+	SQL_WHERE ", e.process_why AS who_unknown, ct.image AS image, ct.pod AS pod, ct.namespace AS namespace FROM event e"
+	SQL_WHO_FROM SQL_PLACE_FROM " WHERE e.kind = 9",
+
+	SQL_VIEW_HISTORY_SOCKETS(SQL_STATUS_MOUNTED, SQL_SOCKET_OP_8("e.change")),
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -722,6 +744,6 @@ const struct migration db_migrations[] = {
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
 	{ 13, version_13 }, { 14, version_14 }, { 15, version_15 }, { 16, version_16 },
-	{ 17, version_17 }, { 18, version_18 },
+	{ 17, version_17 }, { 18, version_18 }, { 19, version_19 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

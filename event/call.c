@@ -109,6 +109,7 @@ const struct call_info call_table[] = {
 #endif
 	{ SYS_dup3, "dup3", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
 	{ -1, "tcp_close", "net", CALL_END, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_CLOSE },
+	{ -1, "dns_query", "net", CALL_QUERY, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_QUERY },
 };
 /* clang-format on */
 const size_t call_count = ARRAY_SIZE(call_table);
@@ -277,7 +278,7 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 	c->info = info;
 	c->result = result;
 	c->fd = -1;
-	if (call_has_socket(info) && info->filter != CALL_END)
+	if (call_has_socket(info) && info->filter < CALL_END)
 		c->fd = info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
 	for (size_t i = 0; i < CALL_ARGS; i++) {
 		if (info->args[i].type != CALL_ARG_TEXT)

@@ -45,6 +45,7 @@ enum call_filter {
 	CALL_RECEIVE, /* from another peer, or with its data where a rule asks for that */
 	CALL_DUP,     /* onto a standard stream */
 	CALL_END,     /* of a TCP connection, which is no call */
+	CALL_QUERY,   /* of DNS, which is none either, and is told by programs of its own */
 };
 
 /* Where the call has the address of a socket. */

@@ -162,6 +162,8 @@ FIELD_GETTER(get_hf_net_policy);
 FIELD_GETTER(get_hf_net_sent);
 FIELD_GETTER(get_hf_net_received);
 FIELD_GETTER(get_hf_net_open);
+FIELD_GETTER(get_hf_dns_name);
+FIELD_GETTER(get_hf_dns_type);
 FIELD_GETTER(get_hf_environment);
 FIELD_GETTER(get_hf_program);
 FIELD_GETTER(get_hf_reason);

@@ -222,6 +222,18 @@ FIELD_GETTER(get_hf_net_open)
 		field_set_number(ret, (int64_t)ended(v)->open_ns);
 }
 
+FIELD_GETTER(get_hf_dns_name)
+{
+	if (v->event->socket)
+		field_set_string(ret, v->event->socket->query);
+}
+
+FIELD_GETTER(get_hf_dns_type)
+{
+	if (v->event->socket)
+		field_set_string(ret, v->event->socket->query_type);
+}
+
 FIELD_GETTER(get_hf_environment)
 {
 	if (v->event->kind == EVENT_EXEC && v->event->text && !streq(v->event->text, EVENT_ENVIRONMENT_UNKNOWN))

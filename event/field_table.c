@@ -27,6 +27,7 @@
 #define NO_ARGUMENT "the arguments of this call are not seen"
 #define NO_RAW	    "the kernel reports the file that a path led to, never the path as it was written"
 #define NO_ENDS	    "ends of connections are not seen"
+#define NO_QUERIES  "queries of DNS are not seen"
 #define NO_NETWORK  "there is no sensor for the network"
 #define NO_NAMES    "names are known of answers of DNS that came while the monitor ran, the newest of an address"
 #define SEEN_AFTER  "the mode that came of it is seen, not the argument"
@@ -289,6 +290,10 @@ const struct field_info field_table[] = {
 	  "bytes that came in through it" },
 	{ "hf.net.open", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_ENDS, get_hf_net_open,
 	  "how long it was open, in nanoseconds" },
+	{ "hf.dns.name", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_QUERIES, get_hf_dns_name,
+	  "name that DNS was asked for, in lower case: evt.type=dns_query" },
+	{ "hf.dns.type", FIELD_STRING, FIELD_EVENT, ARG_NONE, BLIND, SYSCALL, NO_QUERIES, get_hf_dns_type,
+	  "and which type of record: A, AAAA, TXT" },
 	{ "hf.environment", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, TRUST, NULL, get_hf_environment,
 	  "what the environment of a program that was started makes the loader do: LD_PRELOAD=..., LD_AUDIT=..." },
 	{ "hf.program", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, TRUST, NULL, get_hf_program,

@@ -16,7 +16,7 @@
 const char *const socket_op_names[SOCKET_OP_COUNT] = {
 	[SOCKET_CONNECT] = "connect", [SOCKET_ACCEPT] = "accept", [SOCKET_LISTEN] = "listen",
 	[SOCKET_BIND] = "bind",	      [SOCKET_SEND] = "send",	  [SOCKET_RECEIVE] = "receive",
-	[SOCKET_FOUND] = "found",     [SOCKET_CLOSE] = "close",
+	[SOCKET_FOUND] = "found",     [SOCKET_CLOSE] = "close",	  [SOCKET_QUERY] = "query",
 };
 
 const char *const socket_verdict_names[SOCKET_VERDICT_COUNT] = {
@@ -89,6 +89,8 @@ void socket_tuple(struct buf *b, const struct event_socket *s)
 
 void socket_text(struct buf *b, const struct event_socket *s)
 {
+	if (s->op == SOCKET_QUERY && s->query)
+		buf_printf(b, "%s %s  ", s->query, s->query_type);
 	socket_tuple(b, s);
 	if (s->op == SOCKET_CLOSE)
 		buf_printf(b, "  %" PRIu64 " bytes sent, %" PRIu64 " received, %" PRIu64 ".%03u s", s->sent,
@@ -104,10 +106,12 @@ const struct event_socket *socket_copy(struct arena *a, const struct event_socke
 		return NULL;
 	c->name = s->name ? arena_strdup(a, s->name) : NULL;
 	c->remote_name = s->remote_name ? arena_strdup(a, s->remote_name) : NULL;
+	c->query = s->query ? arena_strdup(a, s->query) : NULL;
+	c->query_type = s->query_type ? arena_strdup(a, s->query_type) : NULL;
 	c->policy = s->policy ? arena_strdup(a, s->policy) : NULL;
 	c->data = s->data ? arena_dup(a, s->data, s->data_len) : NULL;
-	return (!s->name || c->name) && (!s->remote_name || c->remote_name) && (!s->policy || c->policy) &&
-			       (!s->data || c->data)
+	return (!s->name || c->name) && (!s->remote_name || c->remote_name) && (!s->query || c->query) &&
+			       (!s->query_type || c->query_type) && (!s->policy || c->policy) && (!s->data || c->data)
 		       ? c
 		       : NULL;
 }
@@ -124,10 +128,8 @@ static void put_end(json_t *o, const char *ip_key, const char *port_key, const u
 static const char *direction(const struct event_socket *s)
 {
 	static const char *const names[SOCKET_OP_COUNT] = {
-		[SOCKET_CONNECT] = "out",
-		[SOCKET_SEND] = "out",
-		[SOCKET_ACCEPT] = "in",
-		[SOCKET_RECEIVE] = "in",
+		[SOCKET_CONNECT] = "out", [SOCKET_SEND] = "out",   [SOCKET_QUERY] = "out",
+		[SOCKET_ACCEPT] = "in",	  [SOCKET_RECEIVE] = "in",
 	};
 
 	if (s->op == SOCKET_CLOSE)
@@ -158,6 +160,8 @@ json_t *socket_json(const struct event_socket *s, const char *error)
 		json_object_set_new(o, "bytes_received", json_u64(s->received));
 		json_object_set_new(o, "open_ms", json_u64(s->open_ns / NSEC_PER_MSEC));
 	}
+	json_put_string(o, "query", s->query);
+	json_put_string(o, "query_type", s->query_type);
 	if (s->approximate)
 		json_object_set_new(o, "approximate", json_true());
 	json_put_string(o, "error", error);

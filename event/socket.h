@@ -23,6 +23,7 @@ enum socket_op {
 	SOCKET_RECEIVE, /* the first from one */
 	SOCKET_FOUND,	/* it was there when the monitor started */
 	SOCKET_CLOSE,	/* the end of a TCP connection that was told before */
+	SOCKET_QUERY,	/* a name was asked for: DNS */
 	SOCKET_OP_COUNT,
 	SOCKET_OP_NONE = SOCKET_OP_COUNT
 };
@@ -58,6 +59,8 @@ struct event_socket {
 	const char *name;	 /* AF_UNIX: path, or @ and the abstract name; NULL: none */
 	const char *remote_name; /* a name that was resolved to the remote address; NULL: unknown */
 	enum socket_verdict verdict;
+	const char *query,
+		*query_type; /* SOCKET_QUERY: what was asked for, as people write it: "www.example.org", "AAAA" */
 	const char *policy;  /* "NAME: DESTINATION" of the verdict; NULL: unknown */
 	const uint8_t *data; /* the first bytes that were received; NULL: not asked for */
 	uint32_t data_len;
@@ -81,14 +84,17 @@ const char *socket_family(const struct event_socket *s);
 void socket_address(const uint8_t address[SOCKET_ADDRESS], uint16_t port, char ret[SOCKET_TEXT]);
 /* "client:port->server:port", of a server without a client its own address, of a unix socket its name. */
 void socket_tuple(struct buf *b, const struct event_socket *s);
-/* The same; of SOCKET_CLOSE with what went through: "...  120 bytes sent, 4096 received, 1.250 s". */
+/*
+ * The same; of SOCKET_CLOSE with what went through: "...  120 bytes sent, 4096 received, 1.250 s"; of SOCKET_QUERY
+ * behind what was asked for: "www.example.org AAAA  ...".
+ */
 void socket_text(struct buf *b, const struct event_socket *s);
 /* A copy in a; NULL: out of memory. */
 const struct event_socket *socket_copy(struct arena *a, const struct event_socket *s);
 /*
  * Keys family, protocol, direction, local_ip, local_port, remote_ip, remote_port, remote_name, socket, io_uring,
- * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms; approximate; and error, the word for a
- * result that is not a success. New reference.
+ * verdict, policy; of SOCKET_CLOSE bytes_sent, bytes_received and open_ms; of SOCKET_QUERY query and query_type;
+ * approximate; and error, the word for a result that is not a success. New reference.
  */
 json_t *socket_json(const struct event_socket *s, const char *error);
 

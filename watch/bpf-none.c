@@ -160,7 +160,13 @@ int bpf_dns_fd(const struct bpf_dns_reader *d)
 	return -1;
 }
 
-int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const uint8_t *data, size_t len, void *data2),
+bool bpf_dns_queries(const struct bpf_dns_reader *d)
+{
+	(void)d;
+	return false;
+}
+
+int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const struct bpf_dns_packet *p, void *data),
 		 void *data)
 {
 	(void)d;

@@ -3,6 +3,7 @@
  * names and arguments are whatever a user chose.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -11,6 +12,7 @@
 #include "proc/read.h"
 #include "watch/bpf.h"
 #include "watch/bpf_calls.h"
+#include "watch/bpf_dns.h"
 #include "watch/bpf_opens.h"
 
 struct cursor {
@@ -348,5 +350,45 @@ int bpf_decode_open(const void *data, size_t len, struct arena *a, struct bpf_op
 	if (!ret->path)
 		return -ENOMEM;
 	ret->len = strlen(ret->path);
+	return 0;
+}
+
+/* --- DNS */
+
+int bpf_decode_dns(const void *data, size_t len, struct bpf_dns_packet *ret)
+{
+	struct cursor c = { data, len };
+	const char *head = take(&c, sizeof(struct bpf_dns)), *payload;
+	struct bpf_dns d;
+
+	if (!head)
+		return -EBADMSG;
+	memcpy(&d, head, sizeof(d));
+	payload = take(&c, d.len);
+	if (!payload || (d.family != AF_INET && d.family != AF_INET6))
+		return -EBADMSG;
+	*ret = (struct bpf_dns_packet){
+		.query = d.flags & BPF_DNS_QUERY,
+		.stream = d.flags & BPF_DNS_STREAM,
+		.begins = d.flags & BPF_DNS_BEGIN,
+		.mono_ns = d.mono_ns,
+		.tgid = d.tgid,
+		.tid = d.tid,
+		.start_ns = proc_tick(d.start_ns),
+		.cookie = d.cookie,
+		.seq = d.seq,
+		.data = (const uint8_t *)payload,
+		.len = d.len,
+		.socket = { .op = SOCKET_QUERY,
+			    .family = d.family,
+			    .type = d.flags & BPF_DNS_STREAM ? SOCK_STREAM : SOCK_DGRAM,
+			    .protocol = d.flags & BPF_DNS_STREAM ? IPPROTO_TCP : IPPROTO_UDP,
+			    .has_local = true,
+			    .has_remote = true,
+			    .local_port = d.local_port,
+			    .remote_port = d.remote_port },
+	};
+	decode_address(d.local, d.family, ret->socket.local);
+	decode_address(d.remote, d.family, ret->socket.remote);
 	return 0;
 }

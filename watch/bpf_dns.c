@@ -1,4 +1,4 @@
-/* The BPF program of DNS: loading it at the root of the unified cgroup hierarchy, reading its ring. */
+/* The BPF programs of DNS: loading them at the root of the unified cgroup hierarchy, reading their ring. */
 #include "watch/bpf_dns.h"
 
 #include <errno.h>
@@ -9,7 +9,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "lib/util.h"
 #include "watch/bpf-load.h"
 #include "watch/bpf/dns.skel.h"
 #include "watch/bpf/record.h"
@@ -19,35 +18,54 @@ struct bpf_dns_reader {
 	struct bpf_ring ring;
 
 	/* Of bpf_dns_take. */
-	void (*fn)(const uint8_t *data, size_t len, void *data2);
+	void (*fn)(const struct bpf_dns_packet *p, void *data);
 	void *data;
 };
 
 static int on_record(void *ctx, void *data, size_t len)
 {
-	const struct bpf_dns *answer = data;
 	struct bpf_dns_reader *d = ctx;
+	struct bpf_dns_packet p;
 
-	if (len >= sizeof(*answer))
-		d->fn(answer->data, MIN((size_t)answer->len, sizeof(answer->data)), d->data);
+	if (bpf_decode_dns(data, len, &p) == 0)
+		d->fn(&p, d->data);
 	return bpf_ring_next(&d->ring);
+}
+
+/* The kernel may not let a program of packets know who runs. */
+static int load(struct bpf_dns_reader *d, bool queries)
+{
+	dns_bpf__destroy(d->skeleton);
+	d->skeleton = dns_bpf__open();
+	if (!d->skeleton)
+		return -errno;
+	bpf_program__set_autoload(d->skeleton->progs.on_egress, queries);
+	return dns_bpf__load(d->skeleton);
 }
 
 static int start(struct bpf_dns_reader *d)
 {
 	_cleanup_close_ int root = bpf_cgroup_root();
+	struct dns_bpf *s;
 	int r;
 
 	if (root < 0)
 		return root;
-	d->skeleton = dns_bpf__open_and_load();
-	if (!d->skeleton)
-		return -errno;
-	r = bpf_ring_open(&d->ring, d->skeleton->maps.ring, on_record, d);
+	r = load(d, true);
+	if (r < 0)
+		r = load(d, false);
 	if (r < 0)
 		return r;
-	d->skeleton->links.on_ingress = bpf_program__attach_cgroup(d->skeleton->progs.on_ingress, root);
-	return d->skeleton->links.on_ingress ? 0 : -errno;
+	s = d->skeleton;
+	r = bpf_ring_open(&d->ring, s->maps.ring, on_record, d);
+	if (r < 0)
+		return r;
+	s->links.on_ingress = bpf_program__attach_cgroup(s->progs.on_ingress, root);
+	if (!s->links.on_ingress)
+		return -errno;
+	if (bpf_program__fd(s->progs.on_egress) >= 0)
+		s->links.on_egress = bpf_program__attach_cgroup(s->progs.on_egress, root);
+	return 0;
 }
 
 int bpf_dns_open(struct bpf_dns_reader **ret, struct buf *err)
@@ -83,7 +101,12 @@ int bpf_dns_fd(const struct bpf_dns_reader *d)
 	return d->ring.fd;
 }
 
-int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const uint8_t *data, size_t len, void *data2),
+bool bpf_dns_queries(const struct bpf_dns_reader *d)
+{
+	return d->skeleton->links.on_egress != NULL;
+}
+
+int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const struct bpf_dns_packet *p, void *data),
 		 void *data)
 {
 	d->fn = fn;

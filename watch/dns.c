@@ -1,8 +1,12 @@
-/* Answers of DNS: bounded reading of them, and a table of the newest, the oldest of which goes when it is full. */
+/*
+ * Messages of DNS: bounded reading of them, and a table of the newest answers, the oldest of which goes when it is
+ * full.
+ */
 #include "watch/dns.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,28 +53,42 @@ static bool take32(struct message *r, uint32_t *ret)
 	return true;
 }
 
-static bool take_label(const struct message *r, size_t at, size_t n, char *name, size_t *len)
-{
-	if (*len + n + 2 > DNS_NAME_MAX)
-		return false;
-	if (*len)
-		name[(*len)++] = '.';
-	for (size_t i = 0; i < n; i++) {
-		char c = (char)r->data[at + i];
+/* Where a name goes to. */
+struct name {
+	char *text;
+	size_t len, size;
+	bool escape; /* what is no letter, digit, '-' or '_'; else such a name is none */
+};
 
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-			return false;
-		name[(*len)++] = c;
+static bool put_char(struct name *n, uint8_t c)
+{
+	if (c >= 'A' && c <= 'Z')
+		c = (uint8_t)(c - 'A' + 'a');
+	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_') {
+		n->text[n->len++] = (char)c;
+		return true;
 	}
+	if (n->escape)
+		n->len += (size_t)snprintf(n->text + n->len, 5, "\\%03u", c);
+	return n->escape;
+}
+
+static bool take_label(const struct message *r, size_t at, size_t n, struct name *to)
+{
+	if (to->len + n * (to->escape ? 4 : 1) + 2 > to->size)
+		return false;
+	if (to->len)
+		to->text[to->len++] = '.';
+	for (size_t i = 0; i < n; i++)
+		if (!put_char(to, r->data[at + i]))
+			return false;
 	return true;
 }
 
 /* Ends behind the name as it stands there; pointers only lead back. name: NULL: not wanted, and not looked at. */
-static bool take_name(struct message *r, char *name)
+static bool take_name(struct message *r, struct name *name)
 {
-	size_t at = r->at, len = 0;
+	size_t at = r->at;
 	bool jumped = false;
 
 	for (unsigned int i = 0; i < LABELS_MAX && at < r->len; i++) {
@@ -83,7 +101,7 @@ static bool take_name(struct message *r, char *name)
 				return false;
 			if (!n || !name) {
 				if (name)
-					name[len] = '\0';
+					name->text[name->len] = '\0';
 				return true;
 			}
 			if (at + 1 >= r->len || ((n & 0x3f) << 8 | r->data[at + 1]) >= at)
@@ -92,7 +110,7 @@ static bool take_name(struct message *r, char *name)
 			jumped = true;
 			continue;
 		}
-		if (n & 0xc0 || r->len - at - 1 < n || (name && !take_label(r, at + 1, n, name, &len)))
+		if (n & 0xc0 || r->len - at - 1 < n || (name && !take_label(r, at + 1, n, name)))
 			return false;
 		at += 1 + n;
 	}
@@ -132,6 +150,7 @@ static bool take_record(struct message *r, struct dns_answer *ret)
 
 int dns_parse(const uint8_t *data, size_t len, struct dns_answer *ret)
 {
+	struct name name = { .text = ret->name, .size = sizeof(ret->name) };
 	struct message r = { data, len, 2 };
 	uint16_t flags, questions, answers, type, class;
 
@@ -142,12 +161,52 @@ int dns_parse(const uint8_t *data, size_t len, struct dns_answer *ret)
 	if ((flags & 0xf80f) != 0x8000 || questions != 1)
 		return -EBADMSG;
 	r.at = HEADER;
-	if (!take_name(&r, ret->name) || !take16(&r, &type) || !take16(&r, &class) || class != CLASS_IN)
+	if (!take_name(&r, &name) || !take16(&r, &type) || !take16(&r, &class) || class != CLASS_IN)
 		return -EBADMSG;
 	for (unsigned int i = 0; i < answers && i < RECORDS_MAX; i++) {
 		if (!take_record(&r, ret))
 			return flags & 0x0200 ? 0 : -EBADMSG; /* cut, as it says itself */
 	}
+	return 0;
+}
+
+static void write_type(uint16_t type, char ret[DNS_TYPE_MAX])
+{
+	static const struct {
+		uint16_t type;
+		const char *name;
+	} types[] = {
+		{ TYPE_A, "A" }, { 2, "NS" },	  { 5, "CNAME" },  { 6, "SOA" },     { 10, "NULL" },
+		{ 12, "PTR" },	 { 13, "HINFO" }, { 15, "MX" },	   { 16, "TXT" },    { TYPE_AAAA, "AAAA" },
+		{ 29, "LOC" },	 { 33, "SRV" },	  { 35, "NAPTR" }, { 39, "DNAME" },  { 43, "DS" },
+		{ 44, "SSHFP" }, { 46, "RRSIG" }, { 47, "NSEC" },  { 48, "DNSKEY" }, { 50, "NSEC3" },
+		{ 52, "TLSA" },	 { 64, "SVCB" },  { 65, "HTTPS" }, { 99, "SPF" },    { 251, "IXFR" },
+		{ 252, "AXFR" }, { 255, "ANY" },  { 256, "URI" },  { 257, "CAA" },
+	};
+
+	snprintf(ret, DNS_TYPE_MAX, "TYPE%u", type);
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (types[i].type == type)
+			snprintf(ret, DNS_TYPE_MAX, "%s", types[i].name);
+}
+
+int dns_parse_query(const uint8_t *data, size_t len, struct dns_query *ret)
+{
+	struct name name = { .text = ret->name, .size = sizeof(ret->name), .escape = true };
+	struct message r = { data, len, 2 };
+	uint16_t flags, questions, type, class;
+
+	if (len < HEADER || !take16(&r, &flags) || !take16(&r, &questions))
+		return -EBADMSG;
+	/* A query, no response; not an update or a notification. */
+	if (flags & 0xf800 || questions != 1)
+		return -EBADMSG;
+	r.at = HEADER;
+	if (!take_name(&r, &name) || !take16(&r, &type) || !take16(&r, &class))
+		return -EBADMSG;
+	if (!name.len)
+		memcpy(ret->name, ".", 2);
+	write_type(type, ret->type);
 	return 0;
 }
 

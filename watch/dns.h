@@ -1,6 +1,6 @@
 /*
- * Names of addresses, from answers of DNS (RFC 1035, 3596) that came to this node: the parser, and what is remembered
- * of them. Bytes of an answer are whatever somebody sent.
+ * DNS (RFC 1035, 3596): names of addresses, from answers that came to this node, and what is remembered of them; what
+ * was asked for; messages in a stream. Bytes are whatever somebody sent.
  */
 #ifndef WATCH_DNS_H
 #define WATCH_DNS_H
@@ -30,6 +30,53 @@ struct dns_answer {
  * malformed. 0, -EBADMSG: malformed, or no answer.
  */
 int dns_parse(const uint8_t *data, size_t len, struct dns_answer *ret);
+
+#define DNS_QUERY_NAME_MAX 1024 /* as people write it: each of 255 bytes may take four */
+#define DNS_TYPE_MAX	   16
+
+struct dns_query {
+	char name[DNS_QUERY_NAME_MAX]; /* lower case, other bytes than letters, digits, '-', '_' as \DDD; "." the root
+					*/
+	char type[DNS_TYPE_MAX];       /* "AAAA", "TYPE1234" */
+};
+
+/* A query with one question, of class IN or any other. 0, -EBADMSG: malformed, or no query. */
+int dns_parse_query(const uint8_t *data, size_t len, struct dns_query *ret);
+
+/* --- messages in streams (TCP): put together of pieces in any order. One thread. */
+
+#define DNS_STREAMS_MAX	      64   /* the one that was used longest ago goes */
+#define DNS_STREAM_PIECES_MAX 16   /* that came before their turn, of one stream */
+#define DNS_STREAM_PIECE_MAX  2048 /* bytes of one */
+
+struct dns_streams;
+struct dns_stream_id {
+	uint64_t cookie; /* of the socket */
+	uint64_t query;	 /* 1, or 0: the other direction */
+};
+/* Who made the connection. */
+struct dns_stream_who {
+	int32_t tgid, tid;
+	uint64_t start_ns;
+};
+
+struct dns_streams *dns_streams_new(void);
+void dns_streams_free(struct dns_streams *s);
+/* seq: of its first byte. */
+void dns_streams_begin(struct dns_streams *s, const struct dns_stream_id *id, uint32_t seq,
+		       const struct dns_stream_who *who);
+/*
+ * Hands each message that is whole now to fn, with who began the stream: tgid 0 when that was before we looked, then a
+ * message is taken to begin with its first piece. data2: len bytes at most DNS_STREAM_PIECE_MAX, else they are lost.
+ */
+void dns_streams_add(struct dns_streams *s, const struct dns_stream_id *id, uint32_t seq, const uint8_t *data,
+		     size_t len,
+		     void (*fn)(const uint8_t *message, size_t len, const struct dns_stream_who *who, void *data2),
+		     void *data2);
+/* That were given up: too much came before its turn, or no message could be where one was. */
+uint64_t dns_streams_lost(const struct dns_streams *s);
+
+DEFINE_CLEANUP(struct dns_streams *, dns_streams_free)
 
 /* --- what is remembered: the newest name of an address. Any thread. */
 

@@ -1,12 +1,14 @@
 /*
  * Does what no shell can with the network, in a network namespace of its own:
- *   net dns     an answer of DNS comes, www.example.org being 127.0.0.9; then connects there, which is refused
+ *   net dns     asks DNS, over UDP, and www.example.org is 127.0.0.9; over TCP, in pieces, and tcp.example.org is
+ *               127.0.0.10; connects to both, which is refused
  *   net uring   connects to 127.0.0.8, port 2, through io_uring; exit status 77: there is none
  *   net ends    a client sends 5 bytes to port 77 and gets 7; both ends are closed
  */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -40,22 +42,59 @@ static int own_network(void)
 	return r ? 1 : 0;
 }
 
-static int dns(void)
+#define QUERY(label) "\x12\x34\1\0\0\1\0\0\0\0\0\0\3" label "\7Example\3org\0\0\1\0\1"
+#define ANSWER(label, byte)                                                                                            \
+	"\x12\x34\x81\x80\0\1\0\1\0\0\0\0\3" label "\7Example\3org\0\0\1\0\1"                                          \
+	"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0" byte
+
+static int dns_datagram(const struct sockaddr_in *where)
 {
-	static const char answer[] = "\x12\x34\x81\x80\0\1\0\1\0\0\0\0\3www\7example\3org\0\0\1\0\1"
-				     "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\x09";
-	struct sockaddr_in server = at("127.0.0.1", 53), client = at("127.0.0.1", 5353), peer = at("127.0.0.9", 1);
-	int from = socket(AF_INET, SOCK_DGRAM, 0), to = socket(AF_INET, SOCK_DGRAM, 0);
+	static const char query[] = QUERY("WWW"), answer[] = ANSWER("www", "\x09");
+	int server = socket(AF_INET, SOCK_DGRAM, 0), client = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
 	char got[sizeof(answer)];
 
-	if (bind(from, (struct sockaddr *)&server, sizeof(server)) ||
-	    bind(to, (struct sockaddr *)&client, sizeof(client)))
+	if (bind(server, (const struct sockaddr *)where, sizeof(*where)) ||
+	    connect(client, (const struct sockaddr *)where, sizeof(*where)) ||
+	    send(client, query, sizeof(query) - 1, 0) < 0 ||
+	    recvfrom(server, got, sizeof(got), 0, (struct sockaddr *)&from, &len) != sizeof(query) - 1)
 		return 1;
-	if (sendto(from, answer, sizeof(answer) - 1, 0, (struct sockaddr *)&client, sizeof(client)) < 0 ||
-	    recv(to, got, sizeof(got), 0) != sizeof(answer) - 1)
+	if (sendto(server, answer, sizeof(answer) - 1, 0, (struct sockaddr *)&from, len) < 0 ||
+	    recv(client, got, sizeof(got), 0) != sizeof(answer) - 1)
 		return 2;
-	connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&peer, sizeof(peer));
 	return 0;
+}
+
+static int dns_stream(const struct sockaddr_in *where)
+{
+	static const char query[] = "\0\x21" QUERY("tcp"), answer[] = "\0\x31" ANSWER("tcp", "\x0a");
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0), server;
+	static const int one = 1;
+	char got[sizeof(answer)];
+
+	if (bind(listener, (const struct sockaddr *)where, sizeof(*where)) || listen(listener, 1) ||
+	    connect(client, (const struct sockaddr *)where, sizeof(*where)))
+		return 3;
+	server = accept(listener, NULL, NULL);
+	setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (send(client, query, sizeof(query) - 1, 0) < 0 || recv(server, got, sizeof(query) - 1, MSG_WAITALL) < 0)
+		return 4;
+	for (size_t i = 0; i < sizeof(answer) - 1; i++)
+		if (send(server, answer + i, 1, 0) != 1)
+			return 5;
+	return recv(client, got, sizeof(answer) - 1, MSG_WAITALL) == sizeof(answer) - 1 ? 0 : 6;
+}
+
+static int dns(void)
+{
+	struct sockaddr_in server = at("127.0.0.1", 53), peers[] = { at("127.0.0.9", 1), at("127.0.0.10", 1) };
+	int r = dns_datagram(&server);
+
+	r = r ? r : dns_stream(&server);
+	for (int i = 0; i < 2 && !r; i++)
+		connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&peers[i], sizeof(*peers));
+	return r;
 }
 
 static int uring(void)

@@ -30,6 +30,11 @@ cat >"$tmp/net.yaml" <<'END'
   condition: evt.type = connect and fd.sip.name = www.example.org
   output: "named %fd.sip.name %fd.sip"
   priority: NOTICE
+- rule: asked
+  desc: x
+  condition: evt.type = dns_query and hf.dns.name endswith .example.org and hf.dns.type = A and fd.sport = 53
+  output: "asked %hf.dns.name %hf.dns.type at %fd.sip over %fd.l4proto by %proc.name"
+  priority: NOTICE
 - rule: much left
   desc: x
   condition: evt.type = tcp_close and fd.sport = 77 and hf.net.sent > 4 and hf.net.sent < 6
@@ -109,6 +114,16 @@ if grep -q ' - cgroup2 ' /proc/self/mountinfo && ! hf status 2>/dev/null | grep 
 	"$net" dns || fail "no answer of DNS"
 	recorded 1 "remote_ip = '127.0.0.9' AND remote_port = 1 AND remote_name = 'www.example.org' AND error = 'ECONNREFUSED'"
 	told '"rule":"named"' 'www.example.org 127.0.0.9'
+	recorded 1 "remote_ip = '127.0.0.10' AND remote_port = 1 AND remote_name = 'tcp.example.org'"
+	# And that it was asked for, by whom.
+	if ! hf status 2>/dev/null | grep -q 'queries of DNS'; then
+		recorded 1 "operation = 'query' AND protocol = 'udp' AND query = 'www.example.org' AND query_type = 'A' \
+			AND remote_ip = '127.0.0.1' AND remote_port = 53 AND direction = 'out' AND exe LIKE '%/net'"
+		recorded 1 "operation = 'query' AND protocol = 'tcp' AND query = 'tcp.example.org' AND exe LIKE '%/net'"
+		told '"rule":"asked"' 'asked www.example.org A at 127.0.0.1 over udp by net'
+		told '"rule":"asked"' 'asked tcp.example.org A at 127.0.0.1 over tcp by net'
+		hf history --kind connection | grep -F 'query' | grep -qF 'tcp.example.org A  127.0.0.1:' || fail "history of queries"
+	fi
 fi
 
 # Through io_uring no connect is called.

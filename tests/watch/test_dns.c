@@ -1,4 +1,7 @@
-/* watch/dns and watch/bpf_dns: answers well made and not, what is remembered, and those that really come. */
+/*
+ * watch/dns and watch/bpf_dns: answers and questions well made and not, in streams too, what is remembered, and what
+ * really comes and goes.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +11,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -124,6 +128,150 @@ static void test_long_names(void **state)
 	assert_int_equal(dns_parse(data, at + 5, &a), -EBADMSG);
 }
 
+static const struct {
+	const char *what, *data;
+	size_t len;
+	const char *name, *type; /* NULL: malformed, or none */
+} queries[] = {
+#define QUERY "\x12\x34\x01\x20\0\1\0\0\0\0\0\1"
+	{ "an address", BYTES(QUERY QUESTION), "www.example.org", "A" },
+	{ "text", BYTES(QUERY "\1a\3org\0\0\x10\0\1"), "a.org", "TXT" },
+	{ "a type of the future", BYTES(QUERY "\1a\0\xff\xfa\0\1"), "a", "TYPE65530" },
+	{ "the root", BYTES(QUERY "\0\0\2\0\1"), ".", "NS" },
+	{ "any bytes", BYTES(QUERY "\4\x1b[2.\0\0\1\0\1"), "\\027\\0912\\046", "A" },
+	{ "an answer", BYTES(HEAD "\0\0\0\0\0\0" QUESTION), NULL, NULL },
+	{ "an update", BYTES("\x12\x34\x28\x20\0\1\0\0\0\0\0\1" QUESTION), NULL, NULL },
+	{ "two questions", BYTES("\x12\x34\x01\x20\0\2\0\0\0\0\0\1" QUESTION QUESTION), NULL, NULL },
+	{ "without a class", BYTES(QUERY "\1a\0\0\1"), NULL, NULL },
+	{ "a name that leads to itself", BYTES(QUERY "\xc0\x0c\0\1\0\1"), NULL, NULL },
+	{ "nothing", BYTES(""), NULL, NULL },
+};
+
+static void test_queries(void **state)
+{
+	struct dns_query q;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(queries); i++) {
+		uint8_t *copy = malloc(queries[i].len + !queries[i].len); /* of just this size */
+		int r;
+
+		memcpy(copy, queries[i].data, queries[i].len);
+		r = dns_parse_query(copy, queries[i].len, &q);
+		free(copy);
+		if (r != (queries[i].name ? 0 : -EBADMSG))
+			fail_msg("%s: %d", queries[i].what, r);
+		if (r < 0)
+			continue;
+		assert_string_equal(q.name, queries[i].name);
+		assert_string_equal(q.type, queries[i].type);
+	}
+}
+
+/* --- streams */
+
+struct whole {
+	size_t n, bytes;
+	int32_t tgid;
+	char first[8];
+};
+
+static void on_whole(const uint8_t *message, size_t len, const struct dns_stream_who *who, void *data2)
+{
+	struct whole *w = data2;
+
+	w->first[w->n++ % sizeof(w->first)] = (char)message[0];
+	w->bytes += len;
+	w->tgid = who->tgid;
+}
+
+/* Two messages, of 12 and 300 bytes. */
+static size_t two_messages(uint8_t *data)
+{
+	memset(data, 'b', 2 + 12 + 2 + 300);
+	memcpy(data,
+	       "\0\x0c"
+	       "aaaaaaaaaaaa"
+	       "\1\x2c",
+	       16);
+	return 2 + 12 + 2 + 300;
+}
+
+static const struct {
+	const char *what;
+	size_t pieces[8][2]; /* from, length */
+	size_t n;	     /* messages */
+} cuts[] = {
+	{ "whole", { { 0, 316 } }, 2 },
+	{ "within a length", { { 0, 1 }, { 1, 14 }, { 15, 1 }, { 16, 300 } }, 2 },
+	{ "twice, and over each other", { { 0, 20 }, { 0, 20 }, { 10, 100 }, { 50, 266 } }, 2 },
+	{ "before their turn", { { 200, 116 }, { 14, 100 }, { 114, 86 }, { 0, 14 } }, 2 },
+	{ "with a hole", { { 0, 14 }, { 15, 301 } }, 1 },
+};
+
+static void test_streams(void **state)
+{
+	static const struct dns_stream_who who = { .tgid = 7 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++) {
+		_cleanup_(dns_streams_free_p) struct dns_streams *s = dns_streams_new();
+		const struct dns_stream_id id = { i, 1 };
+		struct whole w = { .n = 0 };
+		uint8_t data[400];
+
+		two_messages(data);
+		/* Numbers go round. */
+		dns_streams_begin(s, &id, UINT32_MAX - 5, &who);
+		for (size_t k = 0; k < ARRAY_SIZE(cuts[i].pieces) && cuts[i].pieces[k][1]; k++)
+			dns_streams_add(s, &id, UINT32_MAX - 5 + (uint32_t)cuts[i].pieces[k][0],
+					data + cuts[i].pieces[k][0], cuts[i].pieces[k][1], on_whole, &w);
+		if (w.n != cuts[i].n || w.tgid != 7)
+			fail_msg("%s: %zu messages", cuts[i].what, w.n);
+		assert_int_equal(w.bytes, w.n == 2 ? 312 : 12);
+		assert_int_equal(w.first[0], 'a');
+		assert_int_equal(dns_streams_lost(s), 0);
+	}
+}
+
+/* What has no bound in what is sent has one here, and is counted. */
+static void test_stream_bounds(void **state)
+{
+	_cleanup_(dns_streams_free_p) struct dns_streams *s = dns_streams_new();
+	static const struct dns_stream_who who = { .tgid = 7 };
+	static uint8_t big[DNS_STREAM_PIECE_MAX + 1];
+	struct dns_stream_id id = { 1, 0 };
+	struct whole w = { .n = 0 };
+	uint8_t data[400];
+
+	(void)state;
+	two_messages(data);
+	/* Pieces that wait. */
+	dns_streams_begin(s, &id, 0, &who);
+	for (uint32_t i = 0; i <= DNS_STREAM_PIECES_MAX; i++)
+		dns_streams_add(s, &id, 10 + 2 * i, data, 1, on_whole, &w);
+	assert_int_equal(dns_streams_lost(s), 1);
+	/* No message is that short, no piece that long. */
+	dns_streams_add(s, &id, 0, (const uint8_t *)"\0\3abc", 5, on_whole, &w);
+	assert_int_equal(dns_streams_lost(s), 2);
+	dns_streams_add(s, &id, 0, big, sizeof(big), on_whole, &w);
+	assert_int_equal(dns_streams_lost(s), 3);
+	assert_int_equal(w.n, 0);
+	/* The one used longest ago is forgotten; what comes of it is taken for a beginning, by nobody known. */
+	for (id.cookie = 2; id.cookie < 3 + DNS_STREAMS_MAX; id.cookie++) {
+		dns_streams_begin(s, &id, 0, &who);
+		dns_streams_add(s, &id, 0, data, 1, on_whole, &w);
+	}
+	id.cookie = 3;
+	dns_streams_add(s, &id, 1, data + 1, 13, on_whole, &w);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.tgid, 7);
+	id.cookie = 2;
+	dns_streams_add(s, &id, 316, data, 316, on_whole, &w);
+	assert_int_equal(w.n, 3);
+	assert_int_equal(w.tgid, 0);
+}
+
 static void remember(struct dns_cache *c, const char *name, uint32_t address, uint32_t ttl, uint64_t now)
 {
 	struct dns_answer a = { .n = 1, .addresses = { { { [10] = 0xff, [11] = 0xff }, ttl } } };
@@ -160,81 +308,156 @@ static void test_cache(void **state)
 /* --- on the running kernel */
 
 struct seen {
-	struct dns_answer answer;
-	int result;
-	size_t n;
+	struct dns_streams *streams;
+	const struct bpf_dns_packet *packet;
+	pid_t asks;
+	/* Of www.example.org: over UDP, and over TCP. */
+	unsigned int queries[2], answers[2];
 };
 
-static void on_answer(const uint8_t *data, size_t len, void *data2)
+static void on_message(const uint8_t *data, size_t len, const struct dns_stream_who *who, void *data2)
 {
 	struct seen *s = data2;
+	const struct bpf_dns_packet *p = s->packet;
+	struct dns_answer a;
+	struct dns_query q;
 
-	s->result = dns_parse(data, len, &s->answer);
 	/* Others may ask too. */
-	s->n += s->result == 0 && streq(s->answer.name, "www.example.org");
+	if (p->query && who->tgid == s->asks && dns_parse_query(data, len, &q) == 0) {
+		assert_string_equal(q.name, "www.example.org");
+		assert_string_equal(q.type, "A");
+		assert_int_equal(p->socket.remote_port, 53);
+		assert_true(p->socket.local_port != 53 && who->start_ns && p->mono_ns);
+		assert_memory_equal(p->socket.remote + 12, "\x7f\0\0\1", 4);
+		s->queries[p->stream]++;
+	}
+	if (!p->query && dns_parse(data, len, &a) == 0)
+		s->answers[p->stream] += streq(a.name, "www.example.org");
 }
 
-/* In a network of its own, where port 53 is free: a server that answers once. */
-static int answer_once(void)
+static void on_packet(const struct bpf_dns_packet *p, void *data)
 {
-	static const char answer[] = HEAD "\0\1\0\0\0\0" QUESTION A_RECORD;
-	struct sockaddr_in at = { .sin_family = AF_INET,
-				  .sin_port = htons(53),
-				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	const struct dns_stream_id id = { .cookie = p->cookie, .query = p->query };
+	const struct dns_stream_who who = { .tgid = p->tgid, .tid = p->tid, .start_ns = p->start_ns };
+	struct seen *s = data;
+
+	s->packet = p;
+	if (!p->stream)
+		on_message(p->data, p->len, &who, s);
+	else if (p->begins)
+		dns_streams_begin(s->streams, &id, p->seq, &who);
+	else
+		dns_streams_add(s->streams, &id, p->seq, p->data, p->len, on_message, s);
+}
+
+/* As constants. */
+#define NETWORK16(x) (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (x) : __builtin_bswap16(x))
+#define NETWORK32(x) (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (x) : __builtin_bswap32(x))
+
+static const struct sockaddr_in server_at = { .sin_family = AF_INET,
+					      .sin_port = NETWORK16(53),
+					      .sin_addr = { NETWORK32(INADDR_LOOPBACK) } };
+
+static int ask(int server, int client)
+{
+	static const char query[] = QUERY QUESTION, answer[] = HEAD "\0\1\0\0\0\0" QUESTION A_RECORD;
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	char got[64];
+
+	if (bind(server, (const struct sockaddr *)&server_at, sizeof(server_at)) ||
+	    sendto(client, query, sizeof(query) - 1, 0, (const struct sockaddr *)&server_at, sizeof(server_at)) < 0 ||
+	    recvfrom(server, got, sizeof(got), 0, (struct sockaddr *)&from, &len) != sizeof(query) - 1)
+		return 1;
+	return sendto(server, answer, sizeof(answer) - 1, 0, (struct sockaddr *)&from, len) == sizeof(answer) - 1 ? 0
+														  : 2;
+}
+
+/* In pieces that begin and end within lengths and names. */
+static int put(int fd, const char *data, size_t len, size_t step)
+{
+	static const int one = 1;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+		return 1;
+	for (size_t at = 0; at < len; at += step)
+		if (send(fd, data + at, MIN(step, len - at), 0) < 0)
+			return 1;
+	return 0;
+}
+
+static int ask_stream(int listener, int client)
+{
+	static const char query[] = "\0\x21" QUERY QUESTION, answer[] = "\0\x31" HEAD "\0\1\0\0\0\0" QUESTION A_RECORD;
+	char got[2 * sizeof(query)];
+	int server;
+
+	if (bind(listener, (const struct sockaddr *)&server_at, sizeof(server_at)) || listen(listener, 1) ||
+	    connect(client, (const struct sockaddr *)&server_at, sizeof(server_at)))
+		return 3;
+	server = accept(listener, NULL, NULL);
+	/* Twice, so that one follows upon another. */
+	for (int i = 0; i < 2; i++)
+		if (put(client, query, sizeof(query) - 1, 9) || put(server, answer, sizeof(answer) - 1, 7))
+			return 4;
+	return recv(server, got, 2 * (sizeof(query) - 1), MSG_WAITALL) == 2 * (sizeof(query) - 1) ? 0 : 5;
+}
+
+/* In a network of its own, where port 53 is free. */
+static int ask_both(void)
+{
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	socklen_t len = sizeof(to);
-	int server, client;
+	int datagram, r;
 
 	if (unshare(CLONE_NEWNET))
 		return 77;
-	server = socket(AF_INET, SOCK_DGRAM, 0);
-	client = socket(AF_INET, SOCK_DGRAM, 0);
-	if (ioctl(server, SIOCSIFFLAGS, &lo) || bind(server, (struct sockaddr *)&at, len) ||
-	    bind(client, (struct sockaddr *)&to, len) || getsockname(client, (struct sockaddr *)&to, &len))
-		return 1;
-	return sendto(server, answer, sizeof(answer) - 1, 0, (struct sockaddr *)&to, len) == sizeof(answer) - 1 ? 0 : 2;
+	datagram = socket(AF_INET, SOCK_DGRAM, 0);
+	if (ioctl(datagram, SIOCSIFFLAGS, &lo))
+		return 6;
+	r = ask(datagram, socket(AF_INET, SOCK_DGRAM, 0));
+	return r ? r : ask_stream(socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0));
 }
 
 static void test_kernel(void **state)
 {
 	_cleanup_(bpf_dns_close_p) struct bpf_dns_reader *d = NULL;
+	_cleanup_(dns_streams_free_p) struct dns_streams *streams = dns_streams_new();
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	uint64_t deadline = clock_mono_ns() + 60 * NSEC_PER_SEC;
-	struct seen seen = { .n = 0 };
+	struct seen seen = { .streams = streams };
 	int status;
-	pid_t pid;
 
 	(void)state;
 	if (bpf_dns_open(&d, &err) < 0) {
 		print_message("skipped: %s\n", err.data);
 		skip();
 	}
-	pid = fork();
-	if (pid == 0)
-		_exit(answer_once());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	seen.asks = fork();
+	if (seen.asks == 0)
+		_exit(ask_both());
+	assert_int_equal(waitpid(seen.asks, &status, 0), seen.asks);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
 		print_message("skipped: no network namespace of our own\n");
 		skip();
 	}
 	assert_int_equal(status, 0);
-	while (!seen.n) {
+	while (!seen.answers[0] || seen.answers[1] < 2 || (bpf_dns_queries(d) && seen.queries[1] < 2)) {
 		struct pollfd p = { .fd = bpf_dns_fd(d), .events = POLLIN };
 
 		poll(&p, 1, 100);
-		assert_true(bpf_dns_take(d, 100, on_answer, &seen) >= 0);
+		assert_true(bpf_dns_take(d, 100, on_packet, &seen) >= 0);
 		assert_true(clock_mono_ns() < deadline);
 	}
+	assert_int_equal(seen.queries[0], bpf_dns_queries(d));
 	assert_int_equal(bpf_dns_lost(d), 0);
+	assert_int_equal(dns_streams_lost(streams), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_parse),	cmocka_unit_test(test_long_names),    cmocka_unit_test(test_queries),
+		cmocka_unit_test(test_streams), cmocka_unit_test(test_stream_bounds), cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_kernel),
 	};
 

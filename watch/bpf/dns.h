@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Which packets are answers of DNS: datagrams from port 53. */
+/* Which packets are those of DNS: from or to port 53. */
 #ifndef WATCH_BPF_DNS_PACKET_H
 #define WATCH_BPF_DNS_PACKET_H
 
@@ -7,24 +7,34 @@
 
 #define ETH_P_IP    0x0800
 #define ETH_P_IPV6  0x86dd
+#define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPV6_HEADER 40
 #define UDP_HEADER  8
 #define DNS_PORT    53
 
-/* Where the UDP header begins; 0: it is none, or behind extension headers. */
-static __always_inline __u32 find_udp(struct __sk_buff *skb)
+/* Where the header behind that of IP begins, and whose it is; 0: it is none, or behind extension headers. */
+static __always_inline __u32 find_transport(struct __sk_buff *skb, __u8 *ret_protocol)
 {
-	__u8 first, protocol;
+	__u8 first;
 
 	if (skb->protocol == __builtin_bswap16(ETH_P_IP)) {
-		if (bpf_skb_load_bytes(skb, 0, &first, 1) || bpf_skb_load_bytes(skb, 9, &protocol, 1))
+		if (bpf_skb_load_bytes(skb, 0, &first, 1) || bpf_skb_load_bytes(skb, 9, ret_protocol, 1))
 			return 0;
-		return protocol == IPPROTO_UDP ? (first & 0xf) * 4 : 0;
+		return (first & 0xf) * 4;
 	}
-	if (skb->protocol != __builtin_bswap16(ETH_P_IPV6) || bpf_skb_load_bytes(skb, 6, &protocol, 1))
+	if (skb->protocol != __builtin_bswap16(ETH_P_IPV6) || bpf_skb_load_bytes(skb, 6, ret_protocol, 1))
 		return 0;
-	return protocol == IPPROTO_UDP ? IPV6_HEADER : 0;
+	return IPV6_HEADER;
+}
+
+/* The same of UDP alone. */
+static __always_inline __u32 find_udp(struct __sk_buff *skb)
+{
+	__u8 protocol = 0;
+	__u32 at = find_transport(skb, &protocol);
+
+	return protocol == IPPROTO_UDP ? at : 0;
 }
 
 static __always_inline bool is_answer(struct __sk_buff *skb, __u32 udp)

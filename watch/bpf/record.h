@@ -238,13 +238,31 @@ struct bpf_open {
 	char comm[16]; /* of the process */
 };
 
-/* --- answers of DNS */
+/* --- DNS */
 
-#define BPF_DNS_MAX 1500
+#define BPF_DNS_MAX    1500 /* bytes of a datagram, or of a piece of a stream */
+#define BPF_DNS_SMALL  256  /* most queries have room in this */
+#define BPF_DNS_PIECES 12   /* of one packet of a stream */
+
+enum bpf_dns_flag {
+	BPF_DNS_QUERY = 1 << 0,	 /* to port 53; else an answer, from there */
+	BPF_DNS_STREAM = 1 << 1, /* TCP: data is a piece of it */
+	BPF_DNS_BEGIN = 1 << 2,	 /* the connection is made: seq is of the first byte that there will be */
+};
 
 struct bpf_dns {
-	__u32 len;
-	__u8 data[BPF_DNS_MAX];
+	__u64 mono_ns;
+	__u64 start_ns; /* of the process, since boot */
+	__u64 cookie;	/* of the socket */
+	__s32 tgid;	/* whoever runs: of a datagram to port 53, and of the beginning of such a stream, who asks */
+	__s32 tid;
+	__u32 seq;
+	__u32 flags;
+	__u8 local[16], remote[16]; /* IPv4 in the first four bytes; network order */
+	__u16 local_port, remote_port;
+	__u16 family;
+	__u16 len;
+	__u8 data[];
 };
 
 /* --- verdicts over connections */
