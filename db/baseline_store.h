@@ -106,5 +106,9 @@ int baseline_note(struct db *d, const struct baseline_info *info, const char *wh
 int baseline_note_end(struct db *d, int64_t id, const char *name, const char *why);
 /* Removes the rows of a baseline that no longer shows, in transactions of bounded size. */
 int baseline_purge(struct db *d, int64_t id);
+/* The same for what dead builders and unfinished removals left. */
+int baseline_purge_leftovers(struct db *d);
+/* Names the process that builds, by boot, pid and start: a dead one is known as such. */
+void baseline_builder(long pid, struct buf *ret);
 
 #endif
