@@ -113,6 +113,20 @@ static void users_take(const struct session_note *n, void *data)
 	sessions_note(u->sessions, n, clock_mono_ns());
 }
 
+/* Of utmp and the like. They do not say by what program somebody was refused: its process does, while it is known. */
+static void users_take_file(const struct session_note *n, void *data)
+{
+	_cleanup_process_ struct process *p = NULL;
+	struct session_note note = *n;
+	struct users *u = data;
+
+	if (n->failed && !n->found && n->pid)
+		p = proc_table_get(u->m->procs, n->pid, false) ?: proc_table_get(u->m->procs, n->pid, true);
+	if (p)
+		session_proc_refused(&note, p);
+	users_take(&note, u);
+}
+
 /* Lock held. */
 static void users_put(const struct session_note *n, void *data)
 {
@@ -218,7 +232,7 @@ static void read_files(struct users *u)
 	for (size_t i = 0; i < u->n_files; i++) {
 		/* Before it is read: what comes after that wakes again. */
 		say_unwatched(u, utmp_path(u->files[i]), watch_file(u, utmp_path(u->files[i])));
-		say_passed(u, u->files[i], utmp_read(u->files[i], users_take, u));
+		say_passed(u, u->files[i], utmp_read(u->files[i], users_take_file, u));
 	}
 }
 

@@ -72,13 +72,15 @@ static enum session_op op_of(const struct process *p)
 	return p->known & PROCESS_EXE && p->exe ? audit_program_op(p->exe) : SESSION_OPEN;
 }
 
+static bool is_of_another(enum session_op op)
+{
+	return op == SESSION_SU || op == SESSION_SUDO || op == SESSION_BECOME;
+}
+
 /* A program that makes another account of one: by name, or with the rights of root that its user does not have. */
 static bool is_changer(const struct process *p)
 {
-	enum session_op op = op_of(p);
-
-	return op == SESSION_SU || op == SESSION_SUDO || op == SESSION_BECOME ||
-	       (p->known & PROCESS_IDS && p->uid != 0 && p->euid == 0);
+	return is_of_another(op_of(p)) || (p->known & PROCESS_IDS && p->uid != 0 && p->euid == 0);
 }
 
 static bool was_told(struct session_proc *s, const struct process *p)
@@ -165,4 +167,20 @@ void session_proc_exec(struct session_proc *s, const struct process *p,
 {
 	session_begins(s, p, fn, data);
 	become(s, p, fn, data);
+}
+
+void session_proc_refused(struct session_note *n, const struct process *p)
+{
+	enum session_op op = op_of(p);
+
+	if (!is_of_another(op))
+		return;
+	n->op = op;
+	snprintf(n->program, sizeof(n->program), "%s", p->exe);
+	if (p->known & PROCESS_LOGINUID)
+		user_text(p->loginuid, n->by, sizeof(n->by));
+	else if (p->known & PROCESS_IDS)
+		user_text(p->uid, n->by, sizeof(n->by));
+	n->has_session = p->known & PROCESS_SESSION;
+	n->session = p->session;
 }

@@ -20,6 +20,11 @@ void session_proc_free(struct session_proc *s);
  */
 void session_proc_exec(struct session_proc *s, const struct process *p,
 		       void (*fn)(const struct session_note *n, void *data), void *data);
+/*
+ * n is a failed login of btmp, which su writes as login does; p the process that it names. Where that is su or the
+ * like, n becomes what it is: somebody who was refused to become another; else it stays as it is.
+ */
+void session_proc_refused(struct session_note *n, const struct process *p);
 
 DEFINE_CLEANUP(struct session_proc *, session_proc_free)
 

@@ -94,6 +94,45 @@ processes() {
 	"$holdfast" -c "$tmp/holdfast.yaml" --db "$tmp/state/holdfast.db" status --json 2>/dev/null |
 		grep -q '"file_systems":[1-9].*"trusted_digests":[1-9]'
 }
+# A terminal that is given to nobody, who does not know the password of root; su tells btmp, which is ours there.
+prompted() {
+	grep -q assword "$tmp/typed"
+}
+ended() {
+	! kill -0 $su 2>/dev/null
+}
+at_nobodys_terminal() {
+	for tool in script su unshare mkfifo; do
+		command -v $tool >/dev/null || { echo "no $tool: no terminal was tried"; return 1; }
+	done
+	grep -q '^NoNewPrivs:.0' /proc/self/status || { echo "no program changes its user here: no terminal was tried"; return 1; }
+	p=$$
+	while [ "$p" -gt 0 ]; do
+		case $(cat /proc/"$p"/loginuid):$(cat /proc/"$p"/comm) in
+		4294967295:sshd* | 4294967295:*getty | 4294967295:tmux* | 4294967295:screen | 4294967295:SCREEN | 4294967295:podman | \
+			4294967295:conmon | 4294967295:docker* | 4294967295:containerd* | 4294967295:systemd-run) ;;
+		4294967295:*)
+			p=$(sed -n 's/^PPid:[^0-9]*//p' /proc/"$p"/status)
+			continue
+			;;
+		esac
+		echo "there is a login here: no terminal was tried"
+		return 1
+	done
+	mkfifo "$tmp/keys"
+	exec 7<>"$tmp/keys"
+	: >"$tmp/btmp"
+	: >"$tmp/typed"
+	unshare -m sh -c 'mount --make-rprivate / && mount --bind "$0" /var/log && SHELL=/bin/sh exec setpriv --reuid nobody --clear-groups \
+		timeout 60 script -qec ": $0/btmp; su -c true root; :" /dev/null' "$tmp" <"$tmp/keys" 7>&- >"$tmp/typed" 2>&1 &
+	su=$!
+	pids="$pids $su"
+	until_true 30 prompted && echo wrong >&7
+	until_true 60 ended
+	pids=${pids% "$su"}
+	exec 7>&-
+	[ -s "$tmp/btmp" ] || { echo "su refuses without telling btmp:"; cat "$tmp/typed"; return 1; }
+}
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && id nobody >/dev/null 2>&1 && start fanotify && until_true 20 processes; then
 	mkdir -m 755 "$tmp/bin"
 	cp /bin/true "$tmp/bin/mine"
@@ -105,6 +144,12 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && id nobody >/dev/null 2
 		told 1 '"operation":"become"' '"by":"nobody"' '"account":"root"' "$tmp/bin/mine"
 		told 1 '"rule":"Unexpected user became root"' "$tmp/bin/mine"
 		told 0 '"operation":"su"' "$tmp/bin/mine"
+	fi
+	if at_nobodys_terminal; then
+		told 1 '"rule":"Shell without a login"' "$tmp/btmp"
+		told 1 '"rule":"Refused to become another"' 'nobody was refused to become root'
+		told 1 '"operation":"su"' '"result":"failed"' '"by":"nobody"' '"account":"root"' '/su"'
+		told 0 '"operation":"login"' '"result":"failed"' '"account":"root"'
 	fi
 	stop
 	hf 0 history --user nobody --json

@@ -620,6 +620,39 @@ static void test_sessions(void **state _unused_)
 	process_unref(sshd);
 }
 
+static const struct {
+	const char *exe;
+	uint32_t uid, euid;
+	enum session_op op;
+	const char *by;
+} refusals[] = {
+	{ "/usr/bin/su", 1, 0, SESSION_SU, "daemon" },
+	{ "/usr/bin/sudo", 1, 0, SESSION_SUDO, "daemon" },
+	{ "/usr/bin/doas", 1, 0, SESSION_BECOME, "daemon" },
+	{ "/usr/bin/login", 0, 0, SESSION_LOGIN, "" },
+	{ "/usr/bin/passwd", 1, 0, SESSION_LOGIN, "" },
+	{ "/usr/bin/su/sh", 1, 1, SESSION_LOGIN, "" },
+	{ NULL, 1, 0, SESSION_LOGIN, "" },
+};
+
+static void test_refused(void **state _unused_)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		const char *exe = refusals[i].exe;
+		_cleanup_process_ struct process *p = made(NULL, 7, exe ?: "", refusals[i].uid, refusals[i].euid);
+		struct session_note n = note(SESSION_LOGIN, SESSION_BY_UTMP, SESSION_RECORD_WTMP, 7, "root");
+
+		if (!exe)
+			p->known &= ~(uint32_t)PROCESS_EXE;
+		n.failed = true;
+		session_proc_refused(&n, p);
+		assert_int_equal(n.op, refusals[i].op);
+		assert_string_equal(n.by, refusals[i].by);
+		assert_string_equal(n.account, "root");
+		assert_string_equal(n.program, n.op == SESSION_LOGIN ? "" : exe);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -627,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_logs),	   cmocka_unit_test(test_crowded),     cmocka_unit_test(test_utmp),
 		cmocka_unit_test(test_login_once), cmocka_unit_test(test_failures),    cmocka_unit_test(test_su_once),
 		cmocka_unit_test(test_many),	   cmocka_unit_test(test_transitions), cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
