@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -131,31 +132,66 @@ int bpf_ring_resize(struct bpf_map *map, size_t bytes)
 	return bpf_map__set_max_entries(map, (uint32_t)size);
 }
 
-int bpf_ring_open(struct bpf_ring *r, const struct bpf_map *map, ring_buffer_sample_fn fn, void *ctx)
+/*
+ * The kernel has the ring's pages twice in a row, so that no record is broken at the end, and libbpf maps all of that;
+ * a page that is mapped twice is resident twice. Here only as much of the beginning stands behind the end as a record
+ * may reach. What follows is the ABI of the map (linux/bpf.h, and the kernel's Documentation/bpf/ringbuf.rst).
+ */
+#define RECORD_MAX (64U << 10) /* a multiple of all page sizes */
+
+/* Bytes of the record with its header; they are multiples of 8. */
+static size_t record_size(uint32_t head)
 {
-	r->fd = bpf_map__fd(map);
-	r->buffer = ring_buffer__new(r->fd, fn, ctx, NULL);
-	return r->buffer ? 0 : -errno;
+	return ((head & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT)) + BPF_RINGBUF_HDR_SZ + 7) & ~(size_t)7;
+}
+
+int bpf_ring_open(struct bpf_ring *r, const struct bpf_map *map, bpf_ring_fn *fn, void *ctx)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = bpf_map__max_entries(map);
+	void *consumer, *producer;
+	int fd = bpf_map__fd(map);
+
+	*r = (struct bpf_ring){ .fd = fd, .fn = fn, .ctx = ctx, .mask = bytes - 1 };
+	r->mapped = page + bytes + MIN(bytes, (size_t)RECORD_MAX);
+	consumer = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (consumer == MAP_FAILED)
+		return -errno;
+	r->consumer = consumer;
+	producer = mmap(NULL, r->mapped, PROT_READ, MAP_SHARED, fd, (off_t)page);
+	if (producer == MAP_FAILED)
+		return -errno;
+	r->producer = producer;
+	r->data = (const uint8_t *)producer + page;
+	return 0;
 }
 
 void bpf_ring_close(struct bpf_ring *r)
 {
-	ring_buffer__free(r->buffer);
-	r->buffer = NULL;
+	if (r->producer)
+		munmap(r->producer, r->mapped);
+	if (r->consumer)
+		munmap(r->consumer, (size_t)sysconf(_SC_PAGESIZE));
+	*r = (struct bpf_ring){ .fd = -1 };
 }
 
-int bpf_ring_take(struct bpf_ring *r, unsigned int max)
+unsigned int bpf_ring_take(struct bpf_ring *r, unsigned int max)
 {
-	int n;
+	unsigned long at = *r->consumer;
+	unsigned int taken = 0;
 
-	r->room = max;
-	r->taken = 0;
-	n = ring_buffer__consume(r->buffer);
-	return n < 0 && n != -ECANCELED ? n : (int)r->taken;
-}
+	while (taken < max && at < __atomic_load_n(r->producer, __ATOMIC_ACQUIRE)) {
+		const uint8_t *record = r->data + (at & r->mask);
+		uint32_t head = __atomic_load_n((const uint32_t *)(const void *)record, __ATOMIC_ACQUIRE);
 
-int bpf_ring_next(struct bpf_ring *r)
-{
-	/* What is given back is behind us, whatever is returned. */
-	return ++r->taken < r->room ? 0 : -ECANCELED;
+		/* Still being written; what is behind it waits. */
+		if (head & BPF_RINGBUF_BUSY_BIT)
+			break;
+		if (!(head & BPF_RINGBUF_DISCARD_BIT)) {
+			r->fn(r->ctx, record + BPF_RINGBUF_HDR_SZ, head);
+			taken++;
+		}
+		at += record_size(head);
+		__atomic_store_n(r->consumer, at, __ATOMIC_SEQ_CST);
+	}
+	return taken;
 }

@@ -7,10 +7,16 @@
 
 #include "lib/buf.h"
 
+typedef void bpf_ring_fn(void *ctx, const void *data, size_t len);
+
 struct bpf_ring {
-	struct ring_buffer *buffer;
 	int fd;
-	unsigned int room, taken; /* of the present bpf_ring_take */
+	bpf_ring_fn *fn;
+	void *ctx;
+	unsigned long *consumer; /* how far it is read, and written; bytes since it was made */
+	unsigned long *producer;
+	const uint8_t *data;
+	size_t mask, mapped;
 };
 
 /* Whether programs make sense here at all; sends what libbpf says to the log. -ENOTSUP, text in err. */
@@ -26,13 +32,11 @@ void bpf_map_each_key(const struct bpf_map *map, unsigned int max, void (*fn)(in
 		      void *data);
 /* Before the program is loaded. bytes: made a power of two of pages. 0, or a negative errno. */
 int bpf_ring_resize(struct bpf_map *map, size_t bytes);
-/* After it is. fn is called with ctx by bpf_ring_take for each record, and returns bpf_ring_next. 0, or a negative
- * errno. */
-int bpf_ring_open(struct bpf_ring *r, const struct bpf_map *map, ring_buffer_sample_fn fn, void *ctx);
+/* After it is. fn is called with ctx by bpf_ring_take for each record, aligned to 8 bytes. 0, or a negative errno; it is
+ * to be closed in any case. */
+int bpf_ring_open(struct bpf_ring *r, const struct bpf_map *map, bpf_ring_fn *fn, void *ctx);
 void bpf_ring_close(struct bpf_ring *r);
-/* At most max records. How many, or a negative errno. */
-int bpf_ring_take(struct bpf_ring *r, unsigned int max);
-/* This record is done; whether there is room for another. */
-int bpf_ring_next(struct bpf_ring *r);
+/* At most max records, in the kernel's order. How many. */
+unsigned int bpf_ring_take(struct bpf_ring *r, unsigned int max);
 
 #endif

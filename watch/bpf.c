@@ -27,7 +27,7 @@ struct bpf_procs {
 	void *data;
 };
 
-static int on_record(void *ctx, void *data, size_t len)
+static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct bpf_procs *b = ctx;
 	struct bpf_proc_event e;
@@ -35,7 +35,6 @@ static int on_record(void *ctx, void *data, size_t len)
 	if (bpf_decode_proc(data, len, &b->arena, &e) == 0)
 		b->fn(&e, b->data);
 	arena_reset(&b->arena);
-	return bpf_ring_next(&b->ring);
 }
 
 /* The skeleton is loaded without the program of a newer tracepoint where that is not there. */
@@ -116,7 +115,7 @@ int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struc
 {
 	b->fn = fn;
 	b->data = data;
-	return bpf_ring_take(&b->ring, max);
+	return (int)bpf_ring_take(&b->ring, max);
 }
 
 void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])

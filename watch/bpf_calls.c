@@ -52,12 +52,11 @@ static void tell(struct bpf_calls *b, const void *data, size_t len, uint64_t cou
 	b->fn(&e, b->data);
 }
 
-static int on_record(void *ctx, void *data, size_t len)
+static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct bpf_calls *b = ctx;
 
 	tell(b, data, len, 0);
-	return bpf_ring_next(&b->ring);
 }
 
 static void fill_rows(struct calls_bpf *skeleton)
@@ -229,7 +228,7 @@ int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struc
 {
 	b->fn = fn;
 	b->data = data;
-	return bpf_ring_take(&b->ring, max);
+	return (int)bpf_ring_take(&b->ring, max);
 }
 
 bool bpf_calls_uring(const struct bpf_calls *b)

@@ -22,14 +22,13 @@ struct bpf_dns_reader {
 	void *data;
 };
 
-static int on_record(void *ctx, void *data, size_t len)
+static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct bpf_dns_reader *d = ctx;
 	struct bpf_dns_packet p;
 
 	if (bpf_decode_dns(data, len, &p) == 0)
 		d->fn(&p, d->data);
-	return bpf_ring_next(&d->ring);
 }
 
 /* The kernel may not let a program of packets know who runs. */
@@ -111,7 +110,7 @@ int bpf_dns_take(struct bpf_dns_reader *d, unsigned int max, void (*fn)(const st
 {
 	d->fn = fn;
 	d->data = data;
-	return bpf_ring_take(&d->ring, max);
+	return (int)bpf_ring_take(&d->ring, max);
 }
 
 uint64_t bpf_dns_lost(const struct bpf_dns_reader *d)

@@ -30,7 +30,7 @@ struct bpf_opens {
 	void *data;
 };
 
-static int on_record(void *ctx, void *data, size_t len)
+static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct bpf_opens *b = ctx;
 	struct bpf_open_event e;
@@ -38,7 +38,6 @@ static int on_record(void *ctx, void *data, size_t len)
 	arena_reset(&b->arena);
 	if (bpf_decode_open(data, len, &b->arena, &e) == 0)
 		b->fn(&e, b->data);
-	return bpf_ring_next(&b->ring);
 }
 
 /* --- what is wanted */
@@ -200,7 +199,7 @@ int bpf_opens_take(struct bpf_opens *b, unsigned int max, void (*fn)(const struc
 {
 	b->fn = fn;
 	b->data = data;
-	return bpf_ring_take(&b->ring, max);
+	return (int)bpf_ring_take(&b->ring, max);
 }
 
 /* Where the kernel may stop one run for another on the same processor, it leaves the other out, and counts it. */

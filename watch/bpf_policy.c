@@ -54,7 +54,7 @@ static void decode(const struct bpf_denial *d, uint64_t count, struct bpf_policy
 	memcpy(ret->socket.remote, d->address, SOCKET_ADDRESS);
 }
 
-static int on_record(void *ctx, void *data, size_t len)
+static void on_record(void *ctx, const void *data, size_t len)
 {
 	struct bpf_policy *b = ctx;
 	struct bpf_policy_event e;
@@ -63,7 +63,6 @@ static int on_record(void *ctx, void *data, size_t len)
 		decode(data, 1, &e);
 		b->fn(&e, b->data);
 	}
-	return bpf_ring_next(&b->ring);
 }
 
 int bpf_policy_take(struct bpf_policy *b, unsigned int max, void (*fn)(const struct bpf_policy_event *e, void *data),
@@ -71,7 +70,7 @@ int bpf_policy_take(struct bpf_policy *b, unsigned int max, void (*fn)(const str
 {
 	b->fn = fn;
 	b->data = data;
-	return bpf_ring_take(&b->ring, max);
+	return (int)bpf_ring_take(&b->ring, max);
 }
 
 struct drain {
