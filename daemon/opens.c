@@ -23,6 +23,7 @@
 #define OPENS_ROUND    512
 #define OPENS_CALM_MS  1000 /* without loss: the gap is over */
 #define OPENS_RECENT   1024
+#define OPENS_SHARE    4		  /* of sensors.ring: a record is a fourth of a start's or a call's */
 #define OPENS_SAME_NS  (5 * NSEC_PER_SEC) /* the other sensor has told it by then */
 
 /* Somebody's open of a file: by which of both sensors it was told first. */
@@ -211,7 +212,7 @@ static int opens_open(struct opens_part *o, struct buf *err)
 		/* No path ends with a slash. */
 		wants.n += rows[wants.n].len > 0;
 	}
-	return bpf_opens_open(&wants, o->m->conf->sensors.ring, &o->bpf, err);
+	return bpf_opens_open(&wants, o->m->conf->sensors.ring / OPENS_SHARE, &o->bpf, err);
 }
 
 /* --- life */

@@ -32,8 +32,10 @@ void bpf_map_each_key(const struct bpf_map *map, unsigned int max, void (*fn)(in
 		      void *data);
 /* Before the program is loaded. bytes: made a power of two of pages. 0, or a negative errno. */
 int bpf_ring_resize(struct bpf_map *map, size_t bytes);
-/* After it is. fn is called with ctx by bpf_ring_take for each record, aligned to 8 bytes. 0, or a negative errno; it is
- * to be closed in any case. */
+/*
+ * After it is. fn is called with ctx by bpf_ring_take for each record, which is aligned to 8 bytes. 0, or a negative
+ * errno; it is to be closed in any case.
+ */
 int bpf_ring_open(struct bpf_ring *r, const struct bpf_map *map, bpf_ring_fn *fn, void *ctx);
 void bpf_ring_close(struct bpf_ring *r);
 /* At most max records, in the kernel's order. How many. */

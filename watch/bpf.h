@@ -16,7 +16,7 @@
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
 
-#define BPF_RING_DEFAULT (2 << 20) /* some 4,000 processes; taken from the kernel at once, and mapped twice */
+#define BPF_RING_DEFAULT (2 << 20) /* some 4,000 processes; taken from the kernel at once, and resident */
 
 struct bpf_procs;
 
