@@ -8,6 +8,7 @@
 
 #include "db/baseline_store.h"
 #include "event/attr.h"
+#include "lib/hash.h"
 
 #define DIR_CACHE  1024 /* folders whose chunks may be interleaved */
 #define XSET_CACHE 256
@@ -171,18 +172,9 @@ static int xset_find(struct chunk_writer *w, const struct record *r, int64_t *re
 	return 0;
 }
 
-static uint64_t fnv(const uint8_t *p, size_t len)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * 0x100000001b3u;
-	return h;
-}
-
 static int xset_cached(struct chunk_writer *w, const struct record *r, int64_t *ret)
 {
-	uint64_t hash = fnv(r->xattrs, r->xattrs_len);
+	uint64_t hash = hash_bytes(0, r->xattrs, r->xattrs_len);
 	struct xset_slot *slot = &w->xsets[hash % XSET_CACHE];
 	uint8_t *copy;
 	int rc;

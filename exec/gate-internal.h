@@ -127,7 +127,8 @@ struct gate {
 	int fanotify, wake, proc;
 	const char *class_name;
 	bool deny_errno, pidfds;
-	size_t batch; /* events taken at once */
+	size_t batch;  /* events taken at once */
+	uint64_t seed; /* of drift_key: nobody names an image so that it is taken for another */
 	pid_t self;
 	_Atomic bool stopping, kept;
 
@@ -250,7 +251,7 @@ enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const cha
  * Tells verdicts in different images and under different policies apart in the cache; 0 where the place makes no
  * difference to any verdict.
  */
-uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift mode);
+uint64_t drift_key(const struct gate *g, const struct trust *t, const struct slot *s, enum conf_drift mode);
 /* This verdict does not depend on where the program runs. */
 bool drift_is_none(const struct gate *g, const struct trust *t, const struct slot *s, const struct judgement *j);
 /* After the ordinary judgement: what becomes of it in a container. */

@@ -19,6 +19,7 @@
 #include "exec/gate-internal.h"
 #include "lib/clock.h"
 #include "lib/fstype.h"
+#include "lib/hash.h"
 #include "lib/util.h"
 #include "watch/mounts.h"
 
@@ -114,6 +115,7 @@ static int prepare(struct gate *g, const struct gate_options *o, struct trust *t
 	g->trust = trust_ref(trust);
 	g->conf = g->o.conf ? conf_ref((struct conf *)(uintptr_t)g->o.conf) : NULL;
 	g->generation = 1;
+	g->seed = hash_seed();
 	init_locks(g);
 	size_tables(g);
 	g->slots = calloc(g->n_slots, sizeof(*g->slots));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "exec/gate-internal.h"
+#include "lib/hash.h"
 #include "lib/util.h"
 
 #define CACHE_SETS 2048
@@ -41,9 +42,7 @@ void cache_free(struct cache *c)
 
 static size_t set_of(const struct file_id *id)
 {
-	uint64_t h = (id->ino ^ id->dev << 40) * 0x9e3779b97f4a7c15ULL; /* 2^64 over the golden ratio: spreads runs */
-
-	return (size_t)(h >> 32) % CACHE_SETS;
+	return hash_mix(id->dev, id->ino) % CACHE_SETS;
 }
 
 static bool same_file(const struct file_id *a, const struct file_id *b)

@@ -12,6 +12,7 @@
 #include "conf/policy.h"
 #include "exec/gate-internal.h"
 #include "lib/cleanup.h"
+#include "lib/hash.h"
 #include "lib/util.h"
 #include "proc/read.h"
 
@@ -108,18 +109,15 @@ enum conf_drift drift_mode(const struct gate *g, const struct slot *s, const cha
 	return !p || conf_policy_matches(&p->exceptions, path) ? CONF_DRIFT_OFF : p->exec;
 }
 
-/* FNV-1a */
 static uint64_t mix(uint64_t h, const char *s)
 {
-	for (; s && *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ULL;
-	return (h ^ 0xff) * 0x100000001b3ULL;
+	return hash_bytes(h, s ?: "", s ? strlen(s) + 1 : 0);
 }
 
-uint64_t drift_key(const struct trust *t, const struct slot *s, enum conf_drift mode)
+uint64_t drift_key(const struct gate *g, const struct trust *t, const struct slot *s, enum conf_drift mode)
 {
 	const struct container *c = s->inside ? s->container : NULL;
-	uint64_t h = 0xcbf29ce484222325ULL + (uint64_t)mode + (c ? 8 : 0);
+	uint64_t h = hash_mix(g->seed, (uint64_t)mode + (c ? 8 : 0));
 
 	if (!trust_has_images(t) && !s->layers)
 		return 0;

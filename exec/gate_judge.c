@@ -220,7 +220,7 @@ static void judge_file(struct work *w, struct judgement *j)
 	w->path = gate_path(s->fd, w->path_buffer);
 	drift_place(w->g, s, w->path);
 	w->drift = drift_mode(w->g, s, w->path, &concerned);
-	w->drift_key = drift_key(w->trust, s, w->drift);
+	w->drift_key = drift_key(w->g, w->trust, s, w->drift);
 	if (s->layers && !concerned) {
 		*j = (struct judgement){ .reason = s->unplaced ? GATE_GONE : GATE_TRUSTED,
 					 .verdict = s->unplaced ? EXEC_UNJUDGED : EXEC_ALLOWED };

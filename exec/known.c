@@ -16,6 +16,7 @@
 
 #include "lib/clock.h"
 #include "lib/fstype.h"
+#include "lib/hash.h"
 #include "lib/util.h"
 
 #define KNOWN_SETS 1024
@@ -90,9 +91,7 @@ void known_identify(const struct stat *st, struct file_id *ret)
 
 static struct known_entry *set_of(struct known *k, const struct file_id *id)
 {
-	uint64_t h = (id->ino ^ id->dev << 40) * 0x9e3779b97f4a7c15ULL; /* 2^64 over the golden ratio: spreads runs */
-
-	return k->sets[(size_t)(h >> 32) % KNOWN_SETS];
+	return k->sets[hash_mix(id->dev, id->ino) % KNOWN_SETS];
 }
 
 static bool has_extra(const struct known_entry *e, const char *extra)

@@ -29,7 +29,7 @@ struct image_tree {
 	struct image_node *root;
 	struct image_node **slots;
 	size_t n_slots, n;
-	uint64_t seed, factor; /* of the hash: nobody can choose names that collide */
+	uint64_t seed; /* of the hash: nobody can choose names that collide */
 	uint8_t layer;
 };
 

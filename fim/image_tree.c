@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "fim/image_error.h"
+#include "lib/hash.h"
 
 static int too_many(struct image_tree *t)
 {
@@ -35,11 +35,7 @@ static int no_memory(const struct image_tree *t)
 
 static uint32_t hash_of(const struct image_tree *t, const struct image_node *parent, const char *name, size_t len)
 {
-	uint64_t h = t->seed ^ (uintptr_t)parent;
-
-	for (size_t i = 0; i < len; i++)
-		h = ((h ^ (uint8_t)name[i]) * t->factor) ^ (h >> 29);
-	return (uint32_t)(h >> 32 ^ h);
+	return (uint32_t)hash_bytes(t->seed ^ (uintptr_t)parent, name, len);
 }
 
 static struct image_node *find(const struct image_tree *t, const struct image_node *parent, const char *name,
@@ -459,9 +455,7 @@ int image_tree_new(size_t memory_max, struct buf *err, struct image_tree **ret)
 		return -ENOMEM;
 	t->err = err;
 	t->memory_max = memory_max ? memory_max : IMAGE_MEMORY_MAX;
-	if (getrandom(&t->seed, sizeof(t->seed), 0) < 0 || getrandom(&t->factor, sizeof(t->factor), 0) < 0)
-		return -errno;
-	t->factor |= 1;
+	t->seed = hash_seed();
 	r = grow(t);
 	if (r < 0)
 		return r;

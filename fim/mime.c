@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/util.h"
 
 #define MIME_KEY_MAX  128
@@ -138,11 +139,7 @@ static size_t mime_key(const uint8_t *head, size_t len)
 
 static struct mime_answer *mime_slot(struct mime *m, const uint8_t *key, size_t len)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ key[i]) * 16777619u;
-	return &m->answers[hash % MIME_SLOTS];
+	return &m->answers[hash_bytes(0, key, len) % MIME_SLOTS];
 }
 
 static const char *mime_lookup(struct mime *m, const uint8_t *key, size_t len)

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "lib/hash.h"
 
 #define PATHMAP_FIRST 256
 
@@ -15,8 +16,7 @@ int pathmap_init(struct pathmap *m)
 	if (!m->slots)
 		return -ENOMEM;
 	m->n_slots = PATHMAP_FIRST;
-	if (getrandom(m->seed, sizeof(m->seed), 0) != sizeof(m->seed))
-		m->seed[0] = (uintptr_t)m->slots * 0x9e3779b97f4a7c15ULL;
+	m->seed = hash_seed();
 	return 0;
 }
 
@@ -26,29 +26,9 @@ void pathmap_free(struct pathmap *m)
 	memset(m, 0, sizeof(*m));
 }
 
-static uint64_t pathmap_mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 r = (unsigned __int128)a * b;
-
-	return (uint64_t)r ^ (uint64_t)(r >> 64);
-}
-
-/* Multiply-and-fold over 16 bytes a step, keyed by the seed. */
 uint64_t pathmap_hash(const struct pathmap *m, const char *path)
 {
-	uint64_t h = m->seed[0] ^ 0xa0761d6478bd642fULL;
-	size_t len = strlen(path), left = len;
-
-	while (left > 0) {
-		uint64_t w[2] = { 0, 0 };
-		size_t step = left < sizeof(w) ? left : sizeof(w);
-
-		memcpy(w, path, step);
-		h = pathmap_mix(w[0] ^ m->seed[1] ^ 0xe7037ed1a0b428dbULL, w[1] ^ h);
-		path += step;
-		left -= step;
-	}
-	return pathmap_mix(h ^ len, m->seed[0] ^ 0x8ebc6af09c88c6e3ULL);
+	return hash_bytes(m->seed, path, strlen(path));
 }
 
 struct path_node *pathmap_find(const struct pathmap *m, const char *path)

@@ -18,7 +18,7 @@ struct pathmap {
 	struct path_node **slots;
 	size_t n_slots; /* power of two */
 	size_t n;
-	uint64_t seed[2];
+	uint64_t seed;
 };
 
 int pathmap_init(struct pathmap *m);

@@ -5,6 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
+
+#include "lib/clock.h"
+
+/* For tables whose keys strangers choose. So early in a boot that there is no randomness: any seed serves. */
+static inline uint64_t hash_seed(void)
+{
+	uint64_t seed;
+
+	return getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed) ? seed : clock_boot_ns();
+}
 
 static inline uint64_t hash_mix(uint64_t h, uint64_t v)
 {

@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -451,7 +450,6 @@ static int init_group(struct fan *f, bool small_queue)
 int fan_new(struct watch *w, struct fan **ret, struct buf *err)
 {
 	struct fan *f = calloc(1, sizeof(*f));
-	uint64_t seed = 0;
 	int r;
 
 	if (!f)
@@ -459,11 +457,8 @@ int fan_new(struct watch *w, struct fan **ret, struct buf *err)
 	f->w = w;
 	f->fd = -1;
 	f->mask = FAN_MASK;
-	/* So early in a boot that there is no randomness: any seed serves. */
-	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
-		seed = clock_boot_ns();
 	f->buffer = aligned_alloc(64, FAN_BUFFER);
-	r = f->buffer ? handles_new(FAN_HANDLES, seed, &f->handles) : -ENOMEM;
+	r = f->buffer ? handles_new(FAN_HANDLES, hash_seed(), &f->handles) : -ENOMEM;
 	if (!r)
 		r = init_group(f, w->o.small_queue);
 	if (r < 0) {
