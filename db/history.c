@@ -269,6 +269,37 @@ static int keep_content(struct db *d, const struct event *e)
 	return MIN(r, 0);
 }
 
+/* Since when there was no monitor, as long as no row says so. */
+#define META_DOWN "down"
+
+static int meta_set(struct db *d, const char *key, int64_t value)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_META_SET, &st);
+
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, value);
+	return db_run(d, st);
+}
+
+static int meta_get(struct db *d, const char *key, int64_t *ret)
+{
+	sqlite3_stmt *st;
+	int r = db_stmt(d, STMT_META_GET, &st);
+
+	*ret = 0;
+	if (r < 0)
+		return r;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	r = db_step(d, st);
+	if (r > 0)
+		*ret = sqlite3_column_int64(st, 0);
+	sqlite3_reset(st);
+	return r < 0 ? r : 0;
+}
+
 int history_add(struct db *d, struct event *e)
 {
 	uint8_t process_digest[DB_HASH_SIZE], container_digest[DB_HASH_SIZE], leaf[DB_HASH_SIZE];
@@ -308,6 +339,8 @@ int history_add(struct db *d, struct event *e)
 		r = chain_append(d, leaf);
 	if (r == 0 && e->content)
 		r = keep_content(d, e);
+	if (r == 0 && e->kind == EVENT_GAP && e->gap_reason == GAP_DOWN)
+		r = meta_set(d, META_DOWN, 0);
 	if (r == 0)
 		e->id = id;
 	return r;
@@ -355,41 +388,15 @@ int baseline_note_end(struct db *d, int64_t id, const char *name, const char *wh
 
 /* --- heartbeat */
 
-static int meta_set(struct db *d, const char *key, int64_t value)
-{
-	sqlite3_stmt *st;
-	int r = db_stmt(d, STMT_META_SET, &st);
-
-	if (r < 0)
-		return r;
-	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 2, value);
-	return db_run(d, st);
-}
-
-static int meta_get(struct db *d, const char *key, int64_t *ret)
-{
-	sqlite3_stmt *st;
-	int r = db_stmt(d, STMT_META_GET, &st);
-
-	*ret = 0;
-	if (r < 0)
-		return r;
-	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
-	r = db_step(d, st);
-	if (r > 0)
-		*ret = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	return r < 0 ? r : 0;
-}
-
-int history_alive(struct db *d, uint64_t now_ns, bool clean_exit)
+static int beat(struct db *d, uint64_t now_ns, bool clean_exit, const uint64_t *down_since)
 {
 	int r = db_begin(d);
 
 	if (r < 0)
 		return r;
-	r = meta_set(d, "alive", (int64_t)now_ns);
+	r = down_since ? meta_set(d, META_DOWN, (int64_t)*down_since) : 0;
+	if (r == 0)
+		r = meta_set(d, "alive", (int64_t)now_ns);
 	if (r == 0)
 		r = meta_set(d, "clean", clean_exit);
 	if (r == 0)
@@ -398,19 +405,31 @@ int history_alive(struct db *d, uint64_t now_ns, bool clean_exit)
 	return r;
 }
 
+int history_alive(struct db *d, uint64_t now_ns, bool clean_exit)
+{
+	return beat(d, now_ns, clean_exit, NULL);
+}
+
+int history_begin(struct db *d, uint64_t down_since, uint64_t now_ns)
+{
+	return beat(d, now_ns, false, &down_since);
+}
+
 int history_last_alive(struct db *d, uint64_t *ret_ns, bool *ret_clean)
 {
-	int64_t alive = 0, clean = 0, last = 0;
+	int64_t alive = 0, clean = 0, last = 0, down = 0;
 	int r = meta_get(d, "alive", &alive);
 
 	if (r == 0)
 		r = meta_get(d, "clean", &clean);
+	if (r == 0)
+		r = meta_get(d, META_DOWN, &down);
 	/* Only what the monitor wrote after its last heartbeat counts: commands write history too. */
 	if (r == 0 && alive && !clean)
 		r = db_number(d, "SELECT max(time) FROM event WHERE kind IN (0, 1, 2, 3, 4)", &last);
 	if (r < 0)
 		return r;
-	*ret_ns = (uint64_t)MAX(alive, alive ? last : 0);
+	*ret_ns = (uint64_t)(down ?: MAX(alive, alive ? last : 0));
 	*ret_clean = clean != 0;
 	return 0;
 }

@@ -76,6 +76,9 @@ int history_open_gaps(struct db *d, int (*fn)(struct event *e, void *data), void
  * commit interval at most once in 10 s; it is how the DOWN gap knows its start after kill -9. */
 int history_alive(struct db *d, uint64_t now_ns, bool clean_exit);
 int history_last_alive(struct db *d, uint64_t *ret_ns, bool *ret_clean);
+/* The first heartbeat of a run. down_since: what history_last_alive said before; it goes on saying that until the row
+ * of a GAP_DOWN is there, or a run that ends as it starts would hide since when there was none. */
+int history_begin(struct db *d, uint64_t down_since, uint64_t now_ns);
 
 /*
  * Bounds: removes whole batches, oldest first, until the file fits max_size and holds nothing older than max_age;

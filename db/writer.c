@@ -63,6 +63,8 @@ struct writer {
 	bool open;
 	uint64_t commit_at, begin_at, retry_at, heartbeat_at, prune_at; /* monotonic */
 	uint64_t lost;							/* while failing */
+	uint64_t down_since;						/* real; before this run */
+	bool begun;
 };
 
 /* --- announcing */
@@ -330,8 +332,9 @@ static void heartbeat(struct writer *w, bool clean)
 	int r = db_in_place(w->d);
 
 	if (r == 0)
-		r = history_alive(w->d, clock_real_ns(), clean);
-
+		r = clean || w->begun ? history_alive(w->d, clock_real_ns(), clean)
+				      : history_begin(w->d, w->down_since, clock_real_ns());
+	w->begun |= r == 0;
 	if (r < 0 && r != -EBUSY)
 		fail(w, r);
 }
@@ -453,6 +456,7 @@ static int set_up(struct writer *w, const struct db_options *o, const struct con
 {
 	_cleanup_buf_ struct buf key_path = BUF_INIT;
 	int r = db_key_path(o, &key_path);
+	bool clean;
 
 	w->conf = conf_ref((struct conf *)conf);
 	if (r == 0)
@@ -461,6 +465,9 @@ static int set_up(struct writer *w, const struct db_options *o, const struct con
 		r = db_open(o, DB_WRITE, &w->d, err);
 	if (r == 0)
 		r = queue_new(MAX(conf->limits.queue, 64u), &w->queue);
+	if (r < 0)
+		return r;
+	r = history_last_alive(w->d, &w->down_since, &clean);
 	if (r < 0)
 		return r;
 	queue_set_pace(w->queue, PACE);

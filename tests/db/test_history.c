@@ -412,6 +412,39 @@ static void test_alive(void **state _unused_)
 	store_free(&s);
 }
 
+/* A run that ends before it has said since when there was none leaves that to the next. */
+static void test_down(void **state _unused_)
+{
+	static const uint64_t hour = 3600000000000, day = 1800000000000000000;
+	struct store s;
+	struct event *e;
+	uint64_t ns = 1;
+	bool clean = true;
+
+	store_new(&s);
+	assert_int_equal(history_begin(s.d, 0, day), 0);
+	assert_int_equal(history_last_alive(s.d, &ns, &clean), 0);
+	assert_int_equal(ns, day);
+	assert_int_equal(history_begin(s.d, ns, day + hour), 0);
+	add(&s, change(&s, 1, "/x", CHANGE_ADDED));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(history_alive(s.d, day + 2 * hour, i), 0);
+		assert_int_equal(history_last_alive(s.d, &ns, &clean), 0);
+		assert_int_equal(ns, day);
+		assert_int_equal(clean, i);
+	}
+	e = event_new(EVENT_GAP);
+	e->time = day + 3 * hour;
+	e->gap_reason = GAP_DOWN;
+	e->gap_scope = "monitor";
+	e->gap_from = day;
+	e->gap_key = 1;
+	add(&s, e);
+	assert_int_equal(history_last_alive(s.d, &ns, &clean), 0);
+	assert_int_equal(ns, day + 2 * hour);
+	store_free(&s);
+}
+
 static struct process *process_of(struct process *parent, int32_t pid, uint32_t uid, int64_t login)
 {
 	struct process v = { .pid = pid, .uid = uid, .parent = parent, .known = PROCESS_IDS };
@@ -532,10 +565,10 @@ static void test_mounted(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alert),	cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_pages),	cmocka_unit_test(test_status),	  cmocka_unit_test(test_last_state),
-		cmocka_unit_test(test_gaps),	cmocka_unit_test(test_alive),	  cmocka_unit_test(test_user),
-		cmocka_unit_test(test_mounted),
+		cmocka_unit_test(test_alert), cmocka_unit_test(test_roundtrip), cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_pages), cmocka_unit_test(test_status),	cmocka_unit_test(test_last_state),
+		cmocka_unit_test(test_gaps),  cmocka_unit_test(test_alive),	cmocka_unit_test(test_down),
+		cmocka_unit_test(test_user),  cmocka_unit_test(test_mounted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The store under a running monitor: a full disk, kill -9 at any moment, a lock, a database that is gone, cut short, put back.
 # The watch goes on telling, what could not be written is a gap, and what is there can be verified.
+# HOLDFAST_ONLY=disk, kills: that part alone; HOLDFAST_KILLS: how many.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh"
 
@@ -8,6 +9,7 @@ db=$tmp/state/holdfast.db
 echo one >"$g/one"
 config 'limits: {canary: 0}' 'exec: {mode: "off"}'
 
+wanted() { [ "${HOLDFAST_ONLY:-$1}" = "$1" ]; }
 store_says() { hf status --json >"$tmp/status" 2>/dev/null; grep -o '"store":{[^}]*}' "$tmp/status" | grep -q "\"failing\":$1"; }
 red() { grep -q '"health":"red"' "$tmp/status"; }
 no_gaps() { hf status --json | grep -q '"gaps":\[\]'; }
@@ -65,7 +67,11 @@ fill() {
 }
 unfill() { rm -f "$tmp/state/filler" "$tmp/state/filler2"; }
 
-if mount -t tmpfs -o size=24m,mode=700 none "$tmp/state" 2>/dev/null; then
+full_disk() {
+	if ! mount -t tmpfs -o size=24m,mode=700 none "$tmp/state" 2>/dev/null; then
+		echo "not tried: full disk: no tmpfs can be mounted"
+		return
+	fi
 	hf init -q || die "init"
 	watch
 	settled
@@ -86,9 +92,7 @@ if mount -t tmpfs -o size=24m,mode=700 none "$tmp/state" 2>/dev/null; then
 	stop
 	hf baseline verify >/dev/null 2>"$err.verify" || fail "verify: $(cat "$err.verify")"
 	umount "$tmp/state"
-else
-	echo "no tmpfs can be mounted: a full disk was not tried"
-fi
+}
 
 # --- the file system below fails: from one moment on nothing can be written any more, and nothing read that is not in memory
 
@@ -128,17 +132,18 @@ broken() {
 }
 io_errors() { xfs_io -x -c 'shutdown' "$tmp/state" >/dev/null 2>&1; }
 read_only() { echo broken >"/sys/fs/ext4/$device/trigger_fs_error" 2>/dev/null; }
-broken io_errors
-broken read_only
-rm -f "$g"/f*
 
 # --- the clock jumps, both ways: what happens is told with the time that there is then, in its order, and nothing is taken for a loss
 
 jump=$PWD/tests/system/jump.so
 # now_is SECONDS: off by
 now_is() { printf '%-31s\n' "$1" | dd of="$tmp/jump" conv=notrunc 2>/dev/null; }
-now_is 0
-if ! sanitized && [ -e "$jump" ] && HOLDFAST_JUMP=$tmp/jump LD_PRELOAD=$jump true 2>/dev/null; then
+clock() {
+	now_is 0
+	if sanitized || [ ! -e "$jump" ] || ! HOLDFAST_JUMP=$tmp/jump LD_PRELOAD=$jump true 2>/dev/null; then
+		echo "not tried: jumps of the clock (a program built with sanitizers, or no preloading)"
+		return
+	fi
 	hf init -q || die "init"
 	export HOLDFAST_JUMP="$tmp/jump" LD_PRELOAD="$jump"
 	watch
@@ -159,14 +164,10 @@ if ! sanitized && [ -e "$jump" ] && HOLDFAST_JUMP=$tmp/jump LD_PRELOAD=$jump tru
 	rm -f "$g"/jump*
 	rm -rf "$tmp/state"
 	mkdir -m 700 "$tmp/state"
-else
-	echo "not tried: jumps of the clock (a program built with sanitizers, or no preloading)"
-fi
+}
 
-# --- kill -9
+# --- kill -9, at any moment of a watch and of a start
 
-config 'limits: {canary: 0}' 'exec: {mode: observe, trust: [baselines]}'
-hf init -q || die "init"
 # Changes, and starts: mv, rm and sleep are programs.
 cat >"$tmp/writer" <<'EOT'
 i=0
@@ -180,34 +181,85 @@ done
 EOT
 # What was committed when it was killed is there afterwards.
 rows() { ! command -v sqlite3 >/dev/null || sqlite3 -cmd '.timeout 5000' -readonly "$db" "SELECT max(id), count(*) FROM event WHERE id <= ${1:-(SELECT max(id) FROM event)}"; }
-watch
-sh "$tmp/writer" "$g" "$tmp/enough" &
-writer=$!
-pids="$pids $writer"
-rounds=${HOLDFAST_KILLS:-5}
-for round in $(seq "$rounds"); do
-	# shellcheck disable=SC2046
-	sleep "0.$(printf %03d $(($(od -An -N2 -tu2 /dev/urandom) % 500)))"
+a_while() { # below MS
+	sleep "$(od -An -N2 -tu2 /dev/urandom | awk -v below="$1" '{printf "%d.%03d", int($1 % below / 1000), $1 % below % 1000}')"
+}
+start_only() {
+	: >"$out"
+	"$holdfast" -c "$tmp/conf.yaml" watch --json >"$out" 2>"$err" &
+	pid=$!
+}
+killed() {
 	before=$(rows)
 	stop KILL
+	date -u +%FT%T.%6NZ >>"$tmp/killed"
 	hf baseline verify >/dev/null 2>"$err.verify" || fail "killed $round: verify: $(cat "$err.verify")"
 	[ "$before" = "$(rows "${before%|*}")" ] || fail "killed $round: $before rows were committed, and $(rows "${before%|*}") are there"
+}
+# None of its helpers outlives it: who else of this mount namespace runs the program
+nobody_left() {
+	! find /proc/[0-9]*/ns/mnt -lname "$(readlink /proc/self/ns/mnt)" 2>/dev/null | cut -d/ -f3 | while read -r p; do
+		[ "$(readlink "/proc/$p/exe" 2>/dev/null)" != "$holdfast" ] || echo "$p"
+	done | grep -q .
+}
+# Each moment without a monitor lies in a gap that is closed.
+named() {
+	hf history --json --kind gap -n 0 | grep '"reason":"down"' | grep '"to":' |
+		sed 's/.*"from":"\([^"]*\)".*"to":"\([^"]*\)".*/\1 \2/' | sort >"$tmp/down"
+	awk 'NR == FNR {from[NR] = $1; to[NR] = $2; n = NR; next}
+		{for (i = 1; i <= n; i++) if (from[i] <= $1 && $1 <= to[i]) next; print}' "$tmp/down" "$tmp/killed"
+}
+kills() {
+	hf init -q || die "init"
+	: >"$tmp/killed"
+	watch
+	sh "$tmp/writer" "$g" "$tmp/enough" &
+	writer=$!
+	pids="$pids $writer"
+	rounds=${HOLDFAST_KILLS:-5}
+	for round in $(seq "$rounds"); do
+		# Every second time while it starts.
+		if [ $((round % 2)) = 0 ]; then
+			start_only
+			a_while 700
+			killed
+			continue
+		fi
+		[ "$round" = 1 ] || watch
+		[ "$round" = 1 ] || told '"reason":"down"' 'ended without notice' '"healed":"check at start'
+		a_while 500
+		killed
+	done
+	within 10 nobody_left || fail "somebody is left of a monitor that was killed"
 	watch
 	told '"reason":"down"' 'ended without notice' '"healed":"check at start'
-done
-: >"$tmp/enough"
-wait "$writer"
-settled
-within 10 no_gaps || fail "a gap is open"
-hf history --json --open -n 0 >"$tmp/history"
-for f in "$g"/w* "$g"/x*; do
-	# Or as the new name of one that was renamed.
-	grep -qE "\"path2?\":\"$f\"" "$tmp/history" || echo "$f"
-done >"$tmp/missing"
-[ ! -s "$tmp/missing" ] || fail "not in history: $(head -3 "$tmp/missing") of $(wc -l <"$tmp/missing")"
-hf history --json --kind gap >"$tmp/gaps"
-[ "$(grep '"reason":"down"' "$tmp/gaps" | grep -c '"to":')" -ge "$rounds" ] || fail "history has fewer gaps than kills"
-echo "killed $rounds times while files were written and programs started; $(hf history --json -n 0 | wc -l) rows of history, none lost"
+	: >"$tmp/enough"
+	wait "$writer"
+	settled
+	within 10 no_gaps || fail "a gap is open"
+	hf history --json --open -n 0 >"$tmp/history"
+	for f in "$g"/w* "$g"/x*; do
+		# Or as the new name of one that was renamed.
+		grep -qE "\"path2?\":\"$f\"" "$tmp/history" || echo "$f"
+	done >"$tmp/missing"
+	[ ! -s "$tmp/missing" ] || fail "not in history: $(head -3 "$tmp/missing") of $(wc -l <"$tmp/missing")"
+	[ -z "$(named)" ] || fail "killed when no gap says so: $(named | head -3)"
+	echo "killed $rounds times, half of them at the start, while files were written and programs started; $(hf history --json -n 0 | wc -l) rows of history, none lost, $(wc -l <"$tmp/down") gaps"
+}
+
+if wanted disk; then
+	full_disk
+	broken io_errors
+	broken read_only
+	rm -f "$g"/f*
+	clock
+fi
+config 'limits: {canary: 0}' 'exec: {mode: observe, trust: [baselines]}'
+if wanted kills; then kills; fi
+if [ -n "${HOLDFAST_ONLY:-}" ]; then
+	[ -z "$pid" ] || stop
+	end
+fi
 config 'limits: {canary: 0}' 'exec: {mode: "off"}'
 
 # --- gone: moved away, and put back
