@@ -34,8 +34,8 @@ struct output_type {
 };
 #define OUTPUT_REFUSED 1
 
-extern const struct output_type output_stdout, output_file, output_syslog, output_journald, output_unix, output_program,
-	output_http;
+extern const struct output_type output_stdout, output_file, output_syslog, output_syslog_remote, output_journald,
+	output_unix, output_program, output_http;
 
 struct output {
 	const struct output_type *type;
@@ -77,6 +77,11 @@ struct output {
 int output_wait(struct output *o, int fd, short events, uint64_t deadline_ns);
 /* Everything that was raised so far goes into the spool. */
 void output_ingest(struct output *o);
+/* For types with .role "sink": post_settings as bytes; the body of one request, as the sink's scheme wants it. As open
+ * and send. */
+int output_sink_open(struct output *o, const struct buf *settings);
+int output_sink_send(struct output *o, const struct buf *body);
+void output_sink_close(struct output *o);
 /* True when there is no time left to send anything. */
 bool output_is_over(const struct output *o);
 /* Deadline of a delivery that begins now, CLOCK_MONOTONIC ns. */

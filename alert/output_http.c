@@ -12,15 +12,8 @@
 
 #include "alert/output.h"
 #include "alert/post.h"
-#include "lib/clock.h"
 
-#define HTTP_START_NS (10 * NSEC_PER_SEC) /* until it has taken the settings */
 #define HTTP_FILE_MAX MIB
-
-static void http_close(struct output *o)
-{
-	role_stop(o->role);
-}
 
 /* --- settings */
 
@@ -71,79 +64,19 @@ static int http_settings(struct output *o, struct buf *ret)
 	return ret->failed ? output_fail(o, -ENOMEM, "http") : 0;
 }
 
-/* --- asking */
-
-static int http_put(struct output *o, uint32_t type, const struct buf *body)
-{
-	_cleanup_close_ int fd = role_body_new(body->data, body->len);
-	int r = fd < 0 ? fd : role_put(o->role, type, NULL, 0, fd);
-
-	return r < 0 ? output_fail(o, r, "its process") : 0;
-}
-
-/* Text of the server's or of a library's, said by somebody who may have been taken over. */
-static void http_why(struct output *o, const struct role_message *m)
-{
-	size_t len = MIN(m->len - sizeof(uint32_t), sizeof(o->why) - 1);
-
-	memcpy(o->why, m->data + sizeof(uint32_t), len);
-	o->why[len] = '\0';
-	for (size_t i = 0; i < len; i++)
-		if (o->why[i] < ' ' || o->why[i] > '~')
-			o->why[i] = '?';
-}
-
-static int http_outcome(struct output *o, const struct role_message *m)
-{
-	static const int results[] = {
-		[POST_DONE] = 0, [POST_REFUSED] = OUTPUT_REFUSED, [POST_FAILED] = -EIO, [POST_LATE] = -ETIMEDOUT
-	};
-	struct reader r = { m->data, m->data + m->len, false };
-	uint32_t outcome = reader_u32(&r);
-
-	if (r.bad || outcome >= ARRAY_SIZE(results)) {
-		role_fail(o->role, "it says what was not asked");
-		return output_fail(o, -EBADMSG, "its process");
-	}
-	http_why(o, m);
-	return results[outcome];
-}
-
-static int http_answer(struct output *o, uint64_t deadline)
-{
-	struct role_message m;
-	int r = role_take(o->role, ROLE_POSTED, &m);
-
-	while (r == -EAGAIN) {
-		r = output_wait(o, role_fd(o->role), POLLIN, deadline);
-		if (r == -ETIMEDOUT)
-			role_fail(o->role, "it does not answer");
-		if (r == 0)
-			r = role_take(o->role, ROLE_POSTED, &m);
-	}
-	return r < 0 ? output_fail(o, r, "its process") : http_outcome(o, &m);
-}
+/* --- requests */
 
 static int http_open(struct output *o)
 {
 	_cleanup_buf_ struct buf settings = BUF_INIT;
 	int r = http_settings(o, &settings);
 
-	if (r < 0)
-		return r;
-	r = role_start(o->role);
-	if (r < 0)
-		return output_fail(o, r, "its process");
-	r = http_put(o, ROLE_POST_AS, &settings);
-	explicit_bzero(settings.data, settings.len);
 	if (r == 0)
-		r = http_answer(o, clock_mono_ns() + HTTP_START_NS);
-	if (r)
-		role_stop(o->role);
-	return r > 0 ? -EINVAL : r;
+		r = output_sink_open(o, &settings);
+	if (settings.len)
+		explicit_bzero(settings.data, settings.len);
+	return r;
 }
-
-/* --- a request */
 
 static void http_body(const struct output *o, const struct buf *b, struct buf *ret)
 {
@@ -166,14 +99,9 @@ static void http_body(const struct output *o, const struct buf *b, struct buf *r
 static int http_send(struct output *o, const struct buf *b, size_t n _unused_)
 {
 	_cleanup_buf_ struct buf body = BUF_INIT;
-	int r;
 
 	http_body(o, b, &body);
-	if (body.failed)
-		return output_fail(o, -ENOMEM, "http");
-	r = http_put(o, ROLE_POST, &body);
-	/* Its own deadline is first. */
-	return r < 0 ? r : http_answer(o, output_deadline(o) + NSEC_PER_SEC);
+	return body.failed ? output_fail(o, -ENOMEM, "http") : output_sink_send(o, &body);
 }
 
 const struct output_type output_http = {
@@ -182,5 +110,5 @@ const struct output_type output_http = {
 	.role = "sink",
 	.open = http_open,
 	.send = http_send,
-	.close = http_close,
+	.close = output_sink_close,
 };

@@ -1,16 +1,13 @@
 /*
- * Output syslog: RFC 5424 with structured data, to a local socket, over UDP (a message a datagram, RFC 5426) or over
- * TCP (octet counting, RFC 6587). On the output's thread; a name server is waited for.
+ * Output syslog: RFC 5424 with structured data, to a local socket, or through a process that has a network
+ * (daemon/role_sink_syslog.c). On the output's thread.
  */
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "alert/output.h"
+#include "alert/post.h"
 #include "lib/text.h"
 #include "lib/util.h"
 
@@ -64,90 +61,17 @@ static void syslog_format(struct output *o, struct buf *b, const struct alert *a
 	b->failed |= text.failed;
 }
 
-/* --- connections */
-
-static bool is_tcp(const struct output *o)
-{
-	return o->c->address && strncmp(o->c->address, "tcp://", 6) == 0;
-}
-
-static int connect_to(struct output *o, const struct addrinfo *a)
-{
-	_cleanup_close_ int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-	socklen_t size = sizeof(int);
-	int err = 0, r;
-
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-		return TAKE_FD(fd);
-	if (errno != EINPROGRESS)
-		return -errno;
-	r = output_wait(o, fd, POLLOUT, output_deadline(o));
-	if (r == 0 && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0 || err))
-		r = err ? -err : -errno;
-	return r < 0 ? r : TAKE_FD(fd);
-}
-
-/* "udp://host:port", "tcp://[::1]:port"; the port may be missing. */
-static int split_address(const char *address, char host[256], char port[16])
-{
-	const char *at = address + strlen("udp://"), *colon = strrchr(at, ':'), *close = strchr(at, ']');
-	size_t len;
-
-	snprintf(port, 16, "514");
-	if (colon && (!close || colon > close)) {
-		if (snprintf(port, 16, "%s", colon + 1) >= 16)
-			return -EINVAL;
-		len = (size_t)(colon - at);
-	} else {
-		len = strlen(at);
-	}
-	if (len >= 2 && at[0] == '[' && at[len - 1] == ']') {
-		at++;
-		len -= 2;
-	}
-	if (!len || len >= 256)
-		return -EINVAL;
-	memcpy(host, at, len);
-	host[len] = '\0';
-	return 0;
-}
-
-static int open_address(struct output *o)
-{
-	const struct addrinfo hints = { .ai_socktype = is_tcp(o) ? SOCK_STREAM : SOCK_DGRAM };
-	struct addrinfo *found = NULL;
-	char host[256], port[16];
-	int r = split_address(o->c->address, host, port);
-
-	if (r == 0 && getaddrinfo(host, port, &hints, &found) != 0)
-		r = -EHOSTUNREACH;
-	o->fd = r < 0 ? r : -EHOSTUNREACH;
-	for (const struct addrinfo *a = found; a && o->fd < 0 && !output_is_over(o); a = a->ai_next)
-		o->fd = connect_to(o, a);
-	if (found)
-		freeaddrinfo(found);
-	r = o->fd;
-	if (r >= 0)
-		return 0;
-	o->fd = -1;
-	return output_fail(o, r, o->c->address);
-}
+/* --- here */
 
 static int syslog_open(struct output *o)
 {
 	const char *path = o->c->path ?: SYSLOG_PATH;
 
-	if (o->c->address)
-		return open_address(o);
 	o->fd = output_connect_path(o, path, SOCK_DGRAM);
 	if (o->fd == -EPROTOTYPE)
 		o->fd = output_connect_path(o, path, SOCK_STREAM);
 	return o->fd < 0 ? o->fd : 0;
 }
-
-/* --- sending */
 
 static int socket_type(int fd)
 {
@@ -171,11 +95,8 @@ static int send_stream(struct output *o, const char *record, size_t len)
 
 	if (is_hung_up(o->fd))
 		return output_fail(o, -EPIPE, "syslog");
-	if (o->c->address)
-		buf_printf(&b, "%zu ", len);
 	buf_add(&b, record, len);
-	if (!o->c->address)
-		buf_char(&b, '\0'); /* what ends a message on a local stream */
+	buf_char(&b, '\0'); /* what ends a message on a local stream */
 	return b.failed ? -ENOMEM : output_write(o, b.data, b.len, output_deadline(o));
 }
 
@@ -212,4 +133,40 @@ const struct output_type output_syslog = {
 	.open = syslog_open,
 	.send = syslog_send,
 	.close = output_close_fd,
+};
+
+/* --- elsewhere */
+
+static int remote_open(struct output *o)
+{
+	const struct post_settings s = { .timeout = o->c->timeout, .url = o->c->address };
+	_cleanup_buf_ struct buf settings = BUF_INIT;
+
+	post_settings_encode(&s, &settings);
+	return settings.failed ? output_fail(o, -ENOMEM, "syslog") : output_sink_open(o, &settings);
+}
+
+/* One, as batch_max says. */
+static int remote_send(struct output *o, const struct buf *b, size_t n _unused_)
+{
+	struct reader r = { (const uint8_t *)b->data, (const uint8_t *)b->data + b->len, false };
+	_cleanup_buf_ struct buf body = BUF_INIT;
+	const char *record;
+	size_t len;
+
+	if (!output_next(&r, &record, &len))
+		return 0;
+	buf_add(&body, record, len);
+	return body.failed ? output_fail(o, -ENOMEM, "syslog") : output_sink_send(o, &body);
+}
+
+const struct output_type output_syslog_remote = {
+	.name = "syslog",
+	.on_disk = true,
+	.role = "sink",
+	.batch_max = 1,
+	.format = syslog_format,
+	.open = remote_open,
+	.send = remote_send,
+	.close = output_sink_close,
 };

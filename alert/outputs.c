@@ -40,6 +40,11 @@ static const struct output_type *const output_types[CONF_OUTPUT_TYPE_COUNT] = {
 	[CONF_OUTPUT_HTTP] = &output_http,
 };
 
+static const struct output_type *type_of(const struct conf_output *c)
+{
+	return c->type == CONF_OUTPUT_SYSLOG && c->address ? &output_syslog_remote : output_types[c->type];
+}
+
 /* --- intake */
 
 static void output_take(struct output *o, const struct alert *a)
@@ -330,9 +335,7 @@ static int output_start(struct outputs *os, struct output *o, const struct conf_
 	bool on_disk;
 	int r = 0;
 
-	*o = (struct output){
-		.type = output_types[c->type], .c = c, .all = os, .host = os->host, .fd = -1, .wake = -1
-	};
+	*o = (struct output){ .type = type_of(c), .c = c, .all = os, .host = os->host, .fd = -1, .wake = -1 };
 	on_disk = o->type->on_disk && os->o.state_dir;
 	o->spawner = os->o.spawner;
 	pthread_mutex_init(&o->why_lock, NULL);

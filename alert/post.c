@@ -1,4 +1,4 @@
-/* Settings of the output http as bytes and back. No state. */
+/* Settings of an output with a network as bytes and back. No state. */
 #include "alert/post.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /*
- * What the output http tells its process (role sink) and hears from it: where to post and how, as one body, so that the
- * process needs no file of ours. Both sides use this.
+ * What an output with a network tells its process (role sink) and hears from it: where to post and how, as one body, so
+ * that the process needs no file of ours. Both sides use this.
  */
 #ifndef ALERT_POST_H
 #define ALERT_POST_H
@@ -20,7 +20,7 @@ enum post_outcome {
 /* Strings that end with NUL, borrowed. */
 struct post_settings {
 	uint64_t timeout; /* ns */
-	const char *url;
+	const char *url; /* http://, https://; udp://, tcp://: syslog */
 	const char *headers[POST_HEADERS_MAX];
 	size_t n_headers;
 	const char *ca, *cert, *key; /* PEM; NULL: none */

@@ -1,6 +1,6 @@
 /*
- * The role sink: posts alerts for one output http. Has a network, and of files those that names are resolved and
- * certificates verified with. Owns the settings it was told, once.
+ * The role sink: sends alerts for one output, http or syslog elsewhere. Has a network, and of files those that names
+ * are resolved and certificates verified with. Owns the settings it was told, once.
  */
 #include "daemon/role_sink.h"
 
@@ -9,25 +9,40 @@
 #include "daemon/role.h"
 #include "lib/util.h"
 
+struct sink_way {
+	const char *scheme; /* of addresses */
+	enum post_outcome (*settings)(const struct post_settings *s, char why[160]);
+	enum post_outcome (*post)(const struct buf *body, char why[160]);
+};
+
+static const struct sink_way ways[] = {
+	{ "udp://", sink_syslog_settings, sink_syslog_post },
+	{ "tcp://", sink_syslog_settings, sink_syslog_post },
+	{ "", sink_settings, sink_post },
+};
+
 static struct buf settings_bytes;
-static bool told;
+static const struct sink_way *way; /* once it was told */
 
 static enum post_outcome take_settings(int body, char why[160])
 {
 	struct post_settings s;
+	const struct sink_way *w = ways;
 
-	if (told || role_body_read(body, &settings_bytes) < 0 ||
+	if (way || role_body_read(body, &settings_bytes) < 0 ||
 	    post_settings_decode(settings_bytes.data, settings_bytes.len, &s) < 0)
 		return POST_FAILED;
-	told = true;
-	return sink_settings(&s, why);
+	while (strncmp(s.url, w->scheme, strlen(w->scheme)) != 0)
+		w++;
+	way = w;
+	return way->settings(&s, why);
 }
 
 static enum post_outcome post(int body, char why[160])
 {
 	_cleanup_buf_ struct buf b = BUF_INIT;
 
-	return told && role_body_read(body, &b) == 0 ? sink_post(&b, why) : POST_FAILED;
+	return way && role_body_read(body, &b) == 0 ? way->post(&b, why) : POST_FAILED;
 }
 
 static int sink_answer(const struct role_message *m, int body, struct role_message *ret)

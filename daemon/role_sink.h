@@ -1,4 +1,5 @@
-/* The part of the role sink that posts: role_sink_curl.c, role_sink_curl-none.c. Inside daemon/ only. */
+/* The parts of the role sink that send: role_sink_curl.c, role_sink_curl-none.c; role_sink_syslog.c. Inside daemon/
+ * only. */
 #ifndef DAEMON_ROLE_SINK_H
 #define DAEMON_ROLE_SINK_H
 
@@ -10,5 +11,8 @@ int sink_prepare(void);
 enum post_outcome sink_settings(const struct post_settings *s, char why[160]);
 /* Posts, and waits for the answer. */
 enum post_outcome sink_post(const struct buf *body, char why[160]);
+/* The same for udp:// and tcp://: a body is a message of syslog. */
+enum post_outcome sink_syslog_settings(const struct post_settings *s, char why[160]);
+enum post_outcome sink_syslog_post(const struct buf *body, char why[160]);
 
 #endif

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "daemon/role.h"
+
 static struct spawner *spawner;
 
 struct rig {
@@ -488,6 +490,7 @@ static void test_syslog_remote(void **state _unused_)
 {
 	for (int tcp = 0; tcp < 2; tcp++) {
 		_cleanup_buf_ struct buf text = BUF_INIT;
+		struct outputs_stats stats;
 		struct rig r;
 		char address[64], conf[160];
 		int fd = listen_on_port(tcp ? SOCK_STREAM : SOCK_DGRAM, address, tcp ? "tcp" : "udp"), peer;
@@ -498,6 +501,9 @@ static void test_syslog_remote(void **state _unused_)
 		peer = tcp ? accept_within(fd) : fd;
 		read_until(peer, &text, "\"/1\"", 1);
 		assert_syslog(text.data);
+		until(&r, 0, 1, 0, 0);
+		outputs_get_stats(r.os, 0, &stats);
+		assert_true(stats.has_role && stats.role.pid > 0);
 		if (tcp) {
 			/* Octet counting. */
 			char *end;
@@ -582,7 +588,7 @@ static void test_same(void **state _unused_)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file),
@@ -602,6 +608,8 @@ int main(void)
 	};
 	int failed;
 
+	if (role_main(argc, argv, &failed))
+		return failed;
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_LEVEL_ERROR);
 	if (spawner_start(&spawner) < 0)
