@@ -70,6 +70,8 @@ int history_last_layer_state(struct db *d, int64_t baseline, const char *layer, 
  */
 int history_mounted(struct db *d, int64_t baseline, const char *container, const char *path, const char *cause,
 		    struct event **ret);
+/* All that is mounted so, in all containers, oldest first; fn non-zero ends with it. */
+int history_open_mounts(struct db *d, int (*fn)(struct event *e, void *data), void *data);
 /* Gap rows left open by an earlier run. */
 int history_open_gaps(struct db *d, int (*fn)(struct event *e, void *data), void *data);
 /* When an earlier run last wrote (its heartbeat or last row), 0 when never. The daemon calls history_alive at each

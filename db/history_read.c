@@ -508,3 +508,23 @@ int history_open_gaps(struct db *d, int (*fn)(struct event *e, void *data), void
 		r = each_page(d, st, &l);
 	return r > 0 ? r - 1 : r;
 }
+
+int history_open_mounts(struct db *d, int (*fn)(struct event *e, void *data), void *data)
+{
+	static const struct history_filter f = { .oldest_first = true };
+	_cleanup_finalize_ sqlite3_stmt *st = NULL;
+	struct loop l = { &f, fn, data, 0 };
+	int r = db_prepare(
+		d,
+		EVENT_SELECT
+		"id > ?9 AND kind = 0 AND host_path IS NULL AND container IS NOT NULL AND change < 6 AND baseline IN "
+		"(SELECT b.id FROM baseline b WHERE b.kind = 2) AND NOT EXISTS (SELECT 1 FROM event k WHERE k.path = "
+		"event.path AND k.id > event.id AND k.kind = 0 AND k.change = 6 AND k.host_path IS NULL AND k.baseline IS "
+		"event.baseline AND (SELECT c.cid FROM container c WHERE c.id = k.container) = (SELECT c.cid FROM container "
+		"c WHERE c.id = event.container)) ORDER BY id LIMIT 256",
+		&st);
+
+	if (r == 0)
+		r = each_page(d, st, &l);
+	return r > 0 ? r - 1 : r;
+}

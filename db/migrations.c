@@ -737,6 +737,12 @@ static const char *const version_19[] = {
 	SQL_VIEW_HISTORY_SOCKETS(SQL_STATUS_MOUNTED, SQL_SOCKET_OP_8("e.change")),
 	NULL,
 };
+
+/* What is mounted in containers: a monitor that starts asks for what stands. */
+static const char *const version_20[] = {
+	"CREATE INDEX event_mounted ON event (id) WHERE kind = 0 AND host_path IS NULL AND container IS NOT NULL",
+	NULL,
+};
 /* clang-format on */
 
 const struct migration db_migrations[] = {
@@ -744,6 +750,6 @@ const struct migration db_migrations[] = {
 	{ 5, version_5 }, { 6, version_6 },   { 7, version_7 },	  { 8, version_8 },
 	{ 9, version_9 }, { 10, version_10 }, { 11, version_11 }, { 12, version_12 },
 	{ 13, version_13 }, { 14, version_14 }, { 15, version_15 }, { 16, version_16 },
-	{ 17, version_17 }, { 18, version_18 }, { 19, version_19 },
+	{ 17, version_17 }, { 18, version_18 }, { 19, version_19 }, { 20, version_20 },
 };
 const size_t db_migration_count = ARRAY_SIZE(db_migrations);

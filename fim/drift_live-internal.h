@@ -17,6 +17,7 @@
 #define DRIFT_MOUNTS_NS	   (20 * NSEC_PER_MSEC)	 /* who mounts, mounts more */
 #define DRIFT_YOUNG_NS	   (250 * NSEC_PER_MSEC) /* a runtime writes down what it mounts */
 #define DRIFT_MOUNTS_WAITS 40
+#define DRIFT_STANDING_NS  (2 * NSEC_PER_SEC) /* between looks while something is: nobody tells that a namespace ended */
 #define DRIFT_MOUNTS_COST  20 /* times as long as a look took, before the next */
 
 /* An event, on its way to the thread. */
@@ -56,7 +57,9 @@ struct drift_live {
 	bool losing;
 	uint64_t swept; /* boot ns */
 	struct drift_mounts *mounts;
+	struct drift_stand *stand;
 	unsigned mounts_waits;
+	bool mounts_idle; /* due is the next of the looks while something is mounted */
 	uint64_t mounts_due, mounts_rest; /* boot ns; due: 0 nothing to look at */
 	const char *cause;		  /* of paths that a scan names */
 
@@ -79,6 +82,26 @@ bool drift_is_outside(const struct process *p, const struct container *c);
  * has not said yet what it mounted.
  */
 bool drift_mounts_look(struct drift_live *l);
+/* Something that was told is mounted. */
+bool drift_mounts_stand(const struct drift_live *l);
 void drift_mounts_free(struct drift_live *l);
+/* As reverted, at point; whoever calls it says who and adds the rest. NULL: out of memory. */
+struct event *drift_mounts_event(const struct container *c, const char *baseline, int64_t baseline_id,
+				 const char *point);
+/* Something else that was told is mounted over e's path, in its container: it is not as the image has it yet. */
+bool drift_mounts_is_covered(const struct drift_live *l, const struct event *e);
+/* e may be NULL: then it is an error that is counted. */
+void drift_mounts_tell(struct drift_live *l, struct event *e, const char *cause);
+
+/* --- drift_stand.c */
+/* A look at all containers begins. */
+void drift_stand_begin(struct drift_live *l);
+/* One of its mount namespaces is there; and once more when it was looked at. */
+void drift_stand_seen(struct drift_live *l, const char *container, bool looked);
+/* What history has under that id is mounted still. */
+void drift_stand_found(struct drift_live *l, int64_t id);
+/* All were looked at: what is not mounted any more is told as over. */
+void drift_stand_end(struct drift_live *l);
+void drift_stand_free(struct drift_live *l);
 
 #endif

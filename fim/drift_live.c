@@ -254,16 +254,19 @@ static void look_at_mounts(struct drift_live *l, bool changed)
 	uint64_t now = clock_boot_ns();
 	bool again;
 
-	if (changed && (!l->mounts_due || l->mounts_waits))
+	if (changed && (!l->mounts_due || l->mounts_waits || l->mounts_idle)) {
 		l->mounts_due = MAX(now + DRIFT_MOUNTS_NS, l->mounts_rest);
+		l->mounts_idle = false;
+	}
 	if (!l->mounts_due || l->mounts_due > now)
 		return;
 	l->mounts_waits = changed ? 0 : l->mounts_waits;
 	l->mounts_due = 0;
 	again = drift_mounts_look(l) && l->mounts_waits++ < DRIFT_MOUNTS_WAITS;
 	l->mounts_rest = now + (clock_boot_ns() - now) * DRIFT_MOUNTS_COST;
-	if (again)
-		l->mounts_due = MAX(now + DRIFT_YOUNG_NS, l->mounts_rest);
+	l->mounts_idle = !again && drift_mounts_stand(l);
+	if (again || l->mounts_idle)
+		l->mounts_due = MAX(now + (again ? DRIFT_YOUNG_NS : DRIFT_STANDING_NS), l->mounts_rest);
 }
 
 /* With the lock held: until there is something to do. False: the end. */
@@ -366,6 +369,7 @@ static int drift_init(struct drift_live *l, struct buf *err)
 	int r;
 
 	l->notes_end = &l->notes;
+	l->mounted = l->o.mounts != NULL; /* what history says is mounted, perhaps in containers that are gone */
 	l->cause = "found by looking at the layer";
 	l->conf = conf_ref((struct conf *)(uintptr_t)conf);
 	l->now = conf_ref(l->conf);

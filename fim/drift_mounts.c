@@ -14,15 +14,17 @@
 #include "lib/clock.h"
 #include "lib/hash.h"
 #include "lib/util.h"
+#include "watch/mountid.h"
 
 #define MOUNTED_MAX 4096
 
 /* A mount that was looked at. */
 struct mounted {
 	uint64_t ns, hash;
-	char *key;	   /* the same in a copy of the namespace */
-	const char *point; /* at its end */
-	bool told, there;
+	char *key;	    /* the same in a copy of the namespace */
+	uint64_t id;	    /* of the mount; 0 unknown */
+	struct event *told; /* as it is in history; NULL: it is none of its business */
+	bool there;
 };
 
 struct drift_mounts {
@@ -31,6 +33,7 @@ struct drift_mounts {
 	bool young;	 /* a container whose runtime still writes down what it mounts */
 	uint64_t passed; /* for which there was no room in this look */
 	bool crowded;	 /* told */
+	uint64_t alive;	 /* a namespace in which a process was found, in this look */
 };
 
 /* One namespace at work. */
@@ -66,71 +69,116 @@ static struct mounted *mounted_find(struct drift_mounts *k, uint64_t ns, const c
 static void mounted_drop(struct drift_mounts *k, struct mounted *m)
 {
 	free(m->key);
+	if (m->told)
+		event_unref(m->told);
 	*m = k->list[--k->n];
 }
 
 /* --- telling */
 
-static struct event *event_of(const struct view *v, const char *point)
+struct event *drift_mounts_event(const struct container *c, const char *baseline, int64_t baseline_id,
+				 const char *point)
 {
 	_cleanup_event_ struct event *e = event_new(EVENT_CHANGE);
 
 	if (!e)
 		return NULL;
-	e->process = mountns_mounter(v->l->o.mounts, v->c->id);
-	e->process_why = e->process ? NULL : "the kernel does not tell who mounts";
 	e->boot_time = clock_boot_ns();
 	e->time = clock_real_ns();
 	e->count = 1;
 	e->path = arena_strdup(&e->arena, point);
-	e->container = container_ref(v->c);
-	e->baseline = arena_strdup(&e->arena, v->image->info.name);
-	e->baseline_id = v->image->info.id;
+	e->container = container_ref((struct container *)(uintptr_t)c);
+	e->baseline = arena_strdup(&e->arena, baseline);
+	e->baseline_id = baseline_id;
 	e->change = CHANGE_REVERTED;
 	e->status = STATUS_REVERTED;
 	e->attributes = ATTR_BIT(ATTR_DEV);
 	return e->path && e->baseline ? TAKE_PTR(e) : NULL;
 }
 
-static void tell(const struct view *v, struct event *e, const char *cause)
+/* The kernel names who did it with the mount's own number; whoever else mounted something then says nothing. */
+static void set_mounter(struct drift_live *l, struct event *e, uint64_t mount, bool gone)
+{
+	e->process = mountns_mounter(l->o.mounts, mount, gone);
+	if (e->process)
+		return;
+	e->process_why = !mountns_is_told(l->o.mounts) ? "the kernel does not tell who mounts"
+			 : gone			       ? "the kernel told of nobody who unmounted it"
+						       : "it was mounted before its mount namespace was watched";
+}
+
+void drift_mounts_tell(struct drift_live *l, struct event *e, const char *cause)
 {
 	if (e)
 		e->cause = arena_strdup(&e->arena, cause);
 	if (!e || !e->cause) {
-		v->l->counters.errors++;
+		l->counters.errors++;
 		return;
 	}
-	v->l->counters.changes++;
-	v->l->o.emit(e, v->l->o.data);
+	l->counters.changes++;
+	l->o.emit(e, l->o.data);
 }
 
-static void tell_gone(const struct view *v, const char *point)
+bool drift_mounts_is_covered(const struct drift_live *l, const struct event *e)
 {
-	_cleanup_event_ struct event *e = event_of(v, point);
+	const struct drift_mounts *k = l->mounts;
 
-	tell(v, e, "what was mounted over it is gone");
+	for (size_t i = 0; i < k->n; i++) {
+		const struct event *t = k->list[i].told;
+
+		if (t && t != e && k->list[i].there && streq(t->path, e->path) &&
+		    streq(t->container->id, e->container->id))
+			return true;
+	}
+	return false;
 }
 
-/* It stands since an earlier run, which told it. */
-static bool is_in_history(const struct view *v, const char *point, const char *cause)
+static void tell_gone(struct drift_live *l, const struct mounted *m, bool namespace)
 {
-	return history_mounted(v->l->db, v->image->info.id, v->c->id, point, cause, NULL) == 0;
+	const struct event *t = m->told;
+	_cleanup_event_ struct event *e = NULL;
+
+	if (drift_mounts_is_covered(l, t))
+		return;
+	e = drift_mounts_event(t->container, t->baseline, t->baseline_id, t->path);
+	if (e && namespace)
+		e->process_why = "nobody unmounted it";
+	else if (e)
+		set_mounter(l, e, m->id, true);
+	drift_mounts_tell(l, e,
+			  namespace ? "what was mounted over it is gone with its mount namespace"
+				    : "what was mounted over it is gone");
 }
 
-static void tell_mounted(const struct view *v, const struct mount *m)
+/* It stands since an earlier run, which told it. A reference, or NULL. */
+static struct event *find_told(const struct view *v, const char *point, const char *cause)
+{
+	_cleanup_event_ struct event *e = NULL;
+
+	if (history_mounted(v->l->db, v->image->info.id, v->c->id, point, cause, &e) < 0)
+		return NULL;
+	drift_stand_found(v->l, e->id);
+	return drift_mounts_event(v->c, v->image->info.name, v->image->info.id, point);
+}
+
+/* What is now in history; NULL when it could not be told. */
+static struct event *tell_mounted(const struct view *v, const struct mount *m, uint64_t id)
 {
 	_cleanup_event_ struct event *e = NULL;
 	_cleanup_buf_ struct buf cause = BUF_INIT;
 	struct scan_difference d;
+	struct event *told;
 
 	if (mounted_difference(&v->seen, m, &d, &cause) < 0) {
 		v->l->counters.errors++;
-		return;
+		return NULL;
 	}
-	if (is_in_history(v, m->point, cause.data))
-		return;
-	e = event_of(v, m->point);
+	told = find_told(v, m->point, cause.data);
+	if (told)
+		return told;
+	e = drift_mounts_event(v->c, v->image->info.name, v->image->info.id, m->point);
 	if (e) {
+		set_mounter(v->l, e, id, false);
 		e->change = d.change;
 		e->status = STATUS_OPEN;
 		e->attributes = d.attributes;
@@ -139,7 +187,8 @@ static void tell_mounted(const struct view *v, const struct mount *m)
 		if (e->process && drift_is_outside(e->process, v->c))
 			buf_str(&cause, MOUNTED_OUTSIDE);
 	}
-	tell(v, cause.failed ? NULL : e, cause.data);
+	drift_mounts_tell(v->l, cause.failed ? NULL : e, cause.data);
+	return TAKE_PTR(e);
 }
 
 /* --- looking */
@@ -162,10 +211,10 @@ static void look_at(const struct view *v, const struct mount *m)
 	}
 	known = &k->list[k->n++];
 	*known = (struct mounted){ .ns = v->ns->ino, .hash = hash, .key = TAKE_PTR(key), .there = true };
-	known->point = known->key + strlen(known->key) - strlen(m->point);
-	known->told = !copied && !mounted_by_runtime(&v->seen, m->point);
-	if (known->told)
-		tell_mounted(v, m);
+	if (copied || mounted_by_runtime(&v->seen, m->point))
+		return;
+	known->id = mountid_of(v->ns->id, m->id);
+	known->told = tell_mounted(v, m, known->id);
 }
 
 static void look_at_table(const struct view *v)
@@ -187,7 +236,7 @@ static void look_at_table(const struct view *v)
 		if (m->ns != v->ns->ino || m->there)
 			continue;
 		if (m->told)
-			tell_gone(v, m->point);
+			tell_gone(v->l, m, false);
 		mounted_drop(k, m);
 	}
 }
@@ -201,6 +250,7 @@ static int look_at_namespace(const struct mountns_one *ns, void *data)
 	char path[40];
 
 	v.policy = c ? conf_policy_of(l->now, c) : NULL;
+	drift_stand_seen(l, ns->container, false);
 	if (c && !v.policy)
 		return 0;
 	if (!c || !c->upper || !c->have_mounts) {
@@ -223,10 +273,12 @@ static int look_at_namespace(const struct mountns_one *ns, void *data)
 					.files = v.image->files,
 					.arena = &l->arena };
 	/* The number may be another process's by now. */
-	if (!mounted_is_entered(&table))
+	if (!mounted_is_entered(&table)) {
 		l->mounts->young = true;
-	else if (mountns_is_in(l->o.mounts, ns->pid, ns->ino))
+	} else if (mountns_is_in(l->o.mounts, ns->pid, ns->ino)) {
 		look_at_table(&v);
+		drift_stand_seen(l, ns->container, true);
+	}
 	mounts_free(&table);
 	return l->stop ? -ECANCELED : 0;
 }
@@ -240,6 +292,16 @@ static int mark_alive(const struct mountns_one *ns, void *data)
 	return 0;
 }
 
+/* A process that nobody saw may be in it still. */
+static bool is_alive(struct drift_live *l, const struct mounted *m)
+{
+	struct drift_mounts *k = l->mounts;
+
+	if (k->alive != m->ns && mountns_search(l->o.mounts, m->told->container->id, m->ns))
+		k->alive = m->ns;
+	return k->alive == m->ns;
+}
+
 /* Of namespaces that are gone: with them went what was mounted there. */
 static void forget_gone(struct drift_live *l)
 {
@@ -248,9 +310,17 @@ static void forget_gone(struct drift_live *l)
 	for (size_t i = 0; i < k->n; i++)
 		k->list[i].there = false;
 	mountns_each(l->o.mounts, mark_alive, k);
-	for (size_t i = k->n; i-- > 0;)
-		if (!k->list[i].there)
-			mounted_drop(k, &k->list[i]);
+	k->alive = 0;
+	for (size_t i = k->n; i-- > 0 && !l->stop;) {
+		struct mounted *m = &k->list[i];
+
+		m->there = m->there || (m->told && is_alive(l, m));
+		if (m->there)
+			continue;
+		if (m->told)
+			tell_gone(l, m, true);
+		mounted_drop(k, m);
+	}
 }
 
 static void tell_crowded(struct drift_live *l)
@@ -274,10 +344,21 @@ bool drift_mounts_look(struct drift_live *l)
 		return false;
 	l->mounts->young = false;
 	l->mounts->passed = 0;
+	drift_stand_begin(l);
 	mountns_each(l->o.mounts, look_at_namespace, l);
 	forget_gone(l);
+	if (!l->stop)
+		drift_stand_end(l);
 	tell_crowded(l);
 	return l->mounts->young;
+}
+
+bool drift_mounts_stand(const struct drift_live *l)
+{
+	for (size_t i = 0; l->mounts && i < l->mounts->n; i++)
+		if (l->mounts->list[i].told)
+			return true;
+	return false;
 }
 
 void drift_mounts_free(struct drift_live *l)
@@ -285,4 +366,5 @@ void drift_mounts_free(struct drift_live *l)
 	while (l->mounts && l->mounts->n)
 		mounted_drop(l->mounts, &l->mounts->list[0]);
 	free(TAKE_PTR(l->mounts));
+	drift_stand_free(l);
 }

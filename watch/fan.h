@@ -43,6 +43,9 @@
 #ifndef FAN_REPORT_MNT
 #define FAN_REPORT_MNT 0x00004000 /* Linux 6.14 */
 #endif
+#ifndef FAN_EVENT_INFO_TYPE_MNT
+#define FAN_EVENT_INFO_TYPE_MNT 7
+#endif
 #ifndef FAN_MARK_MNTNS
 #define FAN_MARK_MNTNS 0x00000110
 #endif

@@ -1,17 +1,16 @@
 /*
  * Mount namespaces by their inode, each with the last processes that were seen in it, and the fanotify group that is
  * told of mounts in them. A group tells of all its namespaces alike, without saying in which: so it says when to look,
- * and who it was. Its queue may overflow: that too says only that it is time to look. One that the kernel refuses to
- * mark is looked at from time to time.
+ * and who mounted what. Its queue may overflow: then it is time to look, and nobody is known. One that the kernel
+ * refuses to mark is looked at from time to time.
  */
 #include "watch/mountns.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,60 +18,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "lib/clock.h"
 #include "lib/util.h"
-#include "proc/cgroup.h"
+#include "proc/read.h"
 #include "watch/fan.h"
+#include "watch/mounters.h"
+#include "watch/mountid.h"
+#include "watch/mountns-internal.h"
 
-#define PIDS_MAX     8
-#define MOUNTERS_MAX 64
-#define MOUNTER_NS   (5 * NSEC_PER_SEC)
-#define INTERVAL_NS  (10 * NSEC_PER_SEC)
-
-struct ns {
-	uint64_t ino;
-	char container[CGROUP_ID_MAX];
-	bool second, untold;
-	int32_t pids[PIDS_MAX]; /* the first one seen, then the last ones */
-	unsigned n_pids;	/* counts up without end */
-	UT_hash_handle hh;	/* in the order in which they were seen first */
-};
-
-struct mounter {
-	struct process *process;
-	uint64_t boot_ns;
-};
-
-struct mountns {
-	int fan; /* -1: nobody tells */
-	int procfd, wake;
-	uint64_t interval, host; /* inode of the namespace we are in */
-	size_t max;
-	struct proc_table *procs;
-	atomic_bool wanted, stopping;
-
-	pthread_mutex_t lock;
-	struct ns *list;
-	size_t untold;
-	uint64_t passed;
-	bool full;
-	struct mounter mounters[MOUNTERS_MAX];
-	unsigned n_mounters; /* counts up without end */
-
-	pthread_mutex_t change_lock; /* held while it is called; never under lock */
-	void (*change)(void *data);
-	void *change_data;
-
-	void (*state)(const struct mountns_stats *s, void *data);
-	void *state_data;
-	struct mountns_stats last; /* told; the thread's */
-
-	pthread_t thread;
-	bool running;
-};
+#define LATE_MS	    5 /* between a mount that others see and its event */
+#define LATE_TRIES  3
+#define INTERVAL_NS (10 * NSEC_PER_SEC)
 
 /* 0: gone. */
 static uint64_t ns_of(const struct mountns *m, int32_t pid)
@@ -100,31 +56,7 @@ void mountns_want(struct mountns *m, bool wanted)
 	eventfd_write(m->wake, 1);
 }
 
-/* --- namespaces (lock held) */
-
-static void ns_free(struct mountns *m, struct ns *n)
-{
-	HASH_DEL(m->list, n);
-	m->untold -= n->untold;
-	free(n);
-}
-
-static bool ns_has(const struct ns *n, int32_t pid)
-{
-	for (unsigned i = 0; i < MIN(n->n_pids, (unsigned)PIDS_MAX); i++)
-		if (n->pids[i] == pid)
-			return true;
-	return false;
-}
-
-/* The first one stays: as a rule it lives longest. */
-static void ns_note(struct ns *n, int32_t pid)
-{
-	if (ns_has(n, pid))
-		return;
-	n->pids[n->n_pids < PIDS_MAX ? n->n_pids : 1 + n->n_pids % (PIDS_MAX - 1)] = pid;
-	n->n_pids++;
-}
+/* --- namespaces */
 
 /* One that is in it still; 0: none of those that were seen. Without the lock, of a copy. */
 static int32_t ns_alive(const struct mountns *m, const struct ns *n)
@@ -135,42 +67,39 @@ static int32_t ns_alive(const struct mountns *m, const struct ns *n)
 	return 0;
 }
 
-static bool has_own(const struct mountns *m, const char *container)
+static uint64_t started(const struct mountns *m, int32_t pid)
 {
-	for (const struct ns *n = m->list; n; n = n->hh.next)
-		if (!n->second && streq(n->container, container))
-			return true;
-	return false;
+	_cleanup_close_ int fd = proc_open(m->procfd, pid);
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct process p = { .known = 0 };
+
+	return fd >= 0 && proc_read_fd(fd, PROC_PART_STAT, &a, &p) == 0 ? p.start_ns : UINT64_MAX;
 }
 
-/* 1: it was not known, 0, or -ENOSPC. */
-static int ns_put(struct mountns *m, const char *container, uint64_t ino, int32_t pid)
+/* What serves the file system is not asked: it may never answer. */
+static int root_of(int dirfd, const char *path, struct root *ret)
 {
-	struct ns *n;
+	struct statx st;
 
-	HASH_FIND(hh, m->list, &ino, sizeof(ino), n);
-	/* The number of one that is gone was given away. */
-	if (n && !streq(n->container, container)) {
-		ns_free(m, n);
-		n = NULL;
-	}
-	if (n) {
-		ns_note(n, pid);
-		return 0;
-	}
-	n = HASH_COUNT(m->list) < m->max ? calloc(1, sizeof(*n)) : NULL;
-	if (!n)
-		return -ENOSPC;
-	n->ino = ino;
-	snprintf(n->container, sizeof(n->container), "%s", container);
-	n->second = has_own(m, container);
-	ns_note(n, pid);
-	HASH_ADD(hh, m->list, ino, sizeof(n->ino), n);
-	if (!n->hh.tbl) {
-		free(n);
-		return -ENOSPC;
-	}
-	return 1;
+	if (statx(dirfd, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &st) < 0)
+		return -errno;
+	*ret = (struct root){ st.stx_ino, st.stx_dev_major, st.stx_dev_minor };
+	return 0;
+}
+
+static void look(const struct mountns *m, int32_t pid, struct seen *s)
+{
+	struct root root;
+	char path[40];
+	uint64_t ino;
+
+	snprintf(path, sizeof(path), "%d/ns/mnt", pid);
+	s->id = mountid_namespace(m->procfd, path, &ino);
+	if (s->id && ino != s->ino)
+		s->id = 0;
+	s->born = s->id ?: started(m, pid);
+	snprintf(path, sizeof(path), "%d/root", pid);
+	s->entered = root_of(m->procfd, path, &root) == 0 && memcmp(&root, &m->root, sizeof(root)) != 0;
 }
 
 /* It may be gone again, or live on in other processes: with the next of them it is a new one. */
@@ -199,25 +128,63 @@ static void mark(struct mountns *m, int32_t pid, uint64_t ino)
 		ns_unmarked(m, ino, errno);
 }
 
-void mountns_seen(struct mountns *m, const char *container, int32_t pid)
+static void see(struct mountns *m, const char *container, int32_t pid, struct seen *s)
 {
-	uint64_t ino = m->wanted ? ns_of(m, pid) : 0;
 	bool wake;
 	int r;
 
-	/* What has not been moved into its own yet is in the runtime's. */
-	if (!ino || ino == m->host)
-		return;
+	look(m, pid, s);
 	pthread_mutex_lock(&m->lock);
-	r = ns_put(m, container, ino, pid);
+	r = ns_put(m, container, s, pid);
 	wake = r > 0 || (r < 0 && !m->full);
 	m->full |= r < 0;
 	m->passed += r < 0;
 	pthread_mutex_unlock(&m->lock);
 	if (r > 0)
-		mark(m, pid, ino);
+		mark(m, pid, s->ino);
 	if (wake)
 		eventfd_write(m->wake, 1);
+}
+
+void mountns_seen(struct mountns *m, const char *container, int32_t pid)
+{
+	struct seen s = { .ino = m->wanted ? ns_of(m, pid) : 0 };
+	struct ns *n;
+	bool known;
+
+	/* What has not been moved into its own yet is in the runtime's. */
+	if (!s.ino || s.ino == m->host)
+		return;
+	pthread_mutex_lock(&m->lock);
+	n = ns_find(m, container, s.ino);
+	known = n && n->entered && n->id;
+	if (known)
+		ns_note(n, pid);
+	pthread_mutex_unlock(&m->lock);
+	if (!known)
+		see(m, container, pid, &s);
+}
+
+bool mountns_search(struct mountns *m, const char *container, uint64_t ino)
+{
+	int fd = openat(m->procfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *d;
+	bool found = false;
+
+	if (!dir) {
+		cleanup_close(&fd);
+		return false;
+	}
+	while (!found && (d = readdir(dir))) {
+		int32_t pid = *d->d_name >= '1' && *d->d_name <= '9' ? (int32_t)strtol(d->d_name, NULL, 10) : 0;
+
+		found = pid > 0 && ns_of(m, pid) == ino;
+		if (found)
+			mountns_seen(m, container, pid);
+	}
+	closedir(dir);
+	return found;
 }
 
 /* Nobody was seen in it since. */
@@ -249,79 +216,96 @@ int mountns_each(struct mountns *m, int (*fn)(const struct mountns_one *ns, void
 		int32_t pid = ns_alive(m, &copy[i]);
 
 		if (pid)
-			r = fn(&(struct mountns_one){ copy[i].ino, copy[i].container, pid, copy[i].second }, data);
+			r = fn(&(struct mountns_one){ copy[i].ino, copy[i].container, pid, copy[i].second, copy[i].id },
+			       data);
 		else
 			ns_forget(m, &copy[i]);
 	}
 	return r;
 }
 
+bool mountns_is_full(struct mountns *m)
+{
+	bool full;
+
+	pthread_mutex_lock(&m->lock);
+	full = m->full;
+	pthread_mutex_unlock(&m->lock);
+	return full;
+}
+
 bool mountns_is_second(struct mountns *m, const char *container, int32_t pid)
 {
 	uint64_t ino = ns_of(m, pid);
-	bool second = false;
+	bool second = false, own = false, in_own = false;
 
 	pthread_mutex_lock(&m->lock);
-	for (const struct ns *n = m->list; n && !second; n = n->hh.next)
-		second = n->second && streq(n->container, container) && (ino ? n->ino == ino : ns_has(n, pid));
-	/* One that has not run anything since it went there was not seen there. */
-	if (!second && ino && ino != m->host) {
-		const struct ns *n = m->list;
-
-		while (n && (n->second || !streq(n->container, container)))
-			n = n->hh.next;
-		second = n && n->ino != ino;
+	for (const struct ns *n = m->list; n && !second; n = n->hh.next) {
+		if (!streq(n->container, container))
+			continue;
+		second = n->second && (ino ? n->ino == ino : ns_has(n, pid));
+		own |= !n->second;
+		in_own |= !n->second && n->ino == ino;
 	}
 	pthread_mutex_unlock(&m->lock);
-	return second;
+	/* One that has not run anything since it went there was not seen there. */
+	return second || (ino && ino != m->host && own && !in_own);
 }
 
 /* --- who */
 
-/* Of the container, or of the host: another one's cannot reach it. */
-static bool may_mount(const struct process *p, const char *container)
+/* One process mounts many times as a rule: it is asked for once. False: there was none. */
+static bool take_events(struct mountns *m)
 {
-	struct cgroup_container in[CGROUP_NEST_MAX];
-	size_t n = p->known & PROCESS_CGROUP ? cgroup_containers(p->cgroup, in) : 0;
+	_Alignas(struct fanotify_event_metadata) char data[4096];
+	const struct fanotify_event_metadata *e = (const void *)data;
+	_cleanup_process_ struct process *who = NULL;
+	int32_t last = 0;
+	ssize_t len;
+	bool any;
 
-	return n == 0 || streq(in[n - 1].id, container);
-}
-
-static struct process *find_mounter(struct mountns *m, const char *container, uint64_t since)
-{
-	for (unsigned i = 0; i < MIN(m->n_mounters, (unsigned)MOUNTERS_MAX); i++) {
-		const struct mounter *who = &m->mounters[(m->n_mounters - 1 - i) % MOUNTERS_MAX];
-
-		if (who->boot_ns >= since && may_mount(who->process, container))
-			return process_ref(who->process);
+	pthread_mutex_lock(&m->event_lock);
+	len = read(m->fan, data, sizeof(data));
+	any = len > 0;
+	for (; len > 0 && FAN_EVENT_OK(e, len); e = FAN_EVENT_NEXT(e, len)) {
+		if (e->pid != last && who)
+			process_unref(TAKE_PTR(who));
+		if (e->pid != last && m->procs && e->pid > 0)
+			who = proc_table_get(m->procs, e->pid, false);
+		last = e->pid;
+		mounters_event(m->mounters, e, who);
 	}
-	return NULL;
+	pthread_mutex_unlock(&m->event_lock);
+	return any;
 }
 
-struct process *mountns_mounter(struct mountns *m, const char *container)
+static struct process *find_mounter(struct mountns *m, uint64_t mount, bool gone)
 {
-	uint64_t now = clock_boot_ns(), since = now > MOUNTER_NS ? now - MOUNTER_NS : 0;
 	struct process *p;
 
-	pthread_mutex_lock(&m->lock);
-	p = find_mounter(m, container, since);
-	pthread_mutex_unlock(&m->lock);
+	pthread_mutex_lock(&m->event_lock);
+	p = mounters_find(m->mounters, mount, gone);
+	pthread_mutex_unlock(&m->event_lock);
 	return p;
 }
 
-static void note_mounter(struct mountns *m, int32_t pid)
+/* The kernel shows a mount and then tells of it: what others see may be in its queue yet, or not even there. */
+struct process *mountns_mounter(struct mountns *m, uint64_t mount, bool gone)
 {
-	struct process *p = m->procs && pid > 0 ? proc_table_get(m->procs, pid, false) : NULL;
-	struct mounter *slot;
+	struct process *p = NULL;
+	bool any = false;
 
-	if (!p)
-		return;
-	pthread_mutex_lock(&m->lock);
-	slot = &m->mounters[m->n_mounters++ % MOUNTERS_MAX];
-	if (slot->process)
-		process_unref(slot->process);
-	*slot = (struct mounter){ p, clock_boot_ns() };
-	pthread_mutex_unlock(&m->lock);
+	for (int i = 0; m->fan >= 0 && mount && !p && i < LATE_TRIES; i++) {
+		if (i > 0)
+			poll(NULL, 0, LATE_MS);
+		while (take_events(m))
+			any = true;
+		p = find_mounter(m, mount, gone);
+	}
+	/* What was taken here is no reason any more for the thread to say that something changed. */
+	if (any)
+		eventfd_write(m->wake, 1);
+	return p;
 }
 
 /* --- the thread */
@@ -340,21 +324,6 @@ static void tell_change(struct mountns *m)
 	if (m->change)
 		m->change(m->change_data);
 	pthread_mutex_unlock(&m->change_lock);
-}
-
-/* One process mounts many times as a rule: it is asked for once. */
-static void take_events(struct mountns *m)
-{
-	_Alignas(struct fanotify_event_metadata) char data[4096];
-	ssize_t len = read(m->fan, data, sizeof(data));
-	const struct fanotify_event_metadata *e = (const void *)data;
-	int32_t last = 0;
-
-	for (; len > 0 && FAN_EVENT_OK(e, len); e = FAN_EVENT_NEXT(e, len)) {
-		if (e->pid != last)
-			note_mounter(m, e->pid);
-		last = e->pid;
-	}
 }
 
 static int no_more(const struct mountns_one *ns _unused_, void *data _unused_)
@@ -463,6 +432,7 @@ int mountns_new(const struct mountns_options *o, struct mountns **ret)
 		return -ENOMEM;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_mutex_init(&m->change_lock, NULL);
+	pthread_mutex_init(&m->event_lock, NULL);
 	m->procs = o->procs;
 	m->interval = o->interval ?: INTERVAL_NS;
 	m->max = o->max ?: MOUNTNS_MAX;
@@ -473,6 +443,11 @@ int mountns_new(const struct mountns_options *o, struct mountns **ret)
 	m->procfd = open(o->procfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (m->wake < 0 || m->procfd < 0)
 		r = -errno;
+	if (r == 0)
+		r = root_of(AT_FDCWD, "/", &m->root);
+	m->mounters = mounters_new();
+	if (r == 0 && !m->mounters)
+		r = -ENOMEM;
 	m->host = ns_of(m, getpid());
 	if (r == 0)
 		r = start(m);
@@ -493,13 +468,12 @@ void mountns_free(struct mountns *m)
 	}
 	while (m->list)
 		ns_free(m, m->list);
-	for (size_t i = 0; i < MOUNTERS_MAX; i++)
-		if (m->mounters[i].process)
-			process_unref(m->mounters[i].process);
+	mounters_free(m->mounters);
 	cleanup_close(&m->fan);
 	cleanup_close(&m->wake);
 	cleanup_close(&m->procfd);
 	pthread_mutex_destroy(&m->lock);
 	pthread_mutex_destroy(&m->change_lock);
+	pthread_mutex_destroy(&m->event_lock);
 	free(m);
 }

@@ -56,18 +56,29 @@ struct mountns_one {
 	uint64_t ino;	       /* of the namespace */
 	const char *container; /* id; borrowed */
 	int32_t pid;	       /* a process in it, a moment ago */
-	bool second;	       /* not the one the container was started in */
+	/*
+	 * Not the one the container was started in, which is the one of its namespaces that was made first; where the
+	 * kernel numbers none (before Linux 6.11) the one whose process was.
+	 */
+	bool second;
+	uint64_t id; /* mountid_namespace; 0 unknown */
 };
 
-/* All in which a process still is, a container's own before its others; fn non-zero ends. No lock is held. */
+/* All in which a process still is, in the order in which they were seen; fn non-zero ends. No lock is held. */
 int mountns_each(struct mountns *m, int (*fn)(const struct mountns_one *ns, void *data), void *data);
+/* While it is so, there may be namespaces that mountns_each passes over. */
+bool mountns_is_full(struct mountns *m);
 /* The process is still in that namespace. */
 bool mountns_is_in(const struct mountns *m, int32_t pid, uint64_t ino);
+/* Looks at all processes for one that is in this namespace; it is then one of the container that is seen. */
+bool mountns_search(struct mountns *m, const char *container, uint64_t ino);
 /* The process is, or was when it was seen, in a namespace of the container's other than its own. */
 bool mountns_is_second(struct mountns *m, const char *container, int32_t pid);
-/* Who mounted or unmounted last, in the last seconds, a process of the container or of the host. A reference, or NULL.
+/*
+ * Who mounted it (mount: mountid_of), or who unmounted it when it is gone. A reference, or NULL: it was done before its
+ * namespace was seen, the kernel does not tell, or it is long ago. May wait for some milliseconds.
  */
-struct process *mountns_mounter(struct mountns *m, const char *container);
+struct process *mountns_mounter(struct mountns *m, uint64_t mount, bool gone);
 
 DEFINE_CLEANUP(struct mountns *, mountns_free)
 

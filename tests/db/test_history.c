@@ -523,6 +523,30 @@ static struct event *mounted(struct store *s, int64_t baseline, struct container
 	return e;
 }
 
+struct standing {
+	int64_t ids[8];
+	char ends[8]; /* of the containers' ids */
+	size_t n;
+};
+
+static int take_standing(struct event *e, void *data)
+{
+	struct standing *k = data;
+
+	assert_true(k->n < ARRAY_SIZE(k->ids));
+	assert_non_null(e->container);
+	k->ends[k->n] = *e->container->id;
+	k->ids[k->n++] = e->id;
+	return 0;
+}
+
+static size_t count_standing(struct store *s, struct standing *k)
+{
+	k->n = 0;
+	assert_int_equal(history_open_mounts(s->d, take_standing, k), 0);
+	return k->n;
+}
+
 /* What is mounted in containers of one image: each its own, until it is over. */
 static void test_mounted(void **state _unused_)
 {
@@ -530,6 +554,7 @@ static void test_mounted(void **state _unused_)
 	const struct baseline_info info = { .name = "image", .kind = BASELINE_IMAGE, .root = "/", .scope = "{}" };
 	_cleanup_container_ struct container *a = container_new(), *b = container_new();
 	_cleanup_event_ struct event *found = NULL;
+	struct standing standing;
 	struct baseline_writer *w;
 	int64_t image, first, second, third;
 	struct store s;
@@ -551,7 +576,12 @@ static void test_mounted(void **state _unused_)
 	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/passwd", tmpfs, NULL), -ENOENT);
 	assert_int_equal(history_mounted(s.d, image, "aaaa", "/etc/motd", "mounted over it: tmp", NULL), -ENOENT);
 	assert_int_equal(history_mounted(s.d, image + 1, "aaaa", "/etc/motd", tmpfs, NULL), -ENOENT);
+	assert_int_equal(count_standing(&s, &standing), 3);
+	assert_int_equal(standing.ids[0], first);
+	assert_memory_equal(standing.ends, "abb", 3);
 	add(&s, mounted(&s, image, b, CHANGE_REVERTED, "gone"));
+	assert_int_equal(count_standing(&s, &standing), 1);
+	assert_int_equal(standing.ids[0], first);
 	assert_int_equal(status_of(&s, first), STATUS_OPEN);
 	assert_int_equal(status_of(&s, second), STATUS_REVERTED);
 	assert_int_equal(status_of(&s, third), STATUS_REVERTED);
@@ -559,6 +589,7 @@ static void test_mounted(void **state _unused_)
 	assert_int_equal(history_mounted(s.d, image, "bbbb", "/etc/motd", tmpfs, NULL), -ENOENT);
 	add(&s, mounted(&s, image, a, CHANGE_REVERTED, "gone"));
 	assert_int_equal(status_of(&s, first), STATUS_REVERTED);
+	assert_int_equal(count_standing(&s, &standing), 0);
 	store_free(&s);
 }
 

@@ -36,6 +36,11 @@ none() {
 	if grep -qF "\"path\":\"$1\"" "$tmp/history"; then fail "$1: $(grep -F "\"path\":\"$1\"" "$tmp/history")"; fi
 }
 
+told_of_mounts() {
+	hf status --json 2>/dev/null | grep -q 'the kernel does not tell of them' && return 1
+	return 0
+}
+
 twice_mounted() {
 	changes web && [ "$(grep -F '"path":"/srv"' "$tmp/history" | grep -c 'mounted over it: tmpfs')" = 2 ]
 }
@@ -85,9 +90,13 @@ for path in /tmp/t /tmp /data /data/d /scratch /scratch/s /etc /bin /etc/hosts /
 # where others do not see it; by the host.
 in_web 'echo evil >/tmp/evil; busybox mount --bind /tmp/evil /etc/motd'
 want web replaced /etc/motd "\"cause\":\"mounted over it: the container's own /tmp/evil\""
-grep -F 'mounted over it' "$tmp/history" | grep -qF '"process":{' || fail "nobody mounted: $(grep motd "$tmp/history")"
+# By the mount's own number: whoever mounted something else meanwhile is not named.
+grep -F 'mounted over it' "$tmp/history" | grep -qF '"cmdline":"busybox mount --bind /tmp/evil /etc/motd"' ||
+	! told_of_mounts || fail "who mounted? $(grep motd "$tmp/history")"
 in_web 'busybox umount /etc/motd; busybox mount -t tmpfs none /srv'
 want web reverted /etc/motd 'what was mounted over it is gone'
+grep -F 'over it is gone' "$tmp/history" | grep -qF '"cmdline":"busybox umount /etc/motd"' || ! told_of_mounts ||
+	fail "who unmounted? $(grep motd "$tmp/history")"
 want web replaced /srv '"cause":"mounted over it: tmpfs"'
 in_web 'busybox umount /srv'
 want web reverted /srv
@@ -97,6 +106,7 @@ podman exec -d web busybox unshare -m sh -c \
 want web replaced /etc/end 'own /tmp/evil; in another mount namespace of the container'
 want web added /etc/in-second '"cause":"by a process of the container in another mount namespace"'
 echo go >"$fs/vol/go"
+want web reverted /etc/end 'gone with its mount namespace'
 nsenter -m -t "$(podman inspect -f '{{.State.Pid}}' web)" /bin/busybox mount --bind /tmp/evil /bin/other || fail "nsenter"
 want web replaced /bin/other 'by a process outside of the container'
 nsenter -m -t "$(podman inspect -f '{{.State.Pid}}' web)" /bin/busybox umount /bin/other || fail "nsenter"
@@ -118,12 +128,18 @@ want web added /etc/second "$outside"
 # What stands over a restart is not told again, and is told when it goes.
 in_web 'busybox mount -t tmpfs none /srv'
 within 20 twice_mounted || fail "mounted again: $(grep '"/srv"' "$tmp/history")"
+in_web 'busybox mount --bind /tmp/evil /bin/chmod'
+want web replaced /bin/chmod 'own /tmp/evil'
 
 # Another container of the image has nothing to do with it; while the monitor is down it is found afterwards.
-run_container second -d "$image" sleep 1000 || die "podman run"
+run_container second -d --cap-add SYS_ADMIN --security-opt seccomp=unconfined "$image" sleep 1000 || die "podman run"
+podman exec second busybox mount --bind /bin/busybox /usr/bin/busybox-tool || fail "podman exec second"
+want second replaced /usr/bin/busybox-tool "own /bin/busybox"
 stop
 podman exec second sh -c 'echo down >>/etc/motd' || fail "podman exec second"
+in_web 'busybox umount /bin/chmod'
 watch
+want web reverted /bin/chmod 'while the monitor was down'
 want second changed /etc/motd '"process_unknown"'
 [ "$(grep -c '"path":"/etc/motd"' "$tmp/history")" = 1 ] || fail "motd of second: $(cat "$tmp/history")"
 changes web
@@ -139,11 +155,14 @@ grep -o '"container_files":{[^}]*}' "$tmp/status" | grep -q '"errors":0' || fail
 stop
 hf baseline verify >"$tmp/verify" 2>&1 || fail "verify: $(cat "$tmp/verify")"
 
+# A container takes along what was mounted in it.
+podman rm -f -t 0 second >/dev/null 2>&1
 # Policies are read again: other paths may change now.
 config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*", exclude: [/srv]}]' 'limits: {settle: 20ms}' 'exec: {mode: off}'
 watch
 config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*", exclude: ["/etc/q*"]}]' 'limits: {settle: 20ms}' \
 	'exec: {mode: off}'
+want second reverted /usr/bin/busybox-tool 'with its container, while the monitor was down'
 kill -HUP "$pid"
 within 10 grep -q 'configuration read again' "$err" || fail "no reload"
 in_web 'echo q >/etc/quiet; echo l >/srv/loud; echo t >/tmp/loud'

@@ -5,18 +5,22 @@
 #include "watch/mountns.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/test.h"
+#include "watch/mountid.h"
+#include "watch/mounts.h"
 
 #define skip_because(why)                                                                                              \
 	do {                                                                                                           \
@@ -204,36 +208,102 @@ static void test_looked(_unused_ void **state)
 	run(true);
 }
 
-/* Who it was: by the table of processes, of the container before others. */
+/* Id of what is mounted there, in the process's mountinfo. */
+static int id_of(pid_t pid, const char *point)
+{
+	struct mount_table t;
+	char path[40];
+	int id = -1;
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	assert_int_equal(mounts_read(path, &t, NULL), 0);
+	for (size_t i = 0; i < t.n; i++)
+		if (strcmp(t.mounts[i].point, point) == 0)
+			id = t.mounts[i].id;
+	mounts_free(&t);
+	return id;
+}
+
+/* Who it was, whoever mounted something meanwhile: by the mount's own number. */
 static void test_mounter(_unused_ void **state)
 {
 	_cleanup_proc_table_ struct proc_table *procs = NULL;
 	_cleanup_(mountns_free_p) struct mountns *m = NULL;
-	_cleanup_process_ struct process *p = NULL;
-	_cleanup_close_ int told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct child a;
+	struct process *p;
+	struct listing l;
+	struct child a, b;
+	uint64_t mount;
 
 	assert_int_equal(proc_table_new("/proc", 0, &procs), 0);
 	assert_int_equal(mountns_new(&(struct mountns_options){ .procfs = "/proc", .procs = procs }, &m), 0);
 	if (!mountns_is_told(m))
 		skip_because("the kernel does not tell of mounts");
-	if (!child_start(&a)) {
-		child_end(&a);
+	if (!can_unshare())
 		skip_because("no mount namespaces of our own");
-	}
+	assert_true(child_start(&a));
+	assert_true(child_start(&b));
 	mountns_want(m, true);
+	/* Before it was seen: nobody is named. */
+	assert_true(child_do(&b, 'm'));
 	mountns_seen(m, ID_A, a.pid);
-	mountns_on_change(m, changed, &told);
-	assert_null(mountns_mounter(m, ID_A));
+	mountns_seen(m, ID_B, b.pid);
+	assert_int_equal(list(m, &l), 2);
+	mount = mountid_of(l.list[1].id, id_of(b.pid, "/mnt"));
+	assert_true(mount);
+	assert_null(mountns_mounter(m, mount, false));
+	assert_int_equal(mountid_of(l.list[0].id, id_of(b.pid, "/mnt")), 0); /* in its own alone */
+	assert_true(child_do(&b, 'u'));
+	p = mountns_mounter(m, mount, true);
+	assert_non_null(p);
+	assert_int_equal(p->pid, b.pid);
+	process_unref(p);
 	assert_true(child_do(&a, 'm'));
-	for (int i = 0; i < 300 && !p; i++) {
-		is_told(told);
-		p = mountns_mounter(m, ID_A);
-	}
-	/* Its cgroup is that of the test: on the host. */
-	if (p)
-		assert_int_equal(p->pid, a.pid);
+	mount = mountid_of(l.list[0].id, id_of(a.pid, "/mnt"));
+	assert_true(child_do(&b, 'm'));
+	p = mountns_mounter(m, mount, false);
+	assert_non_null(p);
+	assert_int_equal(p->pid, a.pid);
+	process_unref(p);
+	assert_null(mountns_mounter(m, mount, true));
 	child_end(&a);
+	child_end(&b);
+}
+
+/* A monitor that starts later sees processes in the order of their numbers, not of their namespaces. */
+static void test_order(_unused_ void **state)
+{
+	_cleanup_(mountns_free_p) struct mountns *m = NULL;
+	struct child a, b;
+	struct listing l;
+	uint64_t ino;
+
+	if (!can_unshare())
+		skip_because("no mount namespaces of our own");
+	if (!mountid_namespace(AT_FDCWD, "/proc/self/ns/mnt", &ino))
+		skip_because("the kernel does not number mount namespaces");
+	assert_int_equal(mountns_new(&(struct mountns_options){ .procfs = "/proc" }, &m), 0);
+	mountns_want(m, true);
+	assert_true(child_start(&a));
+	assert_true(child_start(&b));
+	mountns_seen(m, ID_A, b.pid);
+	assert_int_equal(list(m, &l), 1);
+	assert_false(l.list[0].second);
+	mountns_seen(m, ID_A, a.pid);
+	assert_int_equal(list(m, &l), 2);
+	assert_int_equal(l.list[0].pid, b.pid);
+	assert_true(l.list[0].second);
+	assert_false(l.list[1].second);
+	assert_true(mountns_is_second(m, ID_A, b.pid));
+	assert_false(mountns_is_second(m, ID_A, a.pid));
+	/* What was second stays so when the first is gone. */
+	child_end(&a);
+	assert_int_equal(list(m, &l), 1);
+	mountns_seen(m, ID_A, b.pid);
+	assert_true(l.list[0].second);
+	/* One that is in none that was seen, but that nobody lives in, is looked for by its number. */
+	assert_true(mountns_search(m, ID_A, l.list[0].ino));
+	child_end(&b);
+	assert_false(mountns_search(m, ID_A, l.list[0].ino));
 }
 
 struct states {
@@ -334,8 +404,8 @@ static void test_unmarked(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_told), cmocka_unit_test(test_looked),   cmocka_unit_test(test_mounter),
-		cmocka_unit_test(test_full), cmocka_unit_test(test_unmarked),
+		cmocka_unit_test(test_told),  cmocka_unit_test(test_looked), cmocka_unit_test(test_mounter),
+		cmocka_unit_test(test_order), cmocka_unit_test(test_full),   cmocka_unit_test(test_unmarked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
