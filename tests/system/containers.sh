@@ -52,8 +52,8 @@ podman_setup() {
 	make_image "$image"
 }
 
-# make_image NAME [FILE...]: a tiny image; files are added to its /usr/bin
-make_image() {
+# make_root: what is in the image, in $tmp/root
+make_root() {
 	rm -rf "$tmp/root"
 	mkdir -p "$tmp/root/bin" "$tmp/root/etc" "$tmp/root/tmp" "$tmp/root/usr/bin"
 	cp "$busybox" "$tmp/root/bin/busybox"
@@ -63,6 +63,11 @@ make_image() {
 	cp "$busybox" "$tmp/root/usr/bin/busybox-tool"
 	echo 'root:x:0:0:root:/:/bin/sh' >"$tmp/root/etc/passwd"
 	echo 'hello' >"$tmp/root/etc/motd"
+}
+
+# make_image NAME [FILE...]: a tiny image; files are added to its /usr/bin
+make_image() {
+	make_root
 	name=$1
 	shift
 	for file; do cp "$file" "$tmp/root/usr/bin/"; done

@@ -128,8 +128,8 @@ want web added /etc/second "$outside"
 # What stands over a restart is not told again, and is told when it goes.
 in_web 'busybox mount -t tmpfs none /srv'
 within 20 twice_mounted || fail "mounted again: $(grep '"/srv"' "$tmp/history")"
-in_web 'busybox mount --bind /tmp/evil /bin/chmod'
-want web replaced /bin/chmod 'own /tmp/evil'
+in_web 'busybox mount --bind /tmp/evil /bin/kill'
+want web replaced /bin/kill 'own /tmp/evil'
 
 # Another container of the image has nothing to do with it; while the monitor is down it is found afterwards.
 run_container second -d --cap-add SYS_ADMIN --security-opt seccomp=unconfined "$image" sleep 1000 || die "podman run"
@@ -137,9 +137,9 @@ podman exec second busybox mount --bind /bin/busybox /usr/bin/busybox-tool || fa
 want second replaced /usr/bin/busybox-tool "own /bin/busybox"
 stop
 podman exec second sh -c 'echo down >>/etc/motd' || fail "podman exec second"
-in_web 'busybox umount /bin/chmod'
+in_web 'busybox umount /bin/kill'
 watch
-want web reverted /bin/chmod 'while the monitor was down'
+want web reverted /bin/kill 'while the monitor was down'
 want second changed /etc/motd '"process_unknown"'
 [ "$(grep -c '"path":"/etc/motd"' "$tmp/history")" = 1 ] || fail "motd of second: $(cat "$tmp/history")"
 changes web
