@@ -5,6 +5,7 @@
  * main thread.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -44,6 +45,7 @@ struct calls {
 	pthread_t finder; /* of connections that are there already */
 	bool has_finder;
 	atomic_bool stop_finder;
+	uint64_t unadopted; /* the finder's: connections whose end nobody is told */
 };
 
 static bool is_recorded(const struct calls *c, const struct event_socket *s)
@@ -186,8 +188,15 @@ bool connection_found(struct monitor *m, int32_t pid, const struct event_socket 
 static void finder_take(int32_t pid, const struct event_socket *s, void *data)
 {
 	struct calls *c = data;
+	struct process *p;
 
 	c->recorded += connection_found(c->m, pid, s);
+	if (s->protocol != IPPROTO_TCP || !s->connected || !s->cookie)
+		return;
+	p = proc_table_get(c->m->procs, pid, false);
+	if (p && bpf_calls_adopt(c->bpf, s, pid, p->start_ns) == -E2BIG)
+		c->unadopted++;
+	process_unref(p);
 }
 
 static void *finder_thread(void *data)
@@ -203,6 +212,9 @@ static void *finder_thread(void *data)
 	else if (found.missed)
 		gapbook_once(c->m->gaps, GAP_LIMIT, FINDER_SCOPE, "not all of them could be listed", found.missed,
 			     FINDER_HEALED);
+	if (c->unadopted)
+		gapbook_once(c->m->gaps, GAP_LIMIT, FINDER_SCOPE,
+			     "more than there is room for: the end of some is not told", c->unadopted, FINDER_HEALED);
 	return NULL;
 }
 
@@ -361,12 +373,15 @@ void calls_stop(struct monitor *m)
 /* Of kernels without the tracepoint. */
 static void calls_check_ends(struct calls *c, const struct bpf_calls_wants *wants)
 {
-	bool missed = false;
+	bool tcp = false, udp = false;
 
-	for (size_t i = 0; i < call_count; i++)
-		missed |= wants->calls[i] && call_table[i].filter == CALL_END && !bpf_calls_ends(c->bpf);
-	if (missed)
-		gapbook_open(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections", "the kernel does not tell them", 0, 0);
+	for (size_t i = 0; i < call_count; i++) {
+		tcp |= wants->calls[i] && call_table[i].filter == CALL_END && !bpf_calls_ends(c->bpf);
+		udp |= wants->calls[i] && call_table[i].filter == CALL_DATAGRAM_END && !bpf_calls_datagram_ends(c->bpf);
+	}
+	if (tcp || udp)
+		gapbook_open(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections",
+			     tcp ? "the kernel does not tell them" : "the kernel does not tell those of UDP", 0, 0);
 	else
 		gapbook_end(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections", "nobody asks for them");
 }
@@ -429,8 +444,8 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		calls_stop(m);
 	calls_unasked(m, off ? by_rule : any, any && !off ? dns : DNS_UNASKED);
 	if (off && by_rule)
-		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls",
-			     "rules ask for them, and sensors.bpf is off", 0, 0);
+		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls", "rules ask for them, and sensors.bpf is off", 0,
+			     0);
 	if (!any || off)
 		return;
 	if (m->calls) {

@@ -109,6 +109,7 @@ const struct call_info call_table[] = {
 #endif
 	{ SYS_dup3, "dup3", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
 	{ -1, "tcp_close", "net", CALL_END, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_CLOSE },
+	{ -1, "udp_close", "net", CALL_DATAGRAM_END, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_CLOSE },
 	{ -1, "dns_query", "net", CALL_QUERY, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_QUERY },
 };
 /* clang-format on */

@@ -40,12 +40,13 @@ enum call_filter {
 	/* From here on the call is about a socket, and is told with it. */
 	CALL_CONNECT,
 	CALL_ACCEPT,
-	CALL_LOCAL,   /* bind, listen */
-	CALL_SEND,    /* of a datagram to another peer than the one before */
-	CALL_RECEIVE, /* from another peer, or with its data where a rule asks for that */
-	CALL_DUP,     /* onto a standard stream */
-	CALL_END,     /* of a TCP connection, which is no call */
-	CALL_QUERY,   /* of DNS, which is none either, and is told by programs of its own */
+	CALL_LOCAL,	   /* bind, listen */
+	CALL_SEND,	   /* of a datagram to another peer than the one before */
+	CALL_RECEIVE,	   /* from another peer, or with its data where a rule asks for that */
+	CALL_DUP,	   /* onto a standard stream */
+	CALL_END,	   /* of a TCP connection, which is no call */
+	CALL_QUERY,	   /* of DNS, which is none either, and is told by programs of its own */
+	CALL_DATAGRAM_END, /* of a UDP socket, one for each peer; no call */
 };
 
 /* Where the call has the address of a socket. */

@@ -218,7 +218,7 @@ FIELD_GETTER(get_hf_net_received)
 
 FIELD_GETTER(get_hf_net_open)
 {
-	if (ended(v))
+	if (ended(v) && ended(v)->open_ns)
 		field_set_number(ret, (int64_t)ended(v)->open_ns);
 }
 

@@ -93,8 +93,9 @@ void socket_text(struct buf *b, const struct event_socket *s)
 		buf_printf(b, "%s %s  ", s->query, s->query_type);
 	socket_tuple(b, s);
 	if (s->op == SOCKET_CLOSE)
-		buf_printf(b, "  %" PRIu64 " bytes sent, %" PRIu64 " received, %" PRIu64 ".%03u s", s->sent,
-			   s->received, (uint64_t)(s->open_ns / NSEC_PER_SEC),
+		buf_printf(b, "  %" PRIu64 " bytes sent, %" PRIu64 " received", s->sent, s->received);
+	if (s->op == SOCKET_CLOSE && s->open_ns)
+		buf_printf(b, ", %" PRIu64 ".%03u s", (uint64_t)(s->open_ns / NSEC_PER_SEC),
 			   (unsigned int)(s->open_ns / NSEC_PER_MSEC % 1000));
 }
 
@@ -158,7 +159,8 @@ json_t *socket_json(const struct event_socket *s, const char *error)
 	if (s->op == SOCKET_CLOSE) {
 		json_object_set_new(o, "bytes_sent", json_u64(s->sent));
 		json_object_set_new(o, "bytes_received", json_u64(s->received));
-		json_object_set_new(o, "open_ms", json_u64(s->open_ns / NSEC_PER_MSEC));
+		if (s->open_ns)
+			json_object_set_new(o, "open_ms", json_u64(s->open_ns / NSEC_PER_MSEC));
 	}
 	json_put_string(o, "query", s->query);
 	json_put_string(o, "query_type", s->query_type);

@@ -22,7 +22,7 @@ enum socket_op {
 	SOCKET_SEND,	/* the first datagram to a peer */
 	SOCKET_RECEIVE, /* the first from one */
 	SOCKET_FOUND,	/* it was there when the monitor started */
-	SOCKET_CLOSE,	/* the end of a TCP connection that was told before */
+	SOCKET_CLOSE,	/* the end of a TCP connection; of a UDP socket, one for each of its peers */
 	SOCKET_QUERY,	/* a name was asked for: DNS */
 	SOCKET_OP_COUNT,
 	SOCKET_OP_NONE = SOCKET_OP_COUNT
@@ -50,7 +50,7 @@ struct event_socket {
 	bool connected;
 	bool new_peer;		       /* of a datagram */
 	bool approximate;	       /* SOCKET_FOUND: seen by a look at what is there */
-	bool accepted;		       /* SOCKET_CLOSE: by accept, not by connect */
+	bool accepted;		       /* SOCKET_CLOSE, SOCKET_FOUND: by accept, not by connect; the peer sent first */
 	bool uring;		       /* asked for through io_uring: what came of it is not known */
 	uint8_t local[SOCKET_ADDRESS]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	uint8_t remote[SOCKET_ADDRESS];
@@ -66,7 +66,9 @@ struct event_socket {
 	uint32_t data_len;
 	/* SOCKET_CLOSE; of all that the event stands for together */
 	uint64_t sent, received; /* bytes of data; what was sent twice counts once */
-	uint64_t open_ns;	 /* since connect had its answer, or accept returned */
+	uint64_t
+		open_ns; /* since connect had its answer, or accept returned; UDP: since the first packet; 0: unknown */
+	uint64_t cookie; /* SOCKET_FOUND: the kernel's name of it, never used again */
 };
 
 /* Whether this end is the server. */

@@ -31,15 +31,22 @@
 #define STATE_CLOSE	  7
 #define STATE_LISTEN	  10
 
+/* Of a hundred thousand: no more than what is needed. */
 struct entry {
-	struct event_socket socket;
-	bool told;
+	uint64_t ino, cookie;
+	uint8_t local[SOCKET_ADDRESS], remote[SOCKET_ADDRESS];
+	uint16_t local_port, remote_port;
+	uint8_t family, protocol, state;
+	bool accepted, told;
 };
+
+#define PORT_WORDS (65536 / 64)
 
 struct finder {
 	const atomic_bool *stop;
 	struct entry *entries;
 	size_t n, cap;
+	uint64_t listening[PORT_WORDS]; /* TCP ports of the namespace that is being looked at */
 	ino_t namespaces[NAMESPACES_MAX];
 	size_t n_namespaces;
 	void (*fn)(int32_t pid, const struct event_socket *s, void *data);
@@ -90,18 +97,28 @@ static void take_socket(struct finder *f, const struct inet_diag_msg *m, uint8_t
 		f->found.missed++;
 		return;
 	}
-	*e = (struct entry){ .socket = { .op = SOCKET_FOUND,
-					 .family = m->idiag_family,
-					 .type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM,
-					 .protocol = protocol,
-					 .has_local = true,
-					 .has_remote = m->id.idiag_dport != 0,
-					 .connected = m->idiag_state == STATE_ESTABLISHED,
-					 .local_port = ntohs(m->id.idiag_sport),
-					 .remote_port = ntohs(m->id.idiag_dport),
-					 .ino = m->idiag_inode } };
-	take_address(m->id.idiag_src, m->idiag_family, e->socket.local);
-	take_address(m->id.idiag_dst, m->idiag_family, e->socket.remote);
+	*e = (struct entry){ .family = m->idiag_family,
+			     .protocol = protocol,
+			     .state = m->idiag_state,
+			     .local_port = ntohs(m->id.idiag_sport),
+			     .remote_port = ntohs(m->id.idiag_dport),
+			     .cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
+			     .ino = m->idiag_inode };
+	take_address(m->id.idiag_src, m->idiag_family, e->local);
+	take_address(m->id.idiag_dst, m->idiag_family, e->remote);
+	if (e->state == STATE_LISTEN)
+		f->listening[e->local_port / 64] |= 1ULL << e->local_port % 64;
+}
+
+/* A connection from the port of a server is one that it accepted: nobody else is given that port. */
+static void mark_accepted(struct finder *f, size_t from)
+{
+	for (size_t i = from; i < f->n; i++) {
+		struct entry *e = &f->entries[i];
+
+		e->accepted = e->protocol == IPPROTO_TCP && e->state == STATE_ESTABLISHED &&
+			      f->listening[e->local_port / 64] >> e->local_port % 64 & 1;
+	}
 }
 
 static int ask(int fd, uint8_t family, uint8_t protocol)
@@ -162,11 +179,14 @@ static int dump_namespace(struct finder *f)
 	const struct timeval limit = { .tv_sec = 5 };
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	int r = fd < 0 ? -errno : 0;
+	size_t before = f->n;
 
+	memset(f->listening, 0, sizeof(f->listening));
 	if (r == 0)
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	for (size_t i = 0; i < ARRAY_SIZE(kinds) && r == 0; i++)
 		r = dump(f, fd, kinds[i].family, kinds[i].protocol);
+	mark_accepted(f, before);
 	return r;
 }
 
@@ -211,21 +231,36 @@ static void enter(struct finder *f, int proc, int32_t pid)
 
 static int compare(const void *a, const void *b)
 {
-	uint64_t x = ((const struct entry *)a)->socket.ino, y = ((const struct entry *)b)->socket.ino;
+	uint64_t x = ((const struct entry *)a)->ino, y = ((const struct entry *)b)->ino;
 
 	return (x > y) - (x < y);
 }
 
 static void tell(struct finder *f, int32_t pid, uint64_t ino)
 {
-	struct entry key = { .socket = { .ino = ino } }, *e;
+	struct entry key = { .ino = ino }, *e;
+	struct event_socket s;
 
 	e = f->n ? bsearch(&key, f->entries, f->n, sizeof(key), compare) : NULL;
 	if (!e || e->told)
 		return;
 	e->told = true;
 	f->found.told++;
-	f->fn(pid, &e->socket, f->data);
+	s = (struct event_socket){ .op = SOCKET_FOUND,
+				   .family = e->family,
+				   .type = e->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM,
+				   .protocol = e->protocol,
+				   .has_local = true,
+				   .has_remote = e->remote_port != 0,
+				   .connected = e->state == STATE_ESTABLISHED,
+				   .accepted = e->accepted,
+				   .local_port = e->local_port,
+				   .remote_port = e->remote_port,
+				   .ino = e->ino,
+				   .cookie = e->cookie };
+	memcpy(s.local, e->local, sizeof(s.local));
+	memcpy(s.remote, e->remote, sizeof(s.remote));
+	f->fn(pid, &s, f->data);
 }
 
 static void scan_process(struct finder *f, int proc, int32_t pid)

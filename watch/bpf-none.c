@@ -116,6 +116,21 @@ int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struc
 	return 0;
 }
 
+bool bpf_calls_datagram_ends(const struct bpf_calls *b)
+{
+	(void)b;
+	return false;
+}
+
+int bpf_calls_adopt(struct bpf_calls *b, const struct event_socket *s, int32_t pid, uint64_t start_ns)
+{
+	(void)b;
+	(void)s;
+	(void)pid;
+	(void)start_ns;
+	return -ENOTSUP;
+}
+
 bool bpf_calls_ends(const struct bpf_calls *b)
 {
 	(void)b;

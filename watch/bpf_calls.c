@@ -19,7 +19,7 @@
 struct bpf_calls {
 	struct calls_bpf *skeleton;
 	struct bpf_ring ring;
-	bool uring, ends;
+	bool uring, ends, datagram_ends;
 
 	/* Of bpf_calls_take. */
 	void (*fn)(const struct bpf_call_event *e, void *data);
@@ -27,7 +27,8 @@ struct bpf_calls {
 };
 
 _Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
-		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END,
+		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END &&
+		       (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
 	       "the table's filters are the program's");
 _Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
 _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
@@ -101,9 +102,9 @@ static void want_compat(struct calls_bpf__bss *bss, const struct bpf_calls_wants
 		bss->compat_of[CALL_SOCKETCALL] = any;
 }
 
-static void forget_open(struct bpf_calls *b)
+static void forget_all(const struct bpf_map *map)
 {
-	int fd = bpf_map__fd(b->skeleton->maps.open_connections);
+	int fd = bpf_map__fd(map);
 	uint64_t key;
 
 	for (unsigned int i = 0; i < BPF_OPEN_MAX && bpf_map_get_next_key(fd, NULL, &key) == 0; i++)
@@ -120,9 +121,42 @@ static void want_ends(struct bpf_calls *b, uint8_t id)
 		s->links.on_state = bpf_program__attach(s->progs.on_state);
 	if (!id && s->links.on_state) {
 		bpf_link__destroy(TAKE_PTR(s->links.on_state));
-		forget_open(b);
+		s->bss->has_adopted = s->bss->has_uring_servers = false;
+		forget_all(s->maps.open_connections);
+		forget_all(s->maps.adopted);
 	}
 	b->ends = s->links.on_state != NULL;
+}
+
+static struct bpf_link *attach_root(const struct bpf_program *p, int root)
+{
+	return root < 0 || bpf_program__fd(p) < 0 ? NULL : bpf_program__attach_cgroup(p, root);
+}
+
+static void drop(struct bpf_link **link)
+{
+	bpf_link__destroy(TAKE_PTR(*link));
+}
+
+/* The same: they see each packet. */
+static void want_datagram_ends(struct bpf_calls *b, uint8_t id)
+{
+	struct calls_bpf *s = b->skeleton;
+	_cleanup_close_ int root = id && !b->datagram_ends ? bpf_cgroup_root() : -1;
+
+	s->bss->datagram_end_id = id;
+	if (id && !b->datagram_ends) {
+		s->links.on_release = attach_root(s->progs.on_release, root);
+		s->links.on_datagram_in = attach_root(s->progs.on_datagram_in, root);
+		s->links.on_datagram_out = attach_root(s->progs.on_datagram_out, root);
+		b->datagram_ends = s->links.on_release && s->links.on_datagram_in && s->links.on_datagram_out;
+	}
+	if (id && b->datagram_ends)
+		return;
+	drop(&s->links.on_datagram_in);
+	drop(&s->links.on_datagram_out);
+	drop(&s->links.on_release);
+	b->datagram_ends = false;
 }
 
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
@@ -141,12 +175,16 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 			bss->uring_of[c->uring] = id;
 		if (c->filter == CALL_END)
 			want_ends(b, id);
+		if (c->filter == CALL_DATAGRAM_END)
+			want_datagram_ends(b, id);
 	}
 	want_compat(bss, wants);
 }
 
-/* The kernel may lack the tracepoint of io_uring, or what its program reads; and so with ends of connections. */
-static int load(struct bpf_calls *b, size_t ring, bool uring, bool ends)
+/* What the kernel may lack: a tracepoint, or what a program reads. */
+enum { WITHOUT_URING = 1, WITHOUT_ENDS = 2, WITHOUT_DATAGRAMS = 4, WITHOUT_ALL = 7 };
+
+static int load(struct bpf_calls *b, size_t ring, unsigned int without)
 {
 	int r;
 
@@ -155,11 +193,14 @@ static int load(struct bpf_calls *b, size_t ring, bool uring, bool ends)
 	if (!b->skeleton)
 		return -errno;
 	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_CALLS_RING);
-	if (r == 0)
-		r = bpf_program__set_autoload(b->skeleton->progs.on_uring, uring);
-	if (r == 0)
-		r = bpf_program__set_autoload(b->skeleton->progs.on_state, ends);
-	return r < 0 ? r : calls_bpf__load(b->skeleton);
+	if (r < 0)
+		return r;
+	bpf_program__set_autoload(b->skeleton->progs.on_uring, !(without & WITHOUT_URING));
+	bpf_program__set_autoload(b->skeleton->progs.on_state, !(without & WITHOUT_ENDS));
+	bpf_program__set_autoload(b->skeleton->progs.on_datagram_in, !(without & WITHOUT_DATAGRAMS));
+	bpf_program__set_autoload(b->skeleton->progs.on_datagram_out, !(without & WITHOUT_DATAGRAMS));
+	bpf_program__set_autoload(b->skeleton->progs.on_release, !(without & WITHOUT_DATAGRAMS));
+	return calls_bpf__load(b->skeleton);
 }
 
 static int attach(struct bpf_calls *b)
@@ -179,8 +220,8 @@ static int start(struct bpf_calls *b, const struct bpf_calls_wants *wants, size_
 {
 	int r = -ENOTSUP;
 
-	for (unsigned int without = 0; without < 4 && r < 0; without++)
-		r = load(b, ring, !(without & 1), !(without & 2));
+	for (unsigned int without = 0; without <= WITHOUT_ALL && r < 0; without++)
+		r = load(b, ring, without);
 	if (r < 0)
 		return r;
 	b->skeleton->bss->self = (uint32_t)getpid();
@@ -239,6 +280,25 @@ bool bpf_calls_uring(const struct bpf_calls *b)
 bool bpf_calls_ends(const struct bpf_calls *b)
 {
 	return b->ends;
+}
+
+bool bpf_calls_datagram_ends(const struct bpf_calls *b)
+{
+	return b->datagram_ends;
+}
+
+int bpf_calls_adopt(struct bpf_calls *b, const struct event_socket *s, int32_t pid, uint64_t start_ns)
+{
+	struct bpf_open_connection o = {
+		.start_ns = start_ns, .ino = s->ino, .tgid = pid, .tid = pid, .accepted = s->accepted, .adopted = 1
+	};
+
+	if (!b->ends)
+		return -ENOTSUP;
+	if (bpf_map_update_elem(bpf_map__fd(b->skeleton->maps.adopted), &s->cookie, &o, BPF_NOEXIST) < 0)
+		return -errno;
+	__atomic_store_n(&b->skeleton->bss->has_adopted, true, __ATOMIC_RELEASE);
+	return 0;
 }
 
 /* --- calls that were counted */

@@ -48,8 +48,16 @@ void bpf_calls_close(struct bpf_calls *b);
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants);
 /* Whether what goes through io_uring is told too: the kernel has a tracepoint for it (Linux 6.4 and later). */
 bool bpf_calls_uring(const struct bpf_calls *b);
-/* Whether ends of connections, being asked for, are told: of those that began meanwhile. */
+/* Whether ends of connections, being asked for, are told: of those that began meanwhile, and those adopted. */
 bool bpf_calls_ends(const struct bpf_calls *b);
+/* The same of UDP sockets: all that packets went through meanwhile. */
+bool bpf_calls_datagram_ends(const struct bpf_calls *b);
+/*
+ * A TCP connection that was there before (SOCKET_FOUND, with its cookie), and whose it is: its end is told as the
+ * others', since when it was open being unknown. start_ns as /proc gives it. 0, -ENOTSUP: ends are not told, or a
+ * negative errno: -E2BIG when there are BPF_OPEN_MAX already. Any thread.
+ */
+int bpf_calls_adopt(struct bpf_calls *b, const struct event_socket *s, int32_t pid, uint64_t start_ns);
 int bpf_calls_fd(const struct bpf_calls *b);
 /* As bpf_procs_take. */
 int bpf_calls_take(struct bpf_calls *b, unsigned int max, void (*fn)(const struct bpf_call_event *e, void *data),

@@ -3,8 +3,10 @@
  * System calls as they return, those alone that somebody asks for, into a ring of their own. Which ones these are, and
  * which arguments are strings, is in tables that user space fills. Calls of 32-bit programs on a 64-bit kernel have
  * other numbers, and a table of their own. What is asked of sockets through io_uring makes no system call: it is told
- * as it is handed in. And the ends of TCP connections (ends.h).
+ * as it is handed in. And the ends of TCP connections
+ * (ends.h), and of UDP sockets (datagrams.h).
  */
+#include "watch/bpf/datagrams.h"
 #include "watch/bpf/ends.h"
 #include "watch/bpf/kernel.h"
 #include "watch/bpf/record.h"
@@ -395,6 +397,8 @@ int on_uring(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (k->family == AF_UNIX && file)
 		take_unix(k, sock_of(file));
+	if (filter == BPF_CALL_ACCEPT && file)
+		remember_server(sock_of(file));
 	end_socket(s, filter, BPF_PROGRAM_URING);
 	return 0;
 }

@@ -12,14 +12,8 @@
 
 __u32 end_id; /* row of them; 0: nobody asks */
 
-struct open_connection {
-	__u64 start_ns; /* of the process */
-	__u64 mono_ns;	/* since when it is open; 0: not yet */
-	__u64 peer;	/* hash: a socket's memory is used again */
-	__u64 ino;
-	__s32 tgid, tid;
-	__u32 accepted, pad;
-};
+bool has_adopted;
+bool has_uring_servers;
 
 /* By address of the socket. */
 struct {
@@ -27,8 +21,30 @@ struct {
 	__uint(max_entries, BPF_OPEN_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
-	__type(value, struct open_connection);
+	__type(value, struct bpf_open_connection);
 } open_connections SEC(".maps");
+
+/* Those that were there before, by cookie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BPF_OPEN_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct bpf_open_connection);
+} adopted SEC(".maps");
+
+struct server_key {
+	__u64 net;
+	__u64 port;
+};
+
+/* Who accepts through io_uring, which makes no call that returns a socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct server_key);
+	__type(value, struct bpf_open_connection);
+} uring_servers SEC(".maps");
 
 /* One for each program: an end may come while that of an accept is told. */
 enum { SCRATCH_STATE, SCRATCH_CALL, SCRATCHES };
@@ -51,26 +67,90 @@ static __always_inline __u64 hash_peer(const struct sock *sk)
 	return mix(mix(BPF_CORE_READ(sk, __sk_common.skc_dport), words[0]), words[1]);
 }
 
-/* On behalf of who makes it. */
-static __always_inline void remember(const struct sock *sk, __u64 ino, bool accepted)
+static __always_inline void fill_open(struct bpf_open_connection *o)
 {
 	const struct task_struct *task = bpf_get_current_task_btf();
-	__u64 ids = bpf_get_current_pid_tgid(), key = (__u64)sk;
-	struct open_connection o = {
-		.start_ns = task->group_leader->start_boottime,
-		.mono_ns = accepted ? bpf_ktime_get_ns() : 0,
-		.peer = hash_peer(sk),
-		.ino = ino,
-		.tgid = ids >> 32,
-		.tid = (__u32)ids,
-		.accepted = accepted,
-	};
+	__u64 ids = bpf_get_current_pid_tgid();
 
-	if (bpf_map_update_elem(&open_connections, &key, &o, BPF_ANY))
+	o->start_ns = task->group_leader->start_boottime;
+	o->tgid = ids >> 32;
+	o->tid = (__u32)ids;
+}
+
+static __always_inline void put_open(const struct sock *sk, const struct bpf_open_connection *o)
+{
+	__u64 key = (__u64)sk;
+
+	if (bpf_map_update_elem(&open_connections, &key, o, BPF_ANY))
 		__sync_fetch_and_add(&lost[BPF_PROGRAM_ENDS], 1);
 }
 
-static __always_inline void fill_end(struct bpf_socket_call *c, const struct sock *sk, const struct open_connection *o)
+/* On behalf of who makes it. */
+static __always_inline void remember(const struct sock *sk, __u64 ino, bool accepted)
+{
+	struct bpf_open_connection o = {
+		.mono_ns = accepted ? bpf_ktime_get_ns() : 0,
+		.peer = hash_peer(sk),
+		.ino = ino,
+		.accepted = accepted,
+	};
+
+	fill_open(&o);
+	put_open(sk, &o);
+}
+
+static __always_inline struct server_key server_of(const struct sock *sk)
+{
+	return (struct server_key){ .net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
+				    .port = BPF_CORE_READ(sk, __sk_common.skc_num) };
+}
+
+/* Somebody asked io_uring to accept. */
+static __always_inline void remember_server(const struct sock *sk)
+{
+	struct server_key key = server_of(sk);
+	struct bpf_open_connection o = { .accepted = true };
+
+	if (!end_id)
+		return;
+	fill_open(&o);
+	bpf_map_update_elem(&uring_servers, &key, &o, BPF_ANY);
+	has_uring_servers = true;
+}
+
+/* A connection to such a server, on behalf of nobody. */
+static __always_inline void begin_served(const struct sock *sk)
+{
+	struct server_key key = server_of(sk);
+	const struct bpf_open_connection *server = bpf_map_lookup_elem(&uring_servers, &key);
+	struct bpf_open_connection o;
+
+	if (!server)
+		return;
+	o = *server;
+	o.mono_ns = bpf_ktime_get_ns();
+	o.peer = hash_peer(sk);
+	put_open(sk, &o);
+}
+
+/* The TCP connection below one of several ways, whose own socket nobody has a descriptor of. */
+static __always_inline bool is_below_mptcp(const struct sock *sk)
+{
+	const struct tcp_sock *tcp = (const void *)sk;
+
+	return bpf_core_field_exists(tcp->is_mptcp) && BPF_CORE_READ_BITFIELD_PROBED(tcp, is_mptcp);
+}
+
+/* By a process, none of the kernel's threads. */
+static __always_inline bool is_by_process(void)
+{
+	const struct task_struct *task = bpf_get_current_task_btf();
+
+	return task->mm && bpf_get_current_pid_tgid() >> 32 != self;
+}
+
+static __always_inline void fill_end(struct bpf_socket_call *c, const struct sock *sk,
+				     const struct bpf_open_connection *o)
 {
 	__builtin_memset(c, 0, sizeof(*c));
 	c->head.id = end_id;
@@ -89,7 +169,7 @@ static __always_inline void fill_end(struct bpf_socket_call *c, const struct soc
 	c->socket.flags |= BPF_SOCKET_LOCAL | (o->accepted ? BPF_SOCKET_ACCEPTED : 0);
 }
 
-static __always_inline void tell_end(const struct sock *sk, const struct open_connection *o, __u32 scratch)
+static __always_inline void tell_end(const struct sock *sk, const struct bpf_open_connection *o, __u32 scratch)
 {
 	const struct tcp_sock *tcp = (const void *)sk;
 	__u64 sent = BPF_CORE_READ(tcp, bytes_sent), again = BPF_CORE_READ(tcp, bytes_retrans),
@@ -103,7 +183,7 @@ static __always_inline void tell_end(const struct sock *sk, const struct open_co
 	/* The peer's end counts as a byte. */
 	if (received && BPF_CORE_READ(sk, __sk_common.skc_flags) & 1UL << SOCK_DONE)
 		received--;
-	open_ns = f->first.head.mono_ns - o->mono_ns;
+	open_ns = o->mono_ns ? f->first.head.mono_ns - o->mono_ns : 0;
 	before = counted_with(f, !o->accepted);
 	if (before) {
 		__sync_fetch_and_add(&before->first.head.args[BPF_END_SENT], sent);
@@ -118,16 +198,31 @@ static __always_inline void tell_end(const struct sock *sk, const struct open_co
 		__sync_fetch_and_add(&lost[BPF_PROGRAM_ENDS], 1);
 }
 
+/* Who removes it tells it. */
+static __always_inline void end_adopted(const struct sock *sk, __u32 scratch, bool known)
+{
+	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	const struct bpf_open_connection *found = cookie ? bpf_map_lookup_elem(&adopted, &cookie) : NULL;
+	struct bpf_open_connection o;
+
+	if (!found)
+		return;
+	o = *found;
+	if (bpf_map_delete_elem(&adopted, &cookie) == 0 && !known)
+		tell_end(sk, &o, scratch);
+}
+
 static __noinline int end_connection(const struct sock *sk, __u32 scratch)
 {
 	__u64 key = (__u64)sk;
-	const struct open_connection *found = bpf_map_lookup_elem(&open_connections, &key);
-	struct open_connection o;
+	const struct bpf_open_connection *found = bpf_map_lookup_elem(&open_connections, &key);
+	struct bpf_open_connection o;
 
+	if (has_adopted)
+		end_adopted(sk, scratch, found != NULL);
 	if (!found)
 		return 0;
 	o = *found;
-	/* Who removes it tells it. */
 	if (bpf_map_delete_elem(&open_connections, &key) == 0 && o.mono_ns && o.peer == hash_peer(sk))
 		tell_end(sk, &o, scratch);
 	return 0;
@@ -135,7 +230,13 @@ static __noinline int end_connection(const struct sock *sk, __u32 scratch)
 
 static __always_inline void begin_accepted(const struct sock *sk, const struct bpf_socket *k)
 {
-	if (!end_id || k->protocol != IPPROTO_TCP || (k->family != AF_INET && k->family != AF_INET6))
+	if (!end_id || (k->family != AF_INET && k->family != AF_INET6))
+		return;
+	if (k->protocol == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock))
+		sk = BPF_CORE_READ((const struct mptcp_sock *)sk, first);
+	else if (k->protocol != IPPROTO_TCP)
+		return;
+	if (!sk)
 		return;
 	remember(sk, k->ino, true);
 	/* It may be over already. */
@@ -148,20 +249,22 @@ SEC("tp_btf/inet_sock_set_state")
 int on_state(__u64 *ctx)
 {
 	const struct sock *sk = (const void *)ctx[0];
-	int state = (int)ctx[2];
+	int before = (int)ctx[1], state = (int)ctx[2];
 	__u64 key = (__u64)sk, ino;
-	struct open_connection *o;
+	struct bpf_open_connection *o;
 
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	if (state == TCP_SYN_SENT) {
 		ino = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
-		if (ino && bpf_get_current_pid_tgid() >> 32 != self)
+		if ((ino || is_below_mptcp(sk)) && is_by_process())
 			remember(sk, ino, false);
 	} else if (state == TCP_ESTABLISHED) {
 		o = bpf_map_lookup_elem(&open_connections, &key);
 		if (o && !o->mono_ns)
 			o->mono_ns = bpf_ktime_get_ns();
+		else if (before == TCP_SYN_RECV && has_uring_servers)
+			begin_served(sk);
 	} else if (state == TCP_CLOSE) {
 		end_connection(sk, SCRATCH_STATE);
 	}

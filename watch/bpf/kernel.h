@@ -113,6 +113,16 @@ struct in6_addr {
 	__u8 bytes[16];
 };
 
+struct net;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+typedef struct {
+	long long counter;
+} atomic64_t;
+
 struct sock_common {
 	__u32 skc_daddr;
 	__u32 skc_rcv_saddr;
@@ -123,6 +133,8 @@ struct sock_common {
 	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	possible_net_t skc_net;
+	atomic64_t skc_cookie;
 };
 
 struct socket;
@@ -147,6 +159,11 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
+	__u8 is_mptcp : 1;
+};
+
+struct mptcp_sock {
+	struct sock *first; /* TCP */
 };
 
 struct unix_address {

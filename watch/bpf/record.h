@@ -100,11 +100,13 @@ enum bpf_call_filter {
 	BPF_CALL_INODE_FLAGS,
 	BPF_CALL_CONNECT,
 	BPF_CALL_ACCEPT,
-	BPF_CALL_LOCAL,	  /* bind, listen */
-	BPF_CALL_SEND,	  /* a datagram to another peer than the one before */
-	BPF_CALL_RECEIVE, /* from another */
-	BPF_CALL_DUP,	  /* a socket onto a standard stream */
-	BPF_CALL_END,	  /* of a connection; no call */
+	BPF_CALL_LOCAL,	       /* bind, listen */
+	BPF_CALL_SEND,	       /* a datagram to another peer than the one before */
+	BPF_CALL_RECEIVE,      /* from another */
+	BPF_CALL_DUP,	       /* a socket onto a standard stream */
+	BPF_CALL_END,	       /* of a connection; no call */
+	BPF_CALL_QUERY,	       /* not told by these programs */
+	BPF_CALL_DATAGRAM_END, /* of a socket, one for each peer; no call */
 };
 
 /* Each counts what it could not tell. */
@@ -189,8 +191,21 @@ struct bpf_socket_call {
 /* Arguments of the end of a connection; of a counted one their sums behind the first, which was told. */
 enum bpf_end_arg { BPF_END_SENT, BPF_END_RECEIVED, BPF_END_OPEN_NS };
 
-/* Connections whose end is told. */
+/* Connections whose end is told; and so many again of those that were there before. */
 #define BPF_OPEN_MAX 131072
+
+struct bpf_open_connection {
+	__u64 start_ns; /* of the process */
+	__u64 mono_ns;	/* since when it is open; 0: not yet, or unknown */
+	__u64 peer;	/* hash: a socket's memory is used again */
+	__u64 ino;
+	__s32 tgid, tid;
+	__u32 accepted;
+	__u32 adopted; /* it was there before: said by user space */
+};
+
+/* Peers of a datagram socket that are counted each; others together. */
+#define BPF_DATAGRAM_PEERS 8
 
 /*
  * Calls alike within a period are told once and counted then: by whom, what, from or to where, and what came of it.

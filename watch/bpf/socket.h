@@ -18,10 +18,14 @@
 #define S_IFMT		0170000
 #define S_IFSOCK	0140000
 #define SOCK_STREAM	1
+#define SOCK_DGRAM	2
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT	2
+#define TCP_SYN_RECV	3
 #define TCP_CLOSE	7
 #define IPPROTO_TCP	6
+#define IPPROTO_UDP	17
+#define IPPROTO_MPTCP	262
 #define SOCK_DONE	1 /* enum sock_flags: the peer said that it is done */
 
 #define EINPROGRESS   115
