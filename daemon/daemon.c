@@ -111,6 +111,8 @@ static int start_connector(struct monitor *m)
 		m->no_connector = strdup(err.len ? err.data : strerror(-r));
 		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "proc connector",
 			     m->no_connector ? m->no_connector : "not available", 0, 0);
+	} else {
+		signals_guard(m);
 	}
 	proc_table_scan(m->procs);
 	return 0;
@@ -118,8 +120,10 @@ static int start_connector(struct monitor *m)
 
 static void stop_connector(struct monitor *m)
 {
-	if (m->connector)
+	if (m->connector) {
+		signals_unguard(m);
 		connector_stop(m->connector);
+	}
 	m->connector = NULL;
 	free(TAKE_PTR(m->no_connector));
 }

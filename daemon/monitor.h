@@ -46,6 +46,7 @@ struct monitor {
 	int lock;	    /* descriptor of the lock file */
 	uint64_t last_alive;
 	bool last_clean;
+	char last_killed[96];	 /* by whom; empty: not known */
 	struct event **old_gaps; /* left open by an earlier run */
 	size_t n_old_gaps;
 
@@ -189,6 +190,9 @@ json_t *respond_request_release(struct monitor *m, json_t *body);
 /* --- signals.c */
 /* Blocks them: before any thread. */
 int signals_add(struct monitor *m);
+/* With a connector: it is kept who kills or stops the monitor, and m->last_killed said by whom the last one was. */
+void signals_guard(struct monitor *m);
+void signals_unguard(struct monitor *m);
 
 /* --- roles.c */
 int inspect_part_start(struct monitor *m);

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -297,13 +298,15 @@ static void pipeline_reconciled(int err, uint64_t found, void *data)
 
 void pipeline_reconcile(struct monitor *m)
 {
+	char ended[160] = "ended without notice: killed, crashed or power lost";
+
 	for (size_t i = 0; i < m->n_old_gaps; i++)
 		gapbook_close_old(m->gaps, m->old_gaps[i]);
+	if (*m->last_killed)
+		snprintf(ended, sizeof(ended), "ended without notice: SIGKILL, sent by %s", m->last_killed);
 	if (m->last_alive)
 		m->down_key =
-			gapbook_open(m->gaps, GAP_DOWN, "monitor",
-				     m->last_clean ? "stopped" : "ended without notice: killed, crashed or power lost",
-				     0, m->last_alive);
+			gapbook_open(m->gaps, GAP_DOWN, "monitor", m->last_clean ? "stopped" : ended, 0, m->last_alive);
 	guard_uncovered(m->conf, &m->scope, m->gaps);
 	live_rescan(m->live, "/", false,
 		    m->last_alive ? "changed while the monitor was down" : "changed before the first start",

@@ -56,6 +56,21 @@ void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])
 		ret[i] = 0;
 }
 
+int bpf_procs_guard(struct bpf_procs *b, const char *pin, struct bpf_sender *ret)
+{
+	(void)b;
+	(void)pin;
+	(void)ret;
+	return -ENOTSUP;
+}
+
+bool bpf_procs_stopped(struct bpf_procs *b, struct bpf_sender *ret)
+{
+	(void)b;
+	(void)ret;
+	return false;
+}
+
 int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session)
 {
 	(void)b;

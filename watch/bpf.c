@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "lib/cleanup.h"
 #include "lib/util.h"
 #include "watch/bpf-load.h"
 #include "watch/bpf/proc.skel.h"
@@ -155,4 +157,44 @@ int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)
 	uint8_t one = 1;
 
 	return bpf_map_update_elem(bpf_map__fd(b->skeleton->maps.callers), &key, &one, BPF_ANY);
+}
+
+/* --- signals that nobody is told of */
+
+static bool take_sender(int fd, uint32_t key, struct bpf_sender *ret)
+{
+	const struct bpf_sender none = { .mono_ns = 0 };
+
+	if (bpf_map_lookup_elem(fd, &key, ret) < 0 || !ret->mono_ns)
+		return false;
+	ret->comm[sizeof(ret->comm) - 1] = '\0';
+	bpf_map_update_elem(fd, &key, &none, BPF_ANY);
+	return true;
+}
+
+/* Whatever lies there may be another's. */
+static bool is_senders(int fd)
+{
+	struct bpf_map_info info = { .type = 0 };
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.type == BPF_MAP_TYPE_ARRAY &&
+	       info.key_size == sizeof(uint32_t) && info.value_size == sizeof(struct bpf_sender);
+}
+
+int bpf_procs_guard(struct bpf_procs *b, const char *pin, struct bpf_sender *ret)
+{
+	_cleanup_close_ int before = bpf_obj_get(pin);
+
+	if (before < 0 || !is_senders(before) || !take_sender(before, BPF_UNHEARD_KILL, ret))
+		*ret = (struct bpf_sender){ .mono_ns = 0 };
+	__atomic_store_n(&b->skeleton->bss->guarded, getpid(), __ATOMIC_RELEASE);
+	if (before >= 0 && unlink(pin) < 0)
+		return -errno;
+	return bpf_obj_pin(bpf_map__fd(b->skeleton->maps.senders), pin) < 0 ? -errno : 0;
+}
+
+bool bpf_procs_stopped(struct bpf_procs *b, struct bpf_sender *ret)
+{
+	return take_sender(bpf_map__fd(b->skeleton->maps.senders), BPF_UNHEARD_STOP, ret);
 }

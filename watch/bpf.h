@@ -61,6 +61,14 @@ int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struc
 int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session);
 int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged);
 int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino);
+/*
+ * From now on it is kept who sends this process SIGKILL or SIGSTOP, under pin (a path on a BPF file system), where the
+ * next process finds it: *ret is who ended the one before that had the same pin; mono_ns 0: not known. -ENOTSUP;
+ * another negative errno: the next will not know. Any thread.
+ */
+int bpf_procs_guard(struct bpf_procs *b, const char *pin, struct bpf_sender *ret);
+/* Who sent this process SIGSTOP since this was last asked. False: nobody. */
+bool bpf_procs_stopped(struct bpf_procs *b, struct bpf_sender *ret);
 /* How many of each kind found no room in the ring, since it was opened. */
 void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS]);
 

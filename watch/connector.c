@@ -638,6 +638,16 @@ void connector_get_stats(struct connector *c, struct connector_stats *ret)
 	pthread_mutex_unlock(&c->lock);
 }
 
+int connector_guard(struct connector *c, const char *pin, struct bpf_sender *ret)
+{
+	return c->bpf ? bpf_procs_guard(c->bpf, pin, ret) : -ENOTSUP;
+}
+
+bool connector_stopped(struct connector *c, struct bpf_sender *ret)
+{
+	return c->bpf && bpf_procs_stopped(c->bpf, ret);
+}
+
 int connector_refuse(struct connector *c, bool on, int32_t session)
 {
 	return c->bpf ? bpf_procs_refuse(c->bpf, on, session) : -ENOTSUP;

@@ -144,13 +144,26 @@ told 'check at start: 0 changes found'
 echo killed >>"$g/one"
 told "$g/one" '"change":"changed"'
 within 5 sh -c "'$holdfast' -c '$tmp/conf.yaml' history --json | tail -3 | grep -q '$g/one'"
+# Stopped, and ended: with BPF it is known by whom.
+hf status --json | grep -q '"source":"BPF"' && [ -d /sys/fs/bpf ] && grep -q ' /sys/fs/bpf .* - bpf ' /proc/self/mountinfo && whom=1 || whom=
+stopped() { grep -q '^State:.T' "/proc/$pid/status"; }
+if [ -n "$whom" ]; then
+	kill -STOP "$pid"
+	within 10 stopped || fail "it does not stop"
+	kill -CONT "$pid"
+	told '"kind":"note"' 'SIGSTOP: the monitor was stopped' "sent by process $$ of user 0"
+else
+	echo "not tried: who sent SIGSTOP and SIGKILL: no BPF"
+fi
 stop KILL
 echo after >>"$g/one"
 [ -S "$tmp/control" ] || fail "the socket should still lie there"
 watch
 told '"reason":"down"' 'ended without notice'
+[ -z "$whom" ] || told '"reason":"down"' "SIGKILL, sent by process $$ ("
 told '"change":"changed"' "$g/one"
 stop
+[ -z "$whom" ] || ! ls /sys/fs/bpf/holdfast-"$(stat -c %D "$tmp/state")"-* >/dev/null 2>&1 || fail "a pinned map is left: $(ls /sys/fs/bpf)"
 
 # It ends within a second while it reads something huge, too.
 truncate -s 30G "$g/huge"

@@ -400,6 +400,41 @@ int on_prepare(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* --- signals that the monitor is not told of; the map is found by the next one */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BPF_UNHEARD_COUNT);
+	__type(key, __u32);
+	__type(value, struct bpf_sender);
+} senders SEC(".maps");
+
+__s32 guarded; /* tgid */
+
+#define SIGNAL_KILL 9
+#define SIGNAL_STOP 19
+#define BY_KERNEL   1 /* SEND_SIG_PRIV in place of a siginfo */
+
+SEC("raw_tp/signal_generate")
+int on_signal(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *task = (const void *)ctx->args[2];
+	__u32 key = ctx->args[0] == SIGNAL_STOP ? BPF_UNHEARD_STOP : BPF_UNHEARD_KILL;
+	struct bpf_sender sender = {};
+
+	if (ctx->args[0] != SIGNAL_KILL && ctx->args[0] != SIGNAL_STOP)
+		return 0;
+	if (!guarded || BPF_CORE_READ(task, tgid) != guarded)
+		return 0;
+	sender.mono_ns = bpf_ktime_get_ns();
+	sender.pid = bpf_get_current_pid_tgid() >> 32;
+	sender.uid = bpf_get_current_uid_gid();
+	sender.by_kernel = ctx->args[1] == BY_KERNEL;
+	bpf_get_current_comm(sender.comm, sizeof(sender.comm));
+	bpf_map_update_elem(&senders, &key, &sender, BPF_ANY);
+	return 0;
+}
+
 /* --- forks and ends */
 
 static __always_inline void tell_small(enum bpf_record_kind kind, const struct task_struct *task, __s32 maker)

@@ -38,6 +38,22 @@ enum bpf_refused {
 	BPF_REFUSED_KINDS
 };
 
+/* Signals that a process is not told of: who sent the last of each. */
+enum bpf_unheard {
+	BPF_UNHEARD_KILL,
+	BPF_UNHEARD_STOP,
+	BPF_UNHEARD_COUNT,
+};
+
+struct bpf_sender {
+	__u64 mono_ns; /* 0: nobody has */
+	__s32 pid;
+	__u32 uid;
+	__u32 by_kernel; /* pid and comm are whoever ran */
+	__u32 pad;
+	char comm[16];
+};
+
 /* A file, by the kernel's numbers. */
 struct bpf_file_id {
 	__u64 ino;
