@@ -376,9 +376,13 @@ static void read_change(struct reading *r, const json_t *o, struct event *e)
 	int change = by_name(change_names, CHANGE_COUNT, text_of(o, "change"));
 	int verdict = by_name(exec_verdict_names, EXEC_VERDICT_COUNT, text_of(o, "verdict"));
 	int status = by_name(status_names, STATUS_COUNT, text_of(o, "status"));
+	int gap = by_name(gap_reason_names, GAP_REASON_COUNT, text_of(o, "reason"));
 
 	if (e->kind == EVENT_CHANGE && change < 0)
 		complain(r, "unknown change", text_of(o, "change") ? text_of(o, "change") : "");
+	if (e->kind == EVENT_GAP && gap < 0)
+		complain(r, "unknown reason of a gap", text_of(o, "reason") ? text_of(o, "reason") : "");
+	e->gap_reason = gap < 0 ? GAP_DOWN : (enum gap_reason)gap;
 	e->verdict = verdict < 0 ? EXEC_UNJUDGED : (enum exec_verdict)verdict;
 	e->change = change < 0 ? CHANGE_CHANGED : (enum change)change;
 	e->status = status < 0 ? STATUS_OPEN : (enum deviation_status)status;

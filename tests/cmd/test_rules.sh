@@ -59,6 +59,8 @@ cat >"$tmp/events" <<'END'
 {"kind":"open","path":"/etc/shadow","process":{"pid":7,"comm":"cat"}}
 {"kind":"open","path":"/etc/shadow","process":{"pid":7,"comm":"sshd"}}
 {"kind":"exec","path":"/tmp/x","process":{"pid":7,"comm":"x","exe":"/tmp/x"}}
+{"kind":"gap","reason":"queue-overflow","count":1}
+{"kind":"gap","reason":"limit","count":1}
 END
 hf 0 rules test --events "$tmp/events" "$shipped"
 has "2026-01-02T03:04:05.000Z Warning Cron job planted: Cron file /etc/cron.d/x added by sh"
@@ -67,7 +69,8 @@ has "Critical Account file changed by an unusual program"
 has "Error File became setuid: /opt/x has mode 4755 now"
 has "Warning Credentials read by an unusual program: /etc/shadow opened by cat"
 has "Error Program from a folder anyone may write to"
-has "9 events, 6 matches"
+has "Notice Files were not watched: Not watched, queue-overflow"
+has "11 events, 7 matches"
 lacks "by dpkg"
 hf 0 rules test --json --events "$tmp/events" "$shipped"
 has '"rule":"Cron job planted","priority":"Warning","source":"syscall"'

@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -197,12 +198,27 @@ static void call_userfault(void)
 	syscall(SYS_userfaultfd, O_CLOEXEC);
 }
 
+static void call_module(void)
+{
+	syscall(SYS_init_module, NULL, 0, "");
+}
+
+static void call_runtime(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "/tmp/none/docker.sock" };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		_exit(1);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } calls[] = {
-	{ "setns", call_setns },     { "setuid", call_setuid }, { "packet", call_packet },
-	{ "traceme", call_traceme }, { "attach", call_attach }, { "userfault", call_userfault },
+	{ "setns", call_setns },     { "setuid", call_setuid },	  { "packet", call_packet },
+	{ "traceme", call_traceme }, { "attach", call_attach },	  { "userfault", call_userfault },
+	{ "module", call_module },   { "runtime", call_runtime },
 };
 
 /* Lives a little before and after, to be looked at. Ends at once: what is traced is not to be looked through for leaks.

@@ -4,6 +4,7 @@
  *               127.0.0.10; connects to both, which is refused
  *   net uring   connects to 127.0.0.8, port 2, through io_uring; exit status 77: there is none
  *   net ends    a client sends 5 bytes to port 77 and gets 7; both ends are closed
+ *   net pool    connects to 198.51.100.9, port 3333, where somebody listens
  */
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -141,12 +142,23 @@ static int ends(void)
 	return 0;
 }
 
+static int pool(void)
+{
+	struct ifreq lo = { .ifr_name = "lo" };
+	struct sockaddr_in a = at("198.51.100.9", 3333);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+
+	memcpy(&lo.ifr_addr, &a, sizeof(a));
+	return ioctl(listener, SIOCSIFADDR, &lo) || bind(listener, (struct sockaddr *)&a, sizeof(a)) ||
+	       listen(listener, 1) || connect(client, (struct sockaddr *)&a, sizeof(a));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int (*act)(void);
-	} acts[] = { { "dns", dns }, { "uring", uring }, { "ends", ends } };
+	} acts[] = { { "dns", dns }, { "uring", uring }, { "ends", ends }, { "pool", pool } };
 	int r = own_network();
 
 	if (r || argc != 2)

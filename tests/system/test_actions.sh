@@ -20,6 +20,7 @@ if [ "${1:-}" != inside ]; then
 	cp "$act" "$tmp/root/usr/bin/act"
 	cp "$here/actions.yaml" "$here/actions.table" "$tmp/root/etc/"
 	cp "$here/../../conf/rules/holdfast.yaml" "$tmp/root/etc/shipped.yaml"
+	cp "$here/../../conf/rules/network.yaml" "$tmp/root/etc/network.yaml"
 	cp "$0" "$tmp/root/inside.sh"
 	enter_root "$tmp/root" sh /inside.sh inside "$cgroup"
 	exit $?
@@ -51,7 +52,7 @@ sensitive: [/etc/shadow, /etc/sudoers, /root/.ssh, /root/.bashrc]
 store: {path: /state/holdfast.db}
 control: /state/control
 exec: {mode: observe, trust: [baselines]}
-rules: {files: [/etc/shipped.yaml, /etc/actions.yaml], repeat: 0}
+rules: {files: [/etc/shipped.yaml, /etc/network.yaml, /etc/actions.yaml], repeat: 0}
 outputs: [{type: file, path: /state/alerts.json}]
 END
 hf() {

@@ -7,6 +7,7 @@ act=${ACT:-$PWD/tests/system/act}
 [ -x "$act" ] || skip "no program at $act"
 command -v jq >/dev/null || skip "no jq"
 here=$(cd "$(dirname "$0")" && pwd)
+shipped=$(cd "$here/../../conf/rules" && pwd)
 
 own_fs
 cgroups v2
@@ -61,7 +62,7 @@ END
 g=$tmp/g
 config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*", exec: observe}]' 'limits: {settle: 20ms}' \
 	'exec: {mode: observe, trust: [baselines]}' 'sensitive: [/etc/shadow, /etc/sudoers, /root/.ssh, /root/.bashrc]' \
-	"rules: {files: [$(cd "$here/../.." && pwd)/conf/rules/holdfast.yaml, $here/actions.yaml, $tmp/last.yaml], repeat: 0}"
+	"rules: {files: [$shipped/holdfast.yaml, $shipped/network.yaml, $shipped/users.yaml, $here/actions.yaml, $tmp/last.yaml], repeat: 0}"
 hf init -q 2>"$err" || die "init"
 hf init --image "containers-storage:[$fs/graph]$image" actions >/dev/null 2>"$err" || die "init --image: $(cat "$err")"
 watch
@@ -81,6 +82,13 @@ run_container deed "$@" "$image" sh /run/test/all.sh || {
 	skip "podman cannot start a container here"
 }
 [ -e "$tmp/run/done" ] || die "not all was done: $(cat "$tmp/podman.out" "$tmp/podman.err")"
+# Somebody types there, until it was seen.
+containers="$containers typed"
+podman run -d -t --name typed "$@" "$image" sh -c 'while [ ! -e /run/test/seen ]; do busybox usleep 20000; done' >/dev/null 2>"$tmp/podman.err" ||
+	fail "podman run -t: $(cat "$tmp/podman.err")"
+told '"rule":"Interactive shell in a container"' 'in container typed'
+never '"rule":"Shell without a login"'
+touch "$tmp/run/seen"
 settled
 
 # "NAME<tab>PRIORITY<tab>RULE<tab>CONTAINER" of everything done there

@@ -93,6 +93,11 @@ told '"rule":"Reverse shell"' 'is stream 0 of bash'
 told '"rule":"Shell opens a connection"' '->127.0.0.1:7 udp'
 told '"rule":"Cloud metadata service contacted"' '->169.254.169.254:80'
 
+cp "$net" "$tmp/nc"
+"$tmp/nc" pool || fail "no connection to a pool's port"
+told '"rule":"Shell or netcat listens"' 'nc listens at'
+told '"rule":"Port of a mining pool"' '->198.51.100.9:3333'
+
 # All of a flood, in a few rows.
 bash -c 'for i in {1..3000}; do exec 3<>/dev/udp/127.0.0.1/9; done'
 recorded 3000 "remote_port = 9"
