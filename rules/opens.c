@@ -10,6 +10,8 @@
 
 #include "rules/compile.h"
 
+#define COMM_LEN 15u /* TASK_COMM_LEN of linux/sched.h, without the NUL */
+
 struct terms {
 	struct open_term *items;
 	uint32_t n, room;
@@ -214,10 +216,10 @@ static void add_constant(struct compiler *c, struct terms *ts, enum subject subj
 		add_directory(c, ts, op, k->s, k->len);
 	else if (op != OP_EQ && op != OP_IN)
 		ts->all = true;
+	else if (subject == SUBJECT_FILE)
+		add(c, ts, (struct open_term){ .what = OPEN_FILE, .s = k->s, .len = k->len });
 	else
-		add(c, ts,
-		    (struct open_term){
-			    .what = subject == SUBJECT_FILE ? OPEN_FILE : OPEN_COMM, .s = k->s, .len = k->len });
+		add(c, ts, (struct open_term){ .what = OPEN_COMM, .s = k->s, .len = MIN(k->len, COMM_LEN) });
 }
 
 static struct terms of_leaf(struct compiler *c, const struct tree *t)
@@ -317,6 +319,18 @@ static void make_unique(struct opens *o)
 	o->n = n;
 }
 
+static void note_kinds(struct opens *o)
+{
+	size_t at = 0;
+
+	for (unsigned int what = 0; what < OPEN_WHATS; what++) {
+		o->first[what] = at;
+		while (at < o->n && o->terms[at].what == what)
+			at++;
+	}
+	o->first[OPEN_WHATS] = at;
+}
+
 int rules_opens(const struct rules *r, struct opens *ret)
 {
 	struct opens o = { .terms = calloc(2 * OPENS_ALL_MAX, sizeof(*o.terms)) };
@@ -338,6 +352,7 @@ int rules_opens(const struct rules *r, struct opens *ret)
 		o.rules++;
 		make_unique(&o);
 	}
+	note_kinds(&o);
 	*ret = o;
 	return 0;
 }
@@ -375,30 +390,60 @@ static bool begins(const struct open_term *t, const char *path, size_t len)
 	return len >= t->len && memcmp(path, t->s, t->len) == 0;
 }
 
-static bool is_meant(const struct open_term *t, const char *path, size_t len, const char *comm)
+static bool is_listed(const struct opens *o, enum open_what what, const char *s, size_t len)
 {
-	const char *slash;
+	const struct open_term key = { .what = what, .s = s, .len = (uint32_t)len };
 
-	switch (t->what) {
-	case OPEN_PATH:
-		return len == t->len && begins(t, path, len);
-	case OPEN_FILE:
-		slash = memrchr(path, '/', len);
-		slash = slash ? slash + 1 : path;
-		return (size_t)(path + len - slash) == t->len && memcmp(slash, t->s, t->len) == 0;
-	case OPEN_COMM:
-		return !comm || (strlen(comm) == MIN(t->len, 15u) && memcmp(comm, t->s, strlen(comm)) == 0);
-	case OPEN_BELOW:
-		return begins(t, path, len);
-	default:
-		return begins(t, path, len) && has_name(t, path, len);
+	return bsearch(&key, o->terms + o->first[what], o->first[what + 1] - o->first[what], sizeof(key), compare);
+}
+
+static bool is_meant(const struct open_term *t, const char *path, size_t len)
+{
+	return begins(t, path, len) && (t->what == OPEN_BELOW || has_name(t, path, len));
+}
+
+/* The first of those from there on that is not before the path's first two bytes, which most others do not share. */
+static size_t first_near(const struct opens *o, size_t from, size_t end, const char *path)
+{
+	while (from < end) {
+		size_t middle = from + (end - from) / 2;
+
+		if (compare_bytes(o->terms[middle].s, o->terms[middle].len, path, 2) < 0)
+			from = middle + 1;
+		else
+			end = middle;
 	}
+	return from;
+}
+
+static bool shares_two(const struct open_term *t, const char *path)
+{
+	return t->len >= 2 && memcmp(t->s, path, 2) == 0;
+}
+
+/* Beginnings, with a name behind or without. */
+static bool is_below(const struct opens *o, enum open_what what, const char *path, size_t len)
+{
+	size_t i = o->first[what], end = o->first[what + 1];
+
+	/* The shortest stand first. */
+	for (; i < end && o->terms[i].len < 2; i++)
+		if (is_meant(&o->terms[i], path, len))
+			return true;
+	if (len < 2)
+		return false;
+	for (i = first_near(o, i, end, path); i < end && shares_two(&o->terms[i], path); i++)
+		if (is_meant(&o->terms[i], path, len))
+			return true;
+	return false;
 }
 
 bool opens_match(const struct opens *o, const char *path, size_t len, const char *comm)
 {
-	for (size_t i = 0; i < o->n; i++)
-		if (is_meant(&o->terms[i], path, len, comm))
-			return true;
-	return false;
+	const char *slash = memrchr(path, '/', len), *name = slash ? slash + 1 : path;
+
+	if (comm ? is_listed(o, OPEN_COMM, comm, strlen(comm)) : o->first[OPEN_COMM] < o->first[OPEN_COMM + 1])
+		return true;
+	return is_listed(o, OPEN_PATH, path, len) || is_listed(o, OPEN_FILE, name, (size_t)(path + len - name)) ||
+	       is_below(o, OPEN_BELOW, path, len) || is_below(o, OPEN_WAY, path, len);
 }

@@ -13,7 +13,7 @@
 enum open_what {
 	OPEN_PATH,  /* the whole path */
 	OPEN_FILE,  /* the file's own name */
-	OPEN_COMM,  /* the name of the program */
+	OPEN_COMM,  /* the name of the program, as far as the kernel keeps it (15 bytes) */
 	OPEN_BELOW, /* how the path begins */
 	OPEN_WAY,   /* the same, and then the name of the file or of a folder on the way to it */
 	OPEN_WHATS
@@ -38,8 +38,9 @@ const struct rule_opens *rule_opens(const struct rule *rule);
 
 /* Those of all enabled rules, each once. */
 struct opens {
-	struct open_term *terms; /* malloc */
+	struct open_term *terms; /* malloc; sorted */
 	size_t n;
+	size_t first[OPEN_WHATS + 1]; /* terms of one kind stand together */
 	bool dirs;
 	size_t rules;	 /* that ask and are bounded */
 	size_t left_out; /* rules whose terms found no room */

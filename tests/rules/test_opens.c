@@ -87,10 +87,35 @@ static void test_terms(void **state _unused_)
 	}
 }
 
+#define MANY                                                                                                           \
+	READ "(fd.name in (/a/b, /a/c, /b, /etc/x) or fd.name pmatch (/etc/ssl, /etc/ssh, '/home/*/.kube', '*/x/*', "  \
+	     "/f/g, /er) or fd.filename in (k, l) or proc.name in (tar, unattended-upgrades))"
+
 static const struct {
 	const char *condition, *path, *comm;
 	bool meant;
 } meant[] = {
+	{ MANY, "/a/b", "cat", true },
+	{ MANY, "/a/c", "cat", true },
+	{ MANY, "/a/d", "cat", false },
+	{ MANY, "/a", "cat", false },
+	{ MANY, "/", "cat", false },
+	{ MANY, "", "cat", false },
+	{ MANY, "/", "tar", true },
+	{ MANY, "/a/d", "unattended-upgr", true },
+	{ MANY, "/a/d", "unattended-upg", false },
+	{ MANY, "/etc/ssh/y", "cat", true },
+	{ MANY, "/etc/ssl", "cat", true },
+	{ MANY, "/etc/sss", "cat", false },
+	{ MANY, "/er/k2", "cat", true },
+	{ MANY, "/es", "cat", false },
+	{ MANY, "/zz/x/a", "cat", true },
+	{ MANY, "/zz/xx/l", "cat", true },
+	{ MANY, "/zz/l/a", "cat", false },
+	{ MANY, "/home/u/.kube/a", "cat", true },
+	{ MANY, "/homf/u/.kube/a", "cat", false },
+	{ MANY, "/f/g", "cat", true },
+	{ MANY, "/f", "cat", false },
 	{ READ "fd.name = /etc/shadow", "/etc/shadow", "cat", true },
 	{ READ "fd.name = /etc/shadow", "/etc/shadow-", "cat", false },
 	{ READ "fd.name = /etc/shadow", "/etc/shado", "cat", false },
