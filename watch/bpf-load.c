@@ -104,6 +104,17 @@ int bpf_cgroup_root(void)
 	return fd < 0 ? -ENOTSUP : fd;
 }
 
+/* --- programs */
+
+uint64_t bpf_missed(const struct bpf_program *p)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int fd = bpf_program__fd(p);
+
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.recursion_misses : 0;
+}
+
 /* --- maps */
 
 void bpf_map_each_key(const struct bpf_map *map, unsigned int max, void (*fn)(int fd, const void *key, void *data),

@@ -24,6 +24,11 @@ int bpf_load_begin(struct buf *err);
 /* A descriptor of the unified cgroup hierarchy's root as far as we see it, mounted or not; -ENOTSUP: there is none. */
 int bpf_cgroup_root(void);
 /*
+ * How often the kernel left the program out: it would have run within itself, or stopped one run for another on the
+ * same processor. 0 where it is not loaded.
+ */
+uint64_t bpf_missed(const struct bpf_program *p);
+/*
  * Each key of a hash or a trie, once; fn may take away the one that it is called with. Others may come and go
  * meanwhile: no more than max are looked at. Keys of at most BPF_KEY_MAX bytes.
  */

@@ -338,19 +338,9 @@ bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_eve
 	return d.more;
 }
 
-/* Where the program was interrupted by what it would have been run for again. */
-static uint64_t missed(const struct bpf_program *p)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
-	int fd = bpf_program__fd(p);
-
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 ? info.recursion_misses : 0;
-}
-
 void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS])
 {
 	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++)
 		ret[i] = __atomic_load_n(&b->skeleton->bss->lost[i], __ATOMIC_RELAXED);
-	ret[BPF_PROGRAM_ENDS] += missed(b->skeleton->progs.on_state);
+	ret[BPF_PROGRAM_ENDS] += bpf_missed(b->skeleton->progs.on_state);
 }

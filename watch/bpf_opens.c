@@ -202,18 +202,7 @@ int bpf_opens_take(struct bpf_opens *b, unsigned int max, void (*fn)(const struc
 	return (int)bpf_ring_take(&b->ring, max);
 }
 
-/* Where the kernel may stop one run for another on the same processor, it leaves the other out, and counts it. */
-static uint64_t left_out(const struct bpf_opens *b)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(b->skeleton->progs.on_sys_exit), &info, &len))
-		return 0;
-	return info.recursion_misses;
-}
-
 uint64_t bpf_opens_lost(const struct bpf_opens *b)
 {
-	return __atomic_load_n(&b->skeleton->bss->lost, __ATOMIC_RELAXED) + left_out(b);
+	return __atomic_load_n(&b->skeleton->bss->lost, __ATOMIC_RELAXED) + bpf_missed(b->skeleton->progs.on_sys_exit);
 }

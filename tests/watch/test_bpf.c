@@ -296,6 +296,71 @@ static void test_other_parent(void **state)
 	munmap(inner, sizeof(*inner));
 }
 
+/* --- the ring */
+
+static uint64_t lost_so_far(const struct bpf_procs *b)
+{
+	uint64_t lost[BPF_RECORD_KINDS], n = 0;
+
+	bpf_procs_lost(b, lost);
+	for (size_t i = 0; i < BPF_RECORD_KINDS; i++)
+		n += lost[i];
+	return n;
+}
+
+/* False: what was told of it found no room, for all that others start meanwhile. */
+static bool is_told(struct fixture *f, int32_t pid, uint64_t lost)
+{
+	uint64_t deadline = clock_mono_ns() + DEADLINE_NS;
+
+	f->pid = pid;
+	f->execs = f->exits = 0;
+	while (!f->exits) {
+		assert_true(bpf_procs_take(f->b, 100, on_event, f) >= 0);
+		if (lost_so_far(f->b) != lost)
+			return false;
+		assert_true(clock_mono_ns() < deadline);
+	}
+	return true;
+}
+
+/* Starts with long arguments, read one by one from a small ring: those that lie over its end are whole, too. */
+static void test_over_the_end(void **state)
+{
+	enum { RING = 128 << 10, STARTS = 3 * RING / 3000, TRIES = 20 * STARTS };
+	struct fixture *f = *state;
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	unsigned int whole = 0;
+	char arg[3001] = { 0 };
+
+	NEED_BPF(f);
+	bpf_procs_close(f->b);
+	f->b = NULL;
+	assert_int_equal(bpf_procs_open(RING, &f->b, &err), 0);
+	for (unsigned int i = 0; i < TRIES && whole < STARTS; i++) {
+		uint64_t lost = lost_so_far(f->b);
+		pid_t pid;
+
+		for (size_t k = 0; k < sizeof(arg) - 1; k++)
+			arg[k] = (char)('A' + (i + k) % 53);
+		pid = fork();
+		if (pid == 0) {
+			execve("/bin/true", ARGV((char *)"true", arg), environ);
+			_exit(99);
+		}
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		if (!is_told(f, pid, lost))
+			continue;
+		assert_int_equal(f->execs, 1);
+		assert_int_equal(f->exec.told.cmdline_len, 5 + sizeof(arg));
+		assert_memory_equal(f->exec.told.cmdline + 5, arg, sizeof(arg));
+		assert_non_null(f->exec.told.exe);
+		arena_reset(&f->arena);
+		whole++;
+	}
+	assert_int_equal(whole, STARTS);
+}
+
 /* --- loss */
 
 static void act_lost(uint64_t n, uint64_t since, void *data)
@@ -445,6 +510,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_strange_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deep_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_parent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_over_the_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loss, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_loss_is_healed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),

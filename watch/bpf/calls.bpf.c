@@ -77,7 +77,7 @@ static __always_inline void read_path(struct bpf_call *c, __u64 fd)
 	const struct file *file = file_of(fd);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
 	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount = (void *)vfsmount - __builtin_preserve_field_info(((struct mount *)0)->mnt, 0), *up;
+	struct mount *mount = mount_of(vfsmount), *up;
 	__u32 at = 0;
 	long n;
 
@@ -144,8 +144,7 @@ static __always_inline void tell(__u32 id, const struct bpf_call_row *row, const
 
 static __always_inline struct socket_scratch *begin_socket(__u32 id, const __u64 *args, __s64 result)
 {
-	__u32 zero = 0;
-	struct socket_scratch *s = bpf_map_lookup_elem(&socket_scratches, &zero);
+	struct socket_scratch *s = scratch_of(&socket_scratches);
 
 	if (!s)
 		return NULL;

@@ -49,12 +49,7 @@ struct {
 /* One for each program: an end may come while that of an accept is told. */
 enum { SCRATCH_STATE, SCRATCH_CALL, SCRATCHES };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SCRATCHES);
-	__type(key, __u32);
-	__type(value, struct bpf_flood);
-} end_scratches SEC(".maps");
+HF_SCRATCH(end_scratches, struct bpf_flood, SCRATCHES);
 
 static __always_inline __u64 hash_peer(const struct sock *sk)
 {

@@ -340,6 +340,22 @@ struct task_struct___info {
 
 #pragma clang attribute pop
 
+/* What a program puts together: its stack is too small for it. One of each for each processor. */
+#define HF_SCRATCH(name, of, n)                                                                                        \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                                               \
+		__uint(max_entries, n);                                                                                \
+		__type(key, __u32);                                                                                    \
+		__type(value, of);                                                                                     \
+	} name SEC(".maps")
+
+static __always_inline void *scratch_of(void *map)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(map, &zero);
+}
+
 /* A call of a 32-bit program: TS_COMPAT of x86. */
 static __always_inline bool is_compat(void)
 {

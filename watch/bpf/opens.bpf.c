@@ -64,18 +64,11 @@ struct scratch {
 	char data[BPF_OPEN_DATA];
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
+HF_SCRATCH(scratches, struct scratch, 1);
 
 static __always_inline struct scratch *get_scratch(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&scratches, &zero);
+	return scratch_of(&scratches);
 }
 
 __u8 is_open[BPF_OPEN_CALLS], is_open_compat[BPF_OPEN_CALLS]; /* by number */

@@ -73,12 +73,7 @@ struct {
 #define NAME_ROOM 128 /* power of two */
 #define ID_LEN	  64
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, char[NAME_ROOM]);
-} names SEC(".maps");
+HF_SCRATCH(names, char[NAME_ROOM], 1);
 
 /* --- who */
 
@@ -88,8 +83,8 @@ struct {
  */
 __noinline __u64 hash_id(__u64 name_at)
 {
-	__u32 zero = 0, n, at;
-	char *name = bpf_map_lookup_elem(&names, &zero);
+	__u32 n, at;
+	char *name = scratch_of(&names);
 	__u64 h = BPF_HASH_START;
 	long r;
 
@@ -371,12 +366,7 @@ struct message {
 	__u64 netns;
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct message);
-} messages SEC(".maps");
+HF_SCRATCH(messages, struct message, 1);
 
 static __always_inline __u8 byte_at(const struct message *m, __u32 at)
 {
@@ -524,12 +514,12 @@ static long take_record(__u32 i __attribute__((unused)), void *ctx)
 SEC("cgroup_skb/ingress")
 int on_answer(struct __sk_buff *skb)
 {
-	__u32 udp = find_udp(skb), zero = 0, len, answers;
+	__u32 udp = find_udp(skb), len, answers;
 	struct message *m;
 
 	if (!tables[in_force & 1].by_domain || !udp || !is_answer(skb, udp) || skb->len <= udp + UDP_HEADER)
 		return 1;
-	m = bpf_map_lookup_elem(&messages, &zero);
+	m = scratch_of(&messages);
 	if (!m)
 		return 1;
 	len = skb->len - udp - UDP_HEADER;

@@ -37,18 +37,11 @@ struct scratch {
 	char data[DATA_MAX + DATA_SLACK];
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
+HF_SCRATCH(scratches, struct scratch, 1);
 
 static __always_inline struct scratch *get_scratch(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&scratches, &zero);
+	return scratch_of(&scratches);
 }
 
 static __always_inline void count_lost(enum bpf_record_kind kind)

@@ -67,12 +67,7 @@ struct socket_scratch {
 	char address[128]; /* struct sockaddr_* */
 };
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct socket_scratch);
-} socket_scratches SEC(".maps");
+HF_SCRATCH(socket_scratches, struct socket_scratch, 1);
 
 static __always_inline __u16 swap16(__u16 x)
 {
