@@ -34,6 +34,8 @@ struct unread {
 	int dirfd;
 	unsigned int parts; /* what is missing */
 	uint64_t serial, boot_ns;
+	uint64_t cgroups; /* see grouped.c; 0: none */
+	bool told;	  /* the sensor saw one of them */
 };
 
 /* Of one process, opened ahead of its exec; -1 what could not be opened. */
@@ -49,6 +51,15 @@ struct image {
 	uint64_t since_ns, until_ns;
 };
 
+/* What /proc said of the cgroups that a number stands for. */
+struct grouped {
+	uint64_t cgroups;  /* with told; NULL: free */
+	char *told, *read; /* by the sensor; of /proc */
+	uint64_t read_ns;  /* boot time of the exec it was read for */
+	bool twice;	   /* it said so of two processes in a row */
+};
+
+#define GROUPED_MAX  32
 #define PREPARED_MAX 32
 
 #define EARLY_MAX  64
@@ -86,6 +97,7 @@ struct proc_table {
 	unsigned int unread_first, unread_end; /* count up without end */
 	struct prepared prepared[PREPARED_MAX];
 	unsigned int prepared_end; /* counts up without end */
+	struct grouped grouped[GROUPED_MAX];
 };
 
 static inline void table_unlock(struct proc_table **t)
@@ -137,6 +149,14 @@ void prepared_forget(struct proc_table *t, int32_t pid);
 /* What was opened ahead becomes the caller's. */
 void prepared_take(struct proc_table *t, int32_t pid, struct proc_fds *ret);
 void prepared_close_all(struct proc_table *t);
+
+/* --- grouped.c, on the thread that applies messages */
+
+/* told: the cgroup that the sensor saw, "" when none. Borrowed until the next call; NULL: it is to be read. */
+const char *grouped_find(const struct proc_table *t, uint64_t cgroups, const char *told, uint64_t boot_ns);
+/* What was read of a process, after its exec at boot_ns. */
+void grouped_put(struct proc_table *t, uint64_t cgroups, const char *told, const char *read, uint64_t boot_ns);
+void grouped_free_all(struct proc_table *t);
 
 /* --- snapshot.c: how a snapshot is made of another */
 

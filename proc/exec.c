@@ -154,6 +154,8 @@ static bool rest_apply(struct proc_table *t, const struct rest *r)
 		v.start_ns = r->now.start_ns;
 		e->exact = true;
 	}
+	if (r->u->cgroups && r->now.known & PROCESS_CGROUP)
+		grouped_put(t, r->u->cgroups, r->u->told ? e->p->cgroup : "", r->now.cgroup, r->u->boot_ns);
 	if (r->now.known & (PROCESS_LOGINUID | PROCESS_NO_LOGINUID))
 		e->login_stale = false;
 	p = snapshot_same(e->p, &v) ? NULL : snapshot_child(t, &v, e->p->parent);
@@ -267,22 +269,38 @@ static struct process *begin(struct proc_table *t, const struct process *told)
 	return p && entry_add(t, p, true) ? process_ref(p) : NULL;
 }
 
-void proc_table_execed(struct proc_table *t, const struct process *told, bool rest, uint64_t boot_ns)
+/* Takes what is known already of what the sensor was not sure of. What is left to be read: PROC_PART_*. */
+static unsigned int take_grouped(const struct proc_table *t, const struct unread *u, struct process *told)
+{
+	const char *cgroup = u->cgroups ? grouped_find(t, u->cgroups, u->told ? told->cgroup : "", u->boot_ns) : NULL;
+
+	if (cgroup) {
+		told->cgroup = cgroup;
+		told->known |= PROCESS_CGROUP;
+	}
+	/* That a process ends, which then shows the root, stat tells. */
+	return u->cgroups && !cgroup ? PROC_PART_CGROUP | PROC_PART_STAT : 0;
+}
+
+void proc_table_execed(struct proc_table *t, const struct process *told, uint64_t cgroups, uint64_t boot_ns)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	_cleanup_process_ struct process *old = held_same(t, told);
 	_cleanup_(proc_fds_close) struct proc_fds fds = { .dir = -1, .exe = -1, .cmdline = -1 };
-	/* What else there is was told; that a process ends, which then shows the root, stat tells. */
-	struct unread u = { .pid = told->pid, .parts = PROC_PART_CGROUP | PROC_PART_STAT, .boot_ns = boot_ns };
+	struct unread u = {
+		.pid = told->pid, .boot_ns = boot_ns, .cgroups = cgroups, .told = told->known & PROCESS_CGROUP
+	};
 	bool whole = told->known & PROCESS_EXE && told->known & PROCESS_CMDLINE, known = old;
-	struct process now = { 0 }, v;
+	struct process now = { 0 }, sure, v;
 
-	table_tell_seen(t, told);
+	snapshot_values(told, &sure);
+	u.parts = take_grouped(t, &u, &sure);
+	table_tell_seen(t, &sure);
 	if (!old)
-		old = begin(t, told);
+		old = begin(t, &sure);
 	if (!old)
 		return;
-	if (rest || !whole)
+	if (u.parts || !whole)
 		fds.dir = proc_open(t->procfd, told->pid);
 	if (!whole && fds.dir >= 0)
 		proc_read_image(&fds, &a, &now);
@@ -292,7 +310,7 @@ void proc_table_execed(struct proc_table *t, const struct process *told, bool re
 	v.exec_count++;
 	forget_image(&v);
 	snapshot_take(&v, &now, PROC_PART_IMAGE);
-	snapshot_take(&v, told, PROC_PART_ALL);
+	snapshot_take(&v, &sure, PROC_PART_ALL);
 	u.serial = exec_apply(t, &v, &(struct manner){ boot_ns, true, known, fds.dir >= 0 });
 	if (!u.serial)
 		return;

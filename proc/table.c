@@ -481,6 +481,7 @@ void proc_table_free(struct proc_table *t)
 	for (size_t i = 0; i < PROC_IMAGES_MAX; i++)
 		process_unref(t->images[i].p);
 	prepared_close_all(t);
+	grouped_free_all(t);
 	while (t->unread_first != t->unread_end)
 		close(t->unread[t->unread_first++ % UNREAD_MAX].dirfd);
 	close(t->procfd);

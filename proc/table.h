@@ -71,10 +71,11 @@ void proc_table_exec(struct proc_table *t, int32_t tgid, uint64_t boot_ns);
 /*
  * The same from a sensor that saw the process itself at that moment: `told` (pid, ppid, start as /proc gives it, and
  * whatever else is known; borrowed) is believed, nothing is read that it holds. maker: who called fork, which is not
- * the parent with CLONE_PARENT. rest: what an exec did not tell for sure is read later, as after proc_table_exec.
+ * the parent with CLONE_PARENT. cgroups: 0 when told.cgroup is sure; else it is read later, as after proc_table_exec, or
+ * believed to be as that of another process that had the same number and was told the same a moment ago.
  */
 void proc_table_forked(struct proc_table *t, int32_t maker, const struct process *told);
-void proc_table_execed(struct proc_table *t, const struct process *told, bool rest, uint64_t boot_ns);
+void proc_table_execed(struct proc_table *t, const struct process *told, uint64_t cgroups, uint64_t boot_ns);
 /* Opens ahead what the exec of a forked process will have to read; as proc_table_read_rest, and before it. */
 bool proc_table_prepare(struct proc_table *t);
 /*

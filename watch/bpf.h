@@ -32,7 +32,12 @@ struct bpf_proc_event {
 	bool exe_judged;    /* of a superblock that was named to bpf_procs_judged, and the same by stat */
 	bool plain_environ; /* exec: no variable of the environment is the dynamic loader's */
 	enum bpf_refused refused;
-	bool cgroup_sure;    /* exec: of the unified hierarchy; else /proc may know one that says more */
+	/*
+	 * exec: told.cgroup is of the unified hierarchy; else /proc may know one that says more, the same one of all
+	 * processes with that number.
+	 */
+	bool cgroup_sure;
+	uint64_t cgroups;
 	struct process told; /* pid and what is known of it; start_ns as /proc gives it */
 };
 

@@ -178,6 +178,7 @@ int bpf_decode_proc(const void *data, size_t len, struct arena *a, struct bpf_pr
 	};
 	decode_process(&r, a, &ret->told);
 	ret->cgroup_sure = !(r.flags & BPF_CGROUP_LEGACY);
+	ret->cgroups = r.cgroups;
 	ret->refused = MIN(r.refused, (uint32_t)BPF_REFUSED_KINDS - 1);
 	return r.kind == BPF_RECORD_EXEC || r.kind == BPF_RECORD_REFUSED ? decode_data(&r, &c, a, &ret->told) : 0;
 }

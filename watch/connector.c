@@ -163,7 +163,7 @@ static bool was_refused(struct connector *c, int32_t pid)
 /* The kernel goes through with a refused exec all the same; then the process dies of the signal. */
 static void apply_bpf_exec(struct connector *c, const struct bpf_proc_event *e)
 {
-	proc_table_execed(c->table, &e->told, !e->cgroup_sure, e->mono_ns + c->boot_offset);
+	proc_table_execed(c->table, &e->told, e->cgroup_sure ? 0 : e->cgroups, e->mono_ns + c->boot_offset);
 	if (!was_refused(c, e->told.pid))
 		tell_exec(c, e->told.pid, e->mono_ns, e);
 }

@@ -35,7 +35,7 @@ static void test_told(void **state)
 	execed.cwd = "/tmp";
 	execed.uid = execed.euid = 0;
 	execed.known |= PROCESS_EXE | PROCESS_CMDLINE | PROCESS_CWD;
-	proc_table_execed(f.t, &execed, false, tick(6001));
+	proc_table_execed(f.t, &execed, 0, tick(6001));
 	/* Of the time before. */
 	proc_table_ids(f.t, 200, false, 77, 77, tick(6000));
 	proc_table_exit(f.t, 200, tick(6002));
@@ -52,7 +52,7 @@ static void test_told(void **state)
 	/* A start of a process whose fork was lost, under a pid that another has. */
 	execed.start_ns = tick(7000);
 	execed.pid = 100;
-	proc_table_execed(f.t, &execed, false, tick(7001));
+	proc_table_execed(f.t, &execed, 0, tick(7001));
 	r = get(&f, 100);
 	assert_string_equal(r->exe, "/bin/short");
 	assert_int_equal(r->start_ns, tick(7000));
@@ -71,7 +71,7 @@ static void exec_as(struct fixture *f, int pid, const char *exe, unsigned long l
 				.cmdline_len = 2,
 				.known = PROCESS_START | PROCESS_PPID | PROCESS_EXE | PROCESS_CMDLINE };
 
-	proc_table_execed(f->t, &told, false, tick(at));
+	proc_table_execed(f->t, &told, 0, tick(at));
 }
 
 /* It was asked for before its fork was told, and had just ended: /proc then knows no parent. */
@@ -121,10 +121,9 @@ static void test_rest_of_next(void **state)
 					.comm = "unshare",
 					.known = PROCESS_START | PROCESS_PPID | PROCESS_EXE | PROCESS_CMDLINE |
 						 PROCESS_COMM | PROCESS_IDS };
-		const struct process forked = { .pid = 200,
-						.ppid = 100,
-						.start_ns = tick(6000),
-						.known = PROCESS_START | PROCESS_PPID };
+		const struct process forked = {
+			.pid = 200, .ppid = 100, .start_ns = tick(6000), .known = PROCESS_START | PROCESS_PPID
+		};
 		_cleanup_process_ struct process *p = NULL;
 		struct fixture f;
 
@@ -132,7 +131,7 @@ static void test_rest_of_next(void **state)
 		proc_table_forked(f.t, 100, &forked);
 		tree_process(&f.tree, 200, 100, "/bin/unshare", 6000);
 		if (cases[i].told)
-			proc_table_execed(f.t, &told, true, tick(6010));
+			proc_table_execed(f.t, &told, 1, tick(6010));
 		else
 			proc_table_exec(f.t, 200, tick(6010));
 		/* Its message waits. */
@@ -147,6 +146,55 @@ static void test_rest_of_next(void **state)
 			assert_string_equal(p->comm, cases[i].comm);
 		end(&f);
 	}
+}
+
+/* Where a sensor is not sure of the cgroup, what /proc said twice of others in the same ones is believed for a second.
+ */
+static void test_grouped(void **state)
+{
+	static const struct {
+		uint64_t cgroups;
+		const char *told, *proc;
+		unsigned long long at;
+		const char *expected;
+	} cases[] = {
+		{ 7, "/memory", "/a", 6010, "/a" }, /* read */
+		{ 7, "/memory", "/b", 6011, "/b" }, /* read again, and another: one of them was on its way */
+		{ 7, "/memory", "/b", 6012, "/b" },  { 7, "/memory", "/c", 6013, "/b" }, /* believed */
+		{ 9, "/memory", "/c", 6014, "/c" },  { 7, "/other", "/c", 6015, "/c" },	 { 7, NULL, "/c", 6016, "/c" },
+		{ 0, "/sure", "/c", 6017, "/sure" }, { 7, "/memory", "/d", 6300, "/d" },
+	};
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 100);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const int32_t pid = 200 + (int32_t)i;
+		struct process told = { .pid = pid,
+					.ppid = 100,
+					.start_ns = tick(6000),
+					.exe = "/bin/short",
+					.cmdline = "short",
+					.cmdline_len = 6,
+					.cwd = "/",
+					.cgroup = cases[i].told,
+					.known = PROCESS_START | PROCESS_PPID | PROCESS_EXE | PROCESS_CMDLINE |
+						 PROCESS_COMM | PROCESS_IDS | PROCESS_CWD };
+		_cleanup_process_ struct process *p = NULL;
+		char line[64];
+
+		told.known |= cases[i].told ? PROCESS_CGROUP : 0U;
+		snprintf(line, sizeof(line), "0::%s\n", cases[i].proc);
+		tree_process(&f.tree, pid, 100, "/bin/short", 6000);
+		tree_text(&f.tree, pid, "cgroup", line);
+		proc_table_execed(f.t, &told, cases[i].cgroups, tick(cases[i].at));
+		while (proc_table_read_rest(f.t))
+			;
+		p = get(&f, pid);
+		assert_true(p->known & PROCESS_CGROUP);
+		assert_string_equal(p->cgroup, cases[i].expected);
+	}
+	end(&f);
 }
 
 /* Somebody asks late what a process was before it ran other programs. */
@@ -203,9 +251,8 @@ static void test_at(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_told),
-		cmocka_unit_test(test_told_late),
-		cmocka_unit_test(test_rest_of_next), cmocka_unit_test(test_at),
+		cmocka_unit_test(test_told), cmocka_unit_test(test_told_late), cmocka_unit_test(test_rest_of_next),
+		cmocka_unit_test(test_at),   cmocka_unit_test(test_grouped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -318,6 +318,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 	fill_file(&s->r, BPF_CORE_READ(file, f_inode));
 	s->r.flags |= has_plain_environment(s, task) ? BPF_ENV_PLAIN : 0;
 	s->r.argv_len = put_argv(s, task);
+	s->r.cgroups = (__u64)BPF_CORE_READ(task, cgroups) | 1;
 	put_paths(s, task, file);
 	tell(s);
 	__sync_lock_test_and_set(&s->busy, 0);

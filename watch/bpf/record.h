@@ -100,6 +100,7 @@ struct bpf_record {
 	__u32 argv_len, exe_len, cwd_len, cgroup_len;
 	char comm[16];
 	__u32 refused; /* enum bpf_refused */
+	__u64 cgroups; /* exec: never 0; of two processes at a time the same when all their cgroups are */
 };
 
 /* --- system calls */
