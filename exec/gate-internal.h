@@ -19,6 +19,8 @@
 
 #define GATE_HOLD_NS   NSEC_PER_SEC	    /* longest life of a lease after the answer */
 #define GATE_TICK_NS   (10 * NSEC_PER_MSEC) /* results are handed over in bunches */
+#define GATE_CROWD_NS  (25 * NSEC_PER_MSEC) /* the same, where the last bunch was of GATE_CROWD and more */
+#define GATE_CROWD     6
 #define GATE_FRESH_NS  (20 * NSEC_PER_MSEC) /* ctime may be this coarse: a younger one does not tell versions apart */
 #define GATE_WORKERS   4
 #define GATE_BUCKETS   1024
@@ -125,6 +127,7 @@ struct overlay;
 struct gate {
 	struct gate_options o;
 	int fanotify, wake, proc;
+	int files; /* /proc/self/fd */
 	const char *class_name;
 	bool deny_errno, pidfds;
 	size_t batch;  /* events taken at once */
@@ -228,7 +231,7 @@ void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgem
 
 /* --- gate_judge.c: the workers */
 /* The kernel's name of an open file, in ret; NULL when it has none that fits. */
-const char *gate_path(int fd, char ret[PATH_MAX]);
+const char *gate_path(const struct gate *g, int fd, char ret[PATH_MAX]);
 void *gate_worker(void *data);
 
 /* --- gate_real.c: on the workers. When the slot's file is an overlay's: the layer's is leased in its place, or there
@@ -269,6 +272,8 @@ void slot_judged(struct gate *g, struct slot *s);
 /* --- gate_after.c: the thread that hands results over */
 /* Observe mode, with the lock held: the exec of this new slot may have been told already. */
 void sighting_recall(struct gate *g, struct slot *s);
+/* With the lock held: the file that was judged is the one that a process runs. */
+bool gate_same_program(const struct gate *g, const struct file_id *judged, const struct file_id *exe);
 void *gate_after(void *data);
 
 #endif

@@ -111,6 +111,7 @@ static int prepare(struct gate *g, const struct gate_options *o, struct trust *t
 	g->o.max_size = o->max_size ?: MAX_SIZE_DEFAULT;
 	g->fanotify = g->wake = -1;
 	g->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	g->files = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	g->self = getpid();
 	g->trust = trust_ref(trust);
 	g->conf = g->o.conf ? conf_ref((struct conf *)(uintptr_t)g->o.conf) : NULL;
@@ -146,6 +147,7 @@ static void gate_free(struct gate *g)
 	cleanup_close(&g->fanotify);
 	cleanup_close(&g->wake);
 	cleanup_close(&g->proc);
+	cleanup_close(&g->files);
 	cache_free(g->cache);
 	free(g->slots);
 	free(g->overlays);

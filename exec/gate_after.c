@@ -26,7 +26,7 @@ static bool same_inode(const struct file_id *a, const struct file_id *b)
  * What is run from an overlay is judged as a file of its layer. The overlay has a device of its own, and for a file
  * that was copied up the number of the one below: only ctime and size are the layer's.
  */
-static bool same_program(const struct gate *g, const struct file_id *judged, const struct file_id *exe)
+bool gate_same_program(const struct gate *g, const struct file_id *judged, const struct file_id *exe)
 {
 	return same_inode(judged, exe) ||
 	       (judged->ctime == exe->ctime && judged->size == exe->size && overlays_find(g, exe->dev));
@@ -36,7 +36,7 @@ static bool same_program(const struct gate *g, const struct file_id *judged, con
  * apart. */
 static bool may_be_of(const struct gate *g, const struct slot *s, const struct sighting *v)
 {
-	return slot_role(s) != GATE_MAIN || !v->have_exe || same_program(g, &s->id, &v->exe);
+	return slot_role(s) != GATE_MAIN || !v->have_exe || gate_same_program(g, &s->id, &v->exe);
 }
 
 /*
@@ -53,7 +53,7 @@ static bool is_of(const struct gate *g, const struct slot *s, const struct sight
 
 static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 {
-	bool runs = v->have_exe && same_program(g, &s->id, &v->exe);
+	bool runs = v->have_exe && gate_same_program(g, &s->id, &v->exe);
 
 	s->seen = true;
 	s->runs |= runs;
@@ -133,7 +133,7 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	{
 		/* The process may be an exec further already: that one will be told too. */
-		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && same_program(g, &s->id, &v.exe);
+		runs |= v.have_exe && s->pid == pid && s->origin == SLOT_EVENT && gate_same_program(g, &s->id, &v.exe);
 		if (!is_of(g, s, &v))
 			continue;
 		any = true;
@@ -186,7 +186,7 @@ static void hand_over(struct gate *g, struct slot *s)
 	const struct gate_verdict v = {
 		.pid = s->pid,
 		.role = s->role,
-		.path = s->fd >= 0 ? gate_path(s->fd, path) : NULL,
+		.path = s->fd >= 0 ? gate_path(g, s->fd, path) : NULL,
 		.fd = s->fd,
 		.dev = s->id.dev,
 		.ino = s->id.ino,
@@ -251,14 +251,14 @@ static void expire(struct gate *g, bool all)
 	}
 }
 
-static void wait_for_work(struct gate *g)
+static void wait_for_work(struct gate *g, bool crowd)
 {
+	uint64_t tick = crowd ? GATE_CROWD_NS : GATE_TICK_NS, due = clock_mono_ns() + tick;
 	struct timespec until;
-	uint64_t due = clock_mono_ns() + GATE_TICK_NS;
 
 	if (TAILQ_EMPTY(&g->held) && TAILQ_EMPTY(&g->done)) {
 		pthread_cond_wait(&g->after, &g->lock);
-		due = clock_mono_ns() + GATE_TICK_NS;
+		due = clock_mono_ns() + tick;
 	}
 	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
 	until.tv_nsec = (long)(due % NSEC_PER_SEC);
@@ -280,6 +280,7 @@ void *gate_after(void *data)
 {
 	struct gate *g = data;
 	bool last = false;
+	size_t bunch = 0;
 
 	pthread_setname_np(pthread_self(), "verdict");
 	pthread_mutex_lock(&g->lock);
@@ -287,12 +288,12 @@ void *gate_after(void *data)
 		struct slot *s;
 
 		if (!g->after_end)
-			wait_for_work(g);
+			wait_for_work(g, bunch >= GATE_CROWD);
 		last = g->after_end;
 		if (!last && !TAILQ_EMPTY(&g->held))
 			hear_execs(g);
 		expire(g, last);
-		while ((s = TAILQ_FIRST(&g->done))) {
+		for (bunch = 0; (s = TAILQ_FIRST(&g->done)); bunch++) {
 			slot_move(g, s, NULL);
 			s->role = slot_role(s);
 			pthread_mutex_unlock(&g->lock);

@@ -17,18 +17,24 @@
 
 #define ORPHANS_MAX 65536 /* numbers of events that may wait: as many as the gate asks for descriptors */
 
+/*
+ * Where starts wait no descriptor of their process is asked for, which would be a fifth of the thread's work: it is
+ * there until it is answered, and who is to be killed afterwards is known by what it runs. Earlier versions did ask.
+ */
 static const struct {
 	const char *class;
 	unsigned flags;
-	bool pidfds, enforce;
+	bool enforce, earlier;
 } groups[] = {
+	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_FD_ERROR, true, false },
+	{ "pre-content", FAN_CLASS_PRE_CONTENT, true, false },
+	{ "content", FAN_CLASS_CONTENT, true, false },
+	{ "notification", FAN_CLASS_NOTIF | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, false, false },
+	{ "notification", FAN_CLASS_NOTIF | FAN_REPORT_PIDFD, false, false },
+	{ "notification", FAN_CLASS_NOTIF, false, false },
 	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, true, true },
 	{ "pre-content", FAN_CLASS_PRE_CONTENT | FAN_REPORT_PIDFD, true, true },
 	{ "content", FAN_CLASS_CONTENT | FAN_REPORT_PIDFD, true, true },
-	{ "content", FAN_CLASS_CONTENT, false, true },
-	{ "notification", FAN_CLASS_NOTIF | FAN_REPORT_PIDFD | FAN_REPORT_FD_ERROR, true, false },
-	{ "notification", FAN_CLASS_NOTIF | FAN_REPORT_PIDFD, true, false },
-	{ "notification", FAN_CLASS_NOTIF, false, false },
 };
 
 /* Whether a start can be refused with an errno of ours: an answer to nobody is looked at all the same. */
@@ -51,13 +57,13 @@ static int open_new(struct gate *g)
 	int r = -EINVAL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(groups) && r == -EINVAL; i++) {
-		if (groups[i].enforce != g->o.enforce)
+		if (groups[i].enforce != g->o.enforce || groups[i].earlier)
 			continue;
 		/* O_NONBLOCK: or whoever has a write lease on a program keeps us waiting while we open it. */
 		g->fanotify = fanotify_init(groups[i].flags | common, O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
 		r = g->fanotify < 0 ? -errno : 0;
 		g->class_name = groups[i].class;
-		g->pidfds = groups[i].pidfds;
+		g->pidfds = groups[i].flags & FAN_REPORT_PIDFD;
 	}
 	return r;
 }
@@ -101,7 +107,7 @@ static int adopt_group(struct gate *g)
 			continue;
 		g->fanotify = g->o.group;
 		g->class_name = groups[i].class;
-		g->pidfds = groups[i].pidfds;
+		g->pidfds = groups[i].flags & FAN_REPORT_PIDFD;
 		return 0;
 	}
 	return -EMEDIUMTYPE;

@@ -34,13 +34,13 @@ struct work {
 	const char *path;
 };
 
-const char *gate_path(int fd, char ret[PATH_MAX])
+const char *gate_path(const struct gate *g, int fd, char ret[PATH_MAX])
 {
-	char link[40];
+	char link[16];
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, ret, PATH_MAX);
+	snprintf(link, sizeof(link), "%d", fd);
+	n = readlinkat(g->files, link, ret, PATH_MAX);
 	if (n <= 0 || n == PATH_MAX)
 		return NULL;
 	ret[n] = '\0';
@@ -217,7 +217,7 @@ static void judge_file(struct work *w, struct judgement *j)
 	struct slot *s = w->s;
 	bool concerned;
 
-	w->path = gate_path(s->fd, w->path_buffer);
+	w->path = gate_path(w->g, s->fd, w->path_buffer);
 	drift_place(w->g, s, w->path);
 	w->drift = drift_mode(w->g, s, w->path, &concerned);
 	w->drift_key = drift_key(w->g, w->trust, s, w->drift);
@@ -250,7 +250,7 @@ static void judge_again(struct work *w, struct judgement *j)
 		return;
 	gate_count(w->g, COUNT_SWAPPED, 1);
 	*j = (struct judgement){ .reason = GATE_SWAPPED, .verdict = EXEC_UNJUDGED };
-	if (w->g->o.enforce && late_kill(w->s->pidfd) == 0)
+	if (w->g->o.enforce && late_kill_running(w->g, w->s) == 0)
 		j->verdict = EXEC_KILLED;
 }
 

@@ -123,6 +123,26 @@ static int open_process(struct slot *s)
 	return s->pidfd < 0 ? -errno : 0;
 }
 
+int late_kill_running(struct gate *g, struct slot *s)
+{
+	struct file_id exe;
+	bool runs;
+	int r;
+
+	if (s->pidfd >= 0)
+		return late_kill(s->pidfd);
+	/* Should it have ended before it is looked at, the signal goes nowhere. */
+	r = open_process(s);
+	if (r == 0)
+		r = late_identify(s->pid, &exe);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&g->lock);
+	runs = gate_same_program(g, &s->id, &exe);
+	pthread_mutex_unlock(&g->lock);
+	return runs ? late_kill(s->pidfd) : -ESRCH;
+}
+
 /* What was read of /proc is of this process when it is there still. */
 static int still_there(const struct slot *s)
 {

@@ -17,6 +17,8 @@ int late_open_script(struct gate *g, struct slot *s);
  */
 int late_open_file(struct gate *g, struct slot *s, int at, bool in_memory);
 int late_kill(int pidfd);
+/* The slot's process, when it was told to run the slot's file and still does: -ESRCH otherwise. */
+int late_kill_running(struct gate *g, struct slot *s);
 
 /* Identity of /proc/PID/exe without waiting for any server. */
 int late_identify(int32_t pid, struct file_id *ret);
