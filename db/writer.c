@@ -24,10 +24,11 @@
 /* After a commit the lock is free for this long, so that a command that accepts gets its turn under full load. */
 #define WINDOW (5 * NSEC_PER_MSEC)
 /* Under load it wakes this seldom: a thousand program starts a second come in bunches. */
-#define PACE	  (4 * NSEC_PER_MSEC)
-#define RETRY	  NSEC_PER_SEC
-#define HEARTBEAT (10 * NSEC_PER_SEC)
-#define PRUNE	  (60 * NSEC_PER_SEC)
+#define PACE	   (4 * NSEC_PER_MSEC)
+#define RETRY	   NSEC_PER_SEC
+#define HEARTBEAT  (10 * NSEC_PER_SEC)
+#define PRUNE	   (60 * NSEC_PER_SEC)
+#define PRUNE_FULL (2 * NSEC_PER_SEC) /* while it is larger than it may be */
 
 struct writer {
 	struct db *d;
@@ -202,6 +203,16 @@ static int add_pending(struct writer *w)
 	return r;
 }
 
+/* A flood writes more than the whole bound between two looks. */
+static void watch_size(struct writer *w)
+{
+	uint64_t size = db_size(w->d);
+
+	atomic_store(&w->db_size, size);
+	if (w->conf->store.max_size && size > w->conf->store.max_size)
+		w->prune_at = MIN(w->prune_at, clock_mono_ns() + PRUNE_FULL);
+}
+
 static int commit(struct writer *w)
 {
 	int r = 0;
@@ -218,7 +229,7 @@ static int commit(struct writer *w)
 	atomic_fetch_add(&w->n_stored, w->added);
 	drop_pending(w);
 	report_texts(w);
-	atomic_store(&w->db_size, db_size(w->d));
+	watch_size(w);
 	return 0;
 }
 

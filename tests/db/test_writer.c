@@ -111,6 +111,50 @@ static void test_commits_by_time(void **state _unused_)
 	store_free(&s);
 }
 
+static void flood(struct store *s, struct writer *w, int64_t bound)
+{
+	uint64_t deadline = clock_mono_ns() + 30 * NSEC_PER_SEC;
+	char text[512];
+	int64_t used;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (int i = 0; i < 5000; i++) {
+		writer_put(w, note(text));
+		if (i % 500 == 499)
+			writer_flush(w);
+	}
+	do {
+		int64_t pages = 0, unused = 0;
+
+		assert_true(clock_mono_ns() < deadline);
+		usleep(10000);
+		writer_put(w, note("x"));
+		assert_int_equal(db_number(s->d, "PRAGMA page_count", &pages), 0);
+		assert_int_equal(db_number(s->d, "PRAGMA freelist_count", &unused), 0);
+		used = (pages - unused) * 4096;
+	} while (used > bound);
+}
+
+/* It is pruned when it is too large, not a minute later. */
+static void test_bound(void **state _unused_)
+{
+	struct conf *c = some_conf();
+	struct seen seen = { 0 };
+	struct writer *w;
+	struct store s;
+
+	c->store.max_size = MIB;
+	store_new(&s);
+	start(&s, c, &seen, &w);
+	flood(&s, w, MIB);
+	flood(&s, w, MIB);
+	writer_stop(w);
+	assert_int_equal(history_verify(s.d, s.key, &s.err), 0);
+	conf_unref(c);
+	store_free(&s);
+}
+
 static void test_refuses(void **state _unused_)
 {
 	struct conf *c = some_conf();
@@ -479,17 +523,12 @@ static void test_killed(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order_and_flush),
-		cmocka_unit_test(test_commits_by_time),
-		cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_held_lock),
-		cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_slow_and_full),
-		cmocka_unit_test(test_turns),
-		cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_killed),
-		cmocka_unit_test(test_change),
-		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_order_and_flush), cmocka_unit_test(test_commits_by_time),
+		cmocka_unit_test(test_bound),		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_held_lock),	cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_slow_and_full),	cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_full_disk),	cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_change),		cmocka_unit_test(test_texts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,7 +143,7 @@ resident
 awk '{v[NR] = $1} END {for (i = 1; i <= NR; i++) {q = int((i - 1) * 4 / NR); if (v[i] > top[q]) top[q] = v[i]} print top[1] + 0, top[3]}' \
 	"$tmp/resident" >"$tmp/quarters"
 read -r second last_quarter <"$tmp/quarters"
-sanitized || [ "$last_quarter" -le $((second + 8192)) ] || fail "resident: $second KiB in the second quarter, $last_quarter in the last"
+sanitized || [ "$last_quarter" -le $((second + 8192)) ] || fail "resident: $second KiB in the second quarter, $last_quarter in the last: $(awk '{v[NR] = $1} END {for (i = 1; i <= 20; i++) printf "%s ", v[int(NR * i / 20)]}' "$tmp/resident"); $(hf status --json)"
 echo "$((cycles * 4)) operations in $(cat "$tmp/churned") s, $storms mounts, $reloads reloads and $((storms - reloads)) refused: database $grown KiB, descriptors $before and $(held), resident $second KiB in the second quarter and $last_quarter in the last"
 stop
 rm -rf "$g/churn"
