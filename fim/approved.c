@@ -47,25 +47,26 @@ void approved_free(struct approved *k)
 	free(k);
 }
 
-int approved_load(struct live *l, struct buf *err)
+void approved_load(struct live *l)
 {
 	struct approved *k = calloc(1, sizeof(*k));
+	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_db_ struct db *db = NULL;
-	int r = k ? db_open(l->o.db, DB_READ, &db, err) : -ENOMEM;
+	int r = k ? db_open(l->o.db, DB_READ, &db, &err) : -ENOMEM;
 
 	if (r == 0) {
 		r = approvals_each(db, false, clock_real_ns(), approved_take, k);
 		if (r < 0)
-			buf_str(err, db_error(db));
+			buf_str(&err, db_error(db));
 	}
 	if (r < 0) {
+		log_error("the approvals could not be read: %s", err.len ? err.data : strerror(-r));
 		approved_free(k);
-		return r;
+		return;
 	}
 	approved_free(l->approved);
 	l->approved = k;
 	l->counters.approvals = k->n;
-	return 0;
 }
 
 /* When it happened, first and last event; what no event told of is as old as the file says, or unknown. */

@@ -239,10 +239,18 @@ struct event *tell_new(struct live *l, enum event_kind kind, const char *path, s
 		       uint64_t boot_ns);
 void tell_emit(struct live *l, struct event *e);
 
+/* --- intake.c */
+/* Takes over the batch. */
+void intake_batch(struct live *l, struct fs_batch *b);
+/* All that has come. */
+void intake_mail(struct live *l);
+/* What the baseline guards: from it to the live thread's own. */
+int intake_scope(struct live *l);
+
 /* --- approved.c */
 struct approved;
-/* Reads the approvals in force; on failure the old ones stay. */
-int approved_load(struct live *l, struct buf *err);
+/* Reads the approvals in force; on failure, which is logged, the old ones stay. */
+void approved_load(struct live *l);
 void approved_free(struct approved *k);
 /* True: somebody approved of this change before it happened; ret_cause says who. */
 bool approved_change(const struct live *l, const struct facts *f, const struct change_parts *c, struct buf *ret_cause);
