@@ -33,7 +33,10 @@ struct drift_mounts {
 	bool young;	 /* a container whose runtime still writes down what it mounts */
 	uint64_t passed; /* for which there was no room in this look */
 	bool crowded;	 /* told */
-	uint64_t alive;	 /* a namespace in which a process was found, in this look */
+	/* A namespace in which a process was looked for in this look, and found. */
+	uint64_t searched;
+	bool alive;
+	bool waited; /* for events of what the table shows */
 };
 
 /* One namespace at work. */
@@ -44,6 +47,7 @@ struct view {
 	const struct conf_policy *policy;
 	struct drift_image *image;
 	struct mounted_view seen;
+	struct mountids *ids;
 };
 
 /* --- what was looked at */
@@ -99,7 +103,8 @@ struct event *drift_mounts_event(const struct container *c, const char *baseline
 /* The kernel names who did it with the mount's own number; whoever else mounted something then says nothing. */
 static void set_mounter(struct drift_live *l, struct event *e, uint64_t mount, bool gone)
 {
-	e->process = mountns_mounter(l->o.mounts, mount, gone);
+	e->process = mountns_mounter(l->o.mounts, mount, gone, !l->mounts->waited);
+	l->mounts->waited |= !e->process;
 	if (e->process)
 		return;
 	e->process_why = !mountns_is_told(l->o.mounts) ? "the kernel does not tell who mounts"
@@ -213,7 +218,7 @@ static void look_at(const struct view *v, const struct mount *m)
 	*known = (struct mounted){ .ns = v->ns->ino, .hash = hash, .key = TAKE_PTR(key), .there = true };
 	if (copied || mounted_by_runtime(&v->seen, m->point))
 		return;
-	known->id = mountid_of(v->ns->id, m->id);
+	known->id = mountids_find(v->ids, m->id);
 	known->told = tell_mounted(v, m, known->id);
 }
 
@@ -245,7 +250,8 @@ static int look_at_namespace(const struct mountns_one *ns, void *data)
 {
 	struct drift_live *l = data;
 	_cleanup_container_ struct container *c = containers_by_id(l->o.containers, ns->container);
-	struct view v = { .l = l, .ns = ns, .c = c };
+	_cleanup_(mountids_free) struct mountids ids = { .ns = ns->id };
+	struct view v = { .l = l, .ns = ns, .c = c, .ids = &ids };
 	struct mount_table table = { .n = 0 };
 	char path[40];
 
@@ -266,6 +272,7 @@ static int look_at_namespace(const struct mountns_one *ns, void *data)
 	snprintf(path, sizeof(path), "/proc/%d/mountinfo", ns->pid);
 	if (mounts_read(path, &table, NULL) < 0)
 		return 0;
+	l->mounts->waited = false;
 	v.seen = (struct mounted_view){ .container = c,
 					.table = &table,
 					.second = ns->second,
@@ -297,9 +304,10 @@ static bool is_alive(struct drift_live *l, const struct mounted *m)
 {
 	struct drift_mounts *k = l->mounts;
 
-	if (k->alive != m->ns && mountns_search(l->o.mounts, m->told->container->id, m->ns))
-		k->alive = m->ns;
-	return k->alive == m->ns;
+	if (k->searched != m->ns)
+		k->alive = mountns_search(l->o.mounts, m->told->container->id, m->ns);
+	k->searched = m->ns;
+	return k->alive;
 }
 
 /* Of namespaces that are gone: with them went what was mounted there. */
@@ -310,7 +318,7 @@ static void forget_gone(struct drift_live *l)
 	for (size_t i = 0; i < k->n; i++)
 		k->list[i].there = false;
 	mountns_each(l->o.mounts, mark_alive, k);
-	k->alive = 0;
+	k->searched = 0;
 	for (size_t i = k->n; i-- > 0 && !l->stop;) {
 		struct mounted *m = &k->list[i];
 

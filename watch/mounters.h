@@ -12,7 +12,7 @@
 #define MOUNTERS_MAX 4096
 
 struct mounter {
-	uint64_t mount; /* as mountid_of */
+	uint64_t mount; /* as mountids_find */
 	struct process *process;
 	bool gone; /* unmounted by it */
 };

@@ -5,7 +5,7 @@
 #include "watch/mountid.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -50,28 +50,64 @@ uint64_t mountid_namespace(int dirfd, const char *path, uint64_t *ret_ino)
 	return id;
 }
 
-static bool has_id(uint64_t ns, uint64_t mount, int id)
-{
-	struct request q = { .size = sizeof(q), .mount = mount, .param = STAT_MOUNT_BASIC, .ns = ns };
-	struct basics s;
-
-	return syscall(CALL_STATMOUNT, &q, &s, sizeof(s), 0) == 0 && s.mask & STAT_MOUNT_BASIC && s.id == (uint32_t)id;
-}
-
-uint64_t mountid_of(uint64_t ns, int id)
+uint64_t mountid_first(uint64_t ns)
 {
 	struct request q = { .size = sizeof(q), .mount = LIST_ROOT, .ns = ns };
+	uint64_t first;
+
+	return syscall(CALL_LISTMOUNT, &q, &first, 1, 0) == 1 ? first : 0;
+}
+
+static void add(struct mountids *l, uint64_t mount)
+{
+	struct request q = { .size = sizeof(q), .mount = mount, .param = STAT_MOUNT_BASIC, .ns = l->ns };
+	struct basics s;
+
+	if (syscall(CALL_STATMOUNT, &q, &s, sizeof(s), 0) == 0 && s.mask & STAT_MOUNT_BASIC)
+		l->list[l->n++] = (struct mountid){ s.id, mount };
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct mountid *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void read_all(struct mountids *l)
+{
+	struct request q = { .size = sizeof(q), .mount = LIST_ROOT, .ns = l->ns };
 	uint64_t list[LIST_ROUND];
+	long n = LIST_ROUND;
 
-	for (int round = 0; ns && round < LIST_MAX; round++) {
-		long n = syscall(CALL_LISTMOUNT, &q, list, ARRAY_SIZE(list), 0);
+	for (int round = 0; l->ns && round < LIST_MAX && n == LIST_ROUND; round++) {
+		struct mountid *more;
 
-		for (long i = 0; i < n; i++)
-			if (has_id(ns, list[i], id))
-				return list[i];
-		if (n < (long)ARRAY_SIZE(list))
+		n = syscall(CALL_LISTMOUNT, &q, list, ARRAY_SIZE(list), 0);
+		more = n > 0 ? realloc(l->list, (l->n + (size_t)n) * sizeof(*more)) : NULL;
+		if (!more)
 			break;
+		l->list = more;
+		for (long i = 0; i < n; i++)
+			add(l, list[i]);
 		q.param = list[n - 1];
 	}
-	return 0;
+	if (l->n)
+		qsort(l->list, l->n, sizeof(*l->list), by_id);
+}
+
+uint64_t mountids_find(struct mountids *ids, int id)
+{
+	const struct mountid key = { .id = (uint32_t)id }, *found;
+
+	if (!ids->read)
+		read_all(ids);
+	ids->read = true;
+	found = ids->n ? bsearch(&key, ids->list, ids->n, sizeof(key), by_id) : NULL;
+	return found ? found->mount : 0;
+}
+
+void mountids_free(struct mountids *ids)
+{
+	free(ids->list);
 }

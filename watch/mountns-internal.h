@@ -15,7 +15,7 @@
 
 struct ns {
 	uint64_t ino, id;
-	uint64_t born;	    /* id, or where there is none when the first process seen in it started */
+	uint64_t born;	    /* mountid_first; without an id when the first process seen in it started */
 	unsigned int order; /* in which they were seen */
 	bool entered;	    /* its processes have a root of their own: it is not the runtime's any more */
 	bool second, untold;

@@ -97,7 +97,11 @@ static void look(const struct mountns *m, int32_t pid, struct seen *s)
 	s->id = mountid_namespace(m->procfd, path, &ino);
 	if (s->id && ino != s->ino)
 		s->id = 0;
-	s->born = s->id ?: started(m, pid);
+	s->born = s->id ? mountid_first(s->id) : 0;
+	if (!s->born) {
+		s->id = 0;
+		s->born = started(m, pid);
+	}
 	snprintf(path, sizeof(path), "%d/root", pid);
 	s->entered = root_of(m->procfd, path, &root) == 0 && memcmp(&root, &m->root, sizeof(root)) != 0;
 }
@@ -290,12 +294,12 @@ static struct process *find_mounter(struct mountns *m, uint64_t mount, bool gone
 }
 
 /* The kernel shows a mount and then tells of it: what others see may be in its queue yet, or not even there. */
-struct process *mountns_mounter(struct mountns *m, uint64_t mount, bool gone)
+struct process *mountns_mounter(struct mountns *m, uint64_t mount, bool gone, bool wait)
 {
 	struct process *p = NULL;
 	bool any = false;
 
-	for (int i = 0; m->fan >= 0 && mount && !p && i < LATE_TRIES; i++) {
+	for (int i = 0; m->fan >= 0 && mount && !p && i < (wait ? LATE_TRIES : 1); i++) {
 		if (i > 0)
 			poll(NULL, 0, LATE_MS);
 		while (take_events(m))

@@ -58,7 +58,7 @@ struct mountns_one {
 	int32_t pid;	       /* a process in it, a moment ago */
 	/*
 	 * Not the one the container was started in, which is the one of its namespaces that was made first; where the
-	 * kernel numbers none (before Linux 6.11) the one whose process was.
+	 * kernel numbers no mounts (before Linux 6.11) the one whose process was.
 	 */
 	bool second;
 	uint64_t id; /* mountid_namespace; 0 unknown */
@@ -75,10 +75,11 @@ bool mountns_search(struct mountns *m, const char *container, uint64_t ino);
 /* The process is, or was when it was seen, in a namespace of the container's other than its own. */
 bool mountns_is_second(struct mountns *m, const char *container, int32_t pid);
 /*
- * Who mounted it (mount: mountid_of), or who unmounted it when it is gone. A reference, or NULL: it was done before its
- * namespace was seen, the kernel does not tell, or it is long ago. May wait for some milliseconds.
+ * Who mounted it (mount: mountids_find), or who unmounted it when it is gone. A reference, or NULL: it was done before
+ * its namespace was seen, the kernel does not tell, or it is long ago. wait: some milliseconds for an event that may be
+ * on its way; once after a table was read is enough.
  */
-struct process *mountns_mounter(struct mountns *m, uint64_t mount, bool gone);
+struct process *mountns_mounter(struct mountns *m, uint64_t mount, bool gone, bool wait);
 
 DEFINE_CLEANUP(struct mountns *, mountns_free)
 

@@ -224,6 +224,13 @@ static int id_of(pid_t pid, const char *point)
 	return id;
 }
 
+static uint64_t number_of(const struct mountns_one *ns, int id)
+{
+	_cleanup_(mountids_free) struct mountids ids = { .ns = ns->id };
+
+	return mountids_find(&ids, id);
+}
+
 /* Who it was, whoever mounted something meanwhile: by the mount's own number. */
 static void test_mounter(_unused_ void **state)
 {
@@ -248,23 +255,23 @@ static void test_mounter(_unused_ void **state)
 	mountns_seen(m, ID_A, a.pid);
 	mountns_seen(m, ID_B, b.pid);
 	assert_int_equal(list(m, &l), 2);
-	mount = mountid_of(l.list[1].id, id_of(b.pid, "/mnt"));
+	mount = number_of(&l.list[1], id_of(b.pid, "/mnt"));
 	assert_true(mount);
-	assert_null(mountns_mounter(m, mount, false));
-	assert_int_equal(mountid_of(l.list[0].id, id_of(b.pid, "/mnt")), 0); /* in its own alone */
+	assert_null(mountns_mounter(m, mount, false, true));
+	assert_int_equal(number_of(&l.list[0], id_of(b.pid, "/mnt")), 0); /* in its own alone */
 	assert_true(child_do(&b, 'u'));
-	p = mountns_mounter(m, mount, true);
+	p = mountns_mounter(m, mount, true, true);
 	assert_non_null(p);
 	assert_int_equal(p->pid, b.pid);
 	process_unref(p);
 	assert_true(child_do(&a, 'm'));
-	mount = mountid_of(l.list[0].id, id_of(a.pid, "/mnt"));
+	mount = number_of(&l.list[0], id_of(a.pid, "/mnt"));
 	assert_true(child_do(&b, 'm'));
-	p = mountns_mounter(m, mount, false);
+	p = mountns_mounter(m, mount, false, true);
 	assert_non_null(p);
 	assert_int_equal(p->pid, a.pid);
 	process_unref(p);
-	assert_null(mountns_mounter(m, mount, true));
+	assert_null(mountns_mounter(m, mount, true, true));
 	child_end(&a);
 	child_end(&b);
 }
@@ -280,7 +287,7 @@ static void test_order(_unused_ void **state)
 	if (!can_unshare())
 		skip_because("no mount namespaces of our own");
 	if (!mountid_namespace(AT_FDCWD, "/proc/self/ns/mnt", &ino))
-		skip_because("the kernel does not number mount namespaces");
+		skip_because("the kernel does not number mounts");
 	assert_int_equal(mountns_new(&(struct mountns_options){ .procfs = "/proc" }, &m), 0);
 	mountns_want(m, true);
 	assert_true(child_start(&a));
