@@ -18,6 +18,8 @@
 #define DB_APPLICATION_ID 0x686c6466 /* "hldf" */
 #define DB_HASH_SIZE	  32	     /* BLAKE2b-512 cut to 32 bytes, wherever the store itself hashes */
 
+struct event;
+
 /* One row of table batch. */
 struct batch {
 	int64_t seq;
@@ -162,6 +164,11 @@ DEFINE_CLEANUP(struct process_cache *, process_cache_free)
 int container_store(struct db *d, struct container *c, int64_t *ret_row, uint8_t ret_digest[DB_HASH_SIZE]);
 struct container_cache;
 int container_load(struct db *d, struct container_cache *cache, int64_t row, struct container **ret);
+/*
+ * A row of a statement with STMT_EVENT_COLUMNS and STMT_EVENT_PLACE, and behind them the name of its status now. Process
+ * and container are left out: their rows, 0: none.
+ */
+int event_of_row(struct db *d, sqlite3_stmt *st, struct event **ret, int64_t *ret_process, int64_t *ret_container);
 int container_cache_new(struct container_cache **ret);
 void container_cache_free(struct container_cache *c);
 int container_rehash(struct db *d, int64_t row, uint8_t ret[DB_HASH_SIZE]);
