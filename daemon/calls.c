@@ -206,7 +206,7 @@ static void *finder_thread(void *data)
 	int r;
 
 	pthread_setname_np(pthread_self(), "sockets");
-	r = sockets_each("/proc", &c->stop_finder, finder_take, c, &found);
+	r = sockets_each("/proc", 0, &c->stop_finder, finder_take, c, &found);
 	if (r < 0)
 		gapbook_once(c->m->gaps, GAP_WEAK_SENSOR, FINDER_SCOPE, strerror(-r), 0, FINDER_HEALED);
 	else if (found.missed)

@@ -93,7 +93,7 @@ static void look(struct looks *l)
 
 	l->now.n = 0;
 	l->full = false;
-	r = sockets_each("/proc", &l->stop, looks_take, l, &found);
+	r = sockets_each("/proc", 0, &l->stop, looks_take, l, &found);
 	if (r < 0 || found.missed || l->full)
 		gapbook_open(l->m->gaps, GAP_LIMIT, LOOKS_SCOPE,
 			     r < 0 ? strerror(-r) : "not all of them could be listed", found.missed, 0);

@@ -45,7 +45,7 @@ struct entry {
 struct finder {
 	const atomic_bool *stop;
 	struct entry *entries;
-	size_t n, cap;
+	size_t n, cap, max;
 	uint64_t listening[PORT_WORDS]; /* TCP ports of the namespace that is being looked at */
 	ino_t namespaces[NAMESPACES_MAX];
 	size_t n_namespaces;
@@ -71,10 +71,10 @@ static struct entry *add_entry(struct finder *f)
 {
 	struct entry *grown;
 
+	if (f->n == f->max)
+		return NULL;
 	if (f->n < f->cap)
 		return &f->entries[f->n++];
-	if (f->n == SOCKETS_MAX)
-		return NULL;
 	grown = realloc(f->entries, (f->cap ? f->cap * 2 : 256) * sizeof(*grown));
 	if (!grown)
 		return NULL;
@@ -307,7 +307,7 @@ static int each_process(struct finder *f, const char *procfs, void (*fn)(struct 
 	return 0;
 }
 
-int sockets_each(const char *procfs, const atomic_bool *stop,
+int sockets_each(const char *procfs, size_t max, const atomic_bool *stop,
 		 void (*fn)(int32_t pid, const struct event_socket *s, void *data), void *data,
 		 struct sockets_found *ret)
 {
@@ -317,6 +317,7 @@ int sockets_each(const char *procfs, const atomic_bool *stop,
 	if (!f)
 		return -ENOMEM;
 	f->stop = stop;
+	f->max = max ? max : SOCKETS_MAX;
 	f->fn = fn;
 	f->data = data;
 	r = each_process(f, procfs, enter);

@@ -6,11 +6,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +34,7 @@ struct fixture {
 	struct found *found;
 	size_t n;
 	struct sockets_found sums;
+	size_t max; /* of sockets that are kept */
 	atomic_bool stop;
 	int result;
 };
@@ -45,7 +51,7 @@ static void *look(void *data)
 {
 	struct fixture *f = data;
 
-	f->result = sockets_each("/proc", &f->stop, on_socket, f, &f->sums);
+	f->result = sockets_each("/proc", f->max, &f->stop, on_socket, f, &f->sums);
 	return NULL;
 }
 
@@ -152,6 +158,111 @@ static void test_namespace(void **state)
 	free(f.found);
 }
 
+#define MANY	 100000
+#define MANY_BUT 70000 /* that are kept */
+
+/* A process that holds n sockets, each bound, in the network namespace that it is in; says how many, and waits. */
+static pid_t hold_sockets(uint32_t n, int ready)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct sockaddr_in a = { .sin_family = AF_INET };
+		uint32_t made = 0;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (made < n) {
+			int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+			/* An address for every 20,000 ports. */
+			a.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)getpid() % 65536 * 16 + made / 20000);
+			a.sin_port = htons((uint16_t)(10000 + made % 20000));
+			if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)))
+				break;
+			made++;
+		}
+		if (write(ready, &made, sizeof(made)) != sizeof(made))
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	return pid;
+}
+
+/* In a network namespace of its own: a hundred thousand sockets, in as many processes as that takes. */
+static int hold_many(int ready, uint32_t each)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	uint32_t left = MANY, made, all = 0;
+	int up[2], fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWNET) || pipe(up))
+		return 77;
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (ioctl(fd, SIOCSIFFLAGS, &lo))
+		return 77;
+	for (; left; left -= MIN(each, left)) {
+		if (hold_sockets(MIN(each, left), up[1]) < 0 || read(up[0], &made, sizeof(made)) != sizeof(made))
+			return 1;
+		all += made;
+	}
+	if (write(ready, &all, sizeof(all)) != sizeof(all))
+		return 1;
+	pause();
+	return 0;
+}
+
+static void test_many(void **state)
+{
+	struct rlimit files = { 0 };
+	int ready[2], status;
+	struct fixture f = { .max = 0 }, less = { .max = MANY_BUT };
+	struct rusage before, after;
+	uint32_t all = 0;
+	ssize_t n;
+	pid_t pid;
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(hold_many(ready[1], (uint32_t)MIN(files.rlim_cur, (rlim_t)MANY) - 16));
+	close(ready[1]);
+	n = read(ready[0], &all, sizeof(all));
+	if (n == sizeof(all) && all == MANY) {
+		getrusage(RUSAGE_SELF, &before);
+		find_all(&f);
+		getrusage(RUSAGE_SELF, &after);
+		find_all(&less);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(ready[0]);
+	if (n != sizeof(all) || all != MANY) {
+		print_message("skipped: no room for so many sockets here (%u)\n", all);
+		skip();
+	}
+	assert_int_equal(f.result, 0);
+	assert_true(f.sums.told >= MANY);
+	assert_int_equal(f.sums.missed, 0);
+	/* What cannot be held is counted. */
+	assert_int_equal(less.result, 0);
+	/* Some may be those of nobody any more. */
+	assert_true(less.sums.told <= MANY_BUT && less.sums.told > MANY_BUT - 10000);
+	assert_true(less.sums.missed >= MANY - MANY_BUT);
+#ifndef __SANITIZE_ADDRESS__
+	/* 64 bytes each, twice while the list grows; the rest is the test's own copy. */
+	assert_true((size_t)(after.ru_maxrss - before.ru_maxrss) <
+		    (3 * 131072 * 64 + FOUND_MAX * sizeof(*f.found)) / 1024);
+#endif
+	free(f.found);
+	free(less.found);
+}
+
 static void test_stopped(void **state)
 {
 	struct fixture f = { .stop = true };
@@ -168,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connection),
 		cmocka_unit_test(test_namespace),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_stopped),
 	};
 

@@ -195,7 +195,7 @@ static void *find_before(void *data)
 	struct sockets_found found = { 0 };
 	static atomic_bool stop;
 
-	sockets_each("/proc", &stop, on_found, data, &found);
+	sockets_each("/proc", 0, &stop, on_found, data, &found);
 	return NULL;
 }
 
