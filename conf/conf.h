@@ -180,6 +180,9 @@ struct conf_respond {
 	size_t n_ladders;
 };
 
+/* What waits between two threads is bounded by its size, too: many small events are a few large batches. */
+#define CONF_QUEUE_BYTES (32U << 20)
+
 struct conf {
 	atomic_uint refs;
 	struct arena arena;

@@ -146,12 +146,21 @@ static void free_canary(struct monitor *m)
 	canary_free(TAKE_PTR(m->canary));
 }
 
+static size_t weigh_batch(const void *item)
+{
+	const struct fs_batch *b = item;
+
+	return sizeof(*b) + b->arena.used;
+}
+
 static int start_inbox(struct monitor *m)
 {
 	int r = guard_conf(m->conf, &m->scope, drift_part_marked(m, m->conf), &m->guard);
 
 	if (r == 0)
 		r = queue_new(m->conf->limits.queue, &m->inbox);
+	if (r == 0)
+		queue_set_weight(m->inbox, CONF_QUEUE_BYTES, weigh_batch);
 	return r < 0 ? EX_OSERR : 0;
 }
 

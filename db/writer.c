@@ -463,6 +463,13 @@ static void writer_free(struct writer *w)
 	free(w);
 }
 
+static size_t weigh_event(const void *item)
+{
+	const struct event *e = item;
+
+	return sizeof(*e) + e->arena.used;
+}
+
 static int set_up(struct writer *w, const struct db_options *o, const struct conf *conf, struct buf *err)
 {
 	_cleanup_buf_ struct buf key_path = BUF_INIT;
@@ -482,6 +489,7 @@ static int set_up(struct writer *w, const struct db_options *o, const struct con
 	if (r < 0)
 		return r;
 	queue_set_pace(w->queue, PACE);
+	queue_set_weight(w->queue, CONF_QUEUE_BYTES, weigh_event);
 	history_set_key(w->d, w->key);
 	atomic_store(&w->db_size, db_size(w->d));
 	w->prune_at = clock_mono_ns() + NSEC_PER_SEC;

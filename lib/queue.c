@@ -24,10 +24,12 @@ struct queue {
 	unsigned poppers; /* waiting, so that a push wakes nobody for nothing */
 	unsigned pushers;
 	bool closed;
-	uint64_t pace;	/* 0: none */
-	uint64_t woken; /* monotonic: when the consumer was last; only with a pace */
-	bool paced;	/* it looks by itself */
-	bool napping;	/* right now: nobody wakes it before the queue is half full */
+	uint64_t pace;			   /* 0: none */
+	uint64_t woken;			   /* monotonic: when the consumer was last; only with a pace */
+	bool paced;			   /* it looks by itself */
+	bool napping;			   /* right now: nobody wakes it before the queue is half full */
+	size_t (*weigh)(const void *item); /* NULL: the number alone counts */
+	size_t weight, weight_max;
 	void *items[];
 };
 
@@ -95,17 +97,28 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
+static bool queue_is_full(const struct queue *q, const void *item)
+{
+	return q->count == q->capacity || (q->weigh && q->count && q->weight + q->weigh(item) > q->weight_max);
+}
+
+static bool queue_is_half_full(const struct queue *q)
+{
+	return q->count >= q->capacity / 2 || (q->weigh && q->weight >= q->weight_max / 2);
+}
+
 /* Locked, not full. */
 static void queue_put(struct queue *q, void *item)
 {
 	size_t tail = q->head + q->count;
 
+	q->weight += q->weigh ? q->weigh(item) : 0;
 	q->items[tail < q->capacity ? tail : tail - q->capacity] = item;
 	q->count++;
 	q->high_water = MAX(q->high_water, q->count);
 	if (q->poppers)
 		pthread_cond_signal(&q->not_empty);
-	if (q->napping && q->count >= q->capacity / 2)
+	if (q->napping && queue_is_half_full(q))
 		pthread_cond_signal(&q->crowded);
 }
 
@@ -116,9 +129,10 @@ static void *queue_take(struct queue *q)
 
 	q->head = q->head + 1 < q->capacity ? q->head + 1 : 0;
 	q->count--;
+	q->weight -= q->weigh ? q->weigh(item) : 0;
 	/* At half, not at the first free place: else a fast producer and its consumers hand the processor over for
 	 * every item. */
-	if (q->pushers && q->count <= q->capacity / 2)
+	if (q->pushers && (!q->count || (q->count <= q->capacity / 2 && q->weight <= q->weight_max / 2)))
 		pthread_cond_broadcast(&q->not_full);
 	return item;
 }
@@ -128,7 +142,7 @@ int queue_push(struct queue *q, void *item)
 	int r = -EPIPE;
 
 	pthread_mutex_lock(&q->lock);
-	while (!q->closed && q->count == q->capacity) {
+	while (!q->closed && queue_is_full(q, item)) {
 		q->pushers++;
 		pthread_cond_wait(&q->not_full, &q->lock);
 		q->pushers--;
@@ -148,7 +162,7 @@ int queue_try_push(struct queue *q, void *item)
 	pthread_mutex_lock(&q->lock);
 	if (q->closed)
 		r = -EPIPE;
-	else if (q->count == q->capacity)
+	else if (queue_is_full(q, item))
 		r = -EAGAIN;
 	else
 		queue_put(q, item);
@@ -181,8 +195,7 @@ static void queue_nap(struct queue *q, const struct timespec *deadline)
 	if (deadline && earlier(deadline, &ts))
 		ts = *deadline;
 	q->napping = true;
-	while (!q->closed && q->count < q->capacity / 2 &&
-	       pthread_cond_timedwait(&q->crowded, &q->lock, &ts) != ETIMEDOUT)
+	while (!q->closed && !queue_is_half_full(q) && pthread_cond_timedwait(&q->crowded, &q->lock, &ts) != ETIMEDOUT)
 		;
 	q->napping = false;
 }
@@ -241,6 +254,12 @@ void *queue_pop_until(struct queue *q, uint64_t deadline_ns, int *ret_timed_out)
 void queue_set_pace(struct queue *q, uint64_t pace_ns)
 {
 	q->pace = pace_ns;
+}
+
+void queue_set_weight(struct queue *q, size_t max, size_t (*weigh)(const void *item))
+{
+	q->weigh = weigh;
+	q->weight_max = max;
 }
 
 void queue_close(struct queue *q)

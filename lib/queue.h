@@ -28,6 +28,11 @@ void *queue_pop_until(struct queue *q, uint64_t deadline_ns, int *ret_timed_out)
  * wake it once for what came in pace_ns, or when the queue is half full; what comes alone wakes it at once.
  */
 void queue_set_pace(struct queue *q, uint64_t pace_ns);
+/*
+ * Before it is used: it is full, too, when what is in it weighs more than max with another item, unless it is empty.
+ * weigh is called with the queue locked, and says the same as long as the item is inside.
+ */
+void queue_set_weight(struct queue *q, size_t max, size_t (*weigh)(const void *item));
 /* No more pushes; consumers drain what is there and then get NULL. */
 void queue_close(struct queue *q);
 size_t queue_depth(struct queue *q);

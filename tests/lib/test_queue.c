@@ -30,6 +30,62 @@ static void test_order(void **state _unused_)
 	assert_int_equal(queue_high_water(q), 3);
 }
 
+static size_t weight_of(const void *item)
+{
+	return *(const size_t *)item;
+}
+
+/* Full by what is in it, before its places are. One item always has room. */
+static void test_weight(void **state _unused_)
+{
+	_cleanup_queue_ struct queue *q = NULL;
+	size_t light = 1, heavy = 60, heavier = 1000;
+
+	assert_int_equal(queue_new(5, &q), 0);
+	queue_set_weight(q, 100, weight_of);
+	assert_int_equal(queue_try_push(q, &heavier), 0);
+	assert_int_equal(queue_try_push(q, &light), -EAGAIN);
+	assert_ptr_equal(queue_pop(q), &heavier);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(queue_try_push(q, &heavy), 0);
+		assert_int_equal(queue_try_push(q, &heavy), -EAGAIN);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(queue_try_push(q, &light), 0);
+		assert_int_equal(queue_try_push(q, &light), -EAGAIN);
+		assert_ptr_equal(queue_pop(q), &heavy);
+		for (int i = 0; i < 4; i++)
+			assert_ptr_equal(queue_pop(q), &light);
+	}
+}
+
+static void *push_heavy(void *data)
+{
+	static size_t heavy = 60;
+	struct queue *q = data;
+
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(queue_push(q, &heavy), 0);
+	queue_close(q);
+	return NULL;
+}
+
+/* Who waits for room by weight is woken. */
+static void test_weight_wakes(void **state _unused_)
+{
+	_cleanup_queue_ struct queue *q = NULL;
+	pthread_t thread;
+	size_t n = 0;
+
+	assert_int_equal(queue_new(16, &q), 0);
+	queue_set_weight(q, 200, weight_of);
+	assert_int_equal(pthread_create(&thread, NULL, push_heavy, q), 0);
+	while (queue_pop(q))
+		n++;
+	pthread_join(thread, NULL);
+	assert_int_equal(n, 1000);
+	assert_int_equal(queue_high_water(q), 3);
+}
+
 static void test_close(void **state _unused_)
 {
 	_cleanup_queue_ struct queue *q = NULL;
@@ -175,9 +231,10 @@ static void test_pace(void **state _unused_)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order),	cmocka_unit_test(test_close),
-					    cmocka_unit_test(test_deadline),	cmocka_unit_test(test_threads),
-					    cmocka_unit_test(test_close_wakes), cmocka_unit_test(test_pace) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_order),	 cmocka_unit_test(test_weight),
+					    cmocka_unit_test(test_weight_wakes), cmocka_unit_test(test_close),
+					    cmocka_unit_test(test_deadline),	 cmocka_unit_test(test_threads),
+					    cmocka_unit_test(test_close_wakes),	 cmocka_unit_test(test_pace) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
