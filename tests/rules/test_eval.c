@@ -245,7 +245,7 @@ static void test_events(void **state)
 		{ "evt.type=execve", "{\"kind\":\"exec\",\"verdict\":\"denied\"}", 0 },
 		{ "evt.type=execve", "{\"kind\":\"exec\",\"verdict\":\"unexpected\"}", 1 },
 		{ "basename(hf.path) in (x, b)", CHANGE("renamed", "/a", "\"path2\":\"/c/b\","), 1 },
-		{ "hf.kind=gap", "{\"kind\":\"gap\"}", 1 },
+		{ "hf.kind=gap", "{\"kind\":\"gap\",\"reason\":\"down\"}", 1 },
 		{ "hf.kind=note", CHANGE("added", "/a", ""), 0 },
 	};
 
