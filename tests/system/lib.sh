@@ -23,6 +23,8 @@ err=$tmp/err
 pid=
 pids=
 mkdir "$g" "$tmp/state"
+# Where a monitor of this store keeps who killed it: it stays when nobody starts after a kill.
+pin=/sys/fs/bpf/holdfast-$(stat -c %D "$tmp/state")-$(printf %x "$(stat -c %i "$tmp/state")")
 # Milliseconds in which the monitor has to end; programs built with sanitizers get more. On a machine that is busy with
 # something else, or whose host is, this says little: then it only must not hang.
 limit=1000
@@ -56,7 +58,7 @@ finish() {
 		umount "$m" 2>/dev/null || umount -l "$m" 2>/dev/null
 	done
 	chattr -R -i "$g" 2>/dev/null
-	rm -rf "$tmp"
+	rm -rf "$tmp" "$pin"
 }
 trap finish EXIT
 trap 'exit 99' HUP INT TERM

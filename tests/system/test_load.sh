@@ -106,11 +106,13 @@ refused=0
 reloads=0
 reloaded() { [ "$(grep -c 'configuration read again' "$err")" -ge $reloads ]; }
 was_refused() { [ "$(grep -c 'conf.yaml:' "$err")" -gt $refused ]; }
+# While the monitor looks at what is new there it is busy.
+unmounted() { umount "$g/mnt" 2>/dev/null; }
 resident() { awk '/^VmRSS/ {print $2}' "/proc/$pid/status" >>"$tmp/resident"; }
 i=0
 while [ $i -lt "$storms" ]; do
 	i=$((i + 1))
-	mount -t tmpfs none "$g/mnt" && umount "$g/mnt"
+	mount -t tmpfs none "$g/mnt" && within 10 unmounted || fail "mount $i"
 	if [ $((i % 10)) = 5 ]; then
 		refused=$(grep -c 'conf.yaml:' "$err")
 		echo 'nonsense: [' >>"$tmp/conf.yaml"
