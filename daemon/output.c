@@ -29,6 +29,7 @@ struct output {
 	struct buf line;
 	bool summed_up;
 	atomic_bool stopping, blocked, closed;
+	atomic_bool left; /* by the thread, or by who waited for it in vain: the other one frees it */
 	_Atomic uint64_t printed, dropped, deadline;
 };
 
@@ -120,6 +121,13 @@ static void output_event(struct output *o, struct event *e)
 	}
 }
 
+static void output_free(struct output *o)
+{
+	queue_free(o->queue);
+	buf_free(&o->line);
+	free(o);
+}
+
 static void *output_main(void *data)
 {
 	struct output *o = data;
@@ -130,6 +138,8 @@ static void *output_main(void *data)
 		output_event(o, e);
 		event_unref(e);
 	}
+	if (atomic_exchange(&o->left, true))
+		output_free(o);
 	return NULL;
 }
 
@@ -174,11 +184,12 @@ void output_stop(struct output *o)
 	o->stopping = true;
 	queue_close(o->queue);
 	/* A terminal that is held (^S) can keep the thread inside write: it ends with the process. */
-	if (pthread_timedjoin_np(o->thread, NULL, &until) != 0)
-		return;
-	queue_free(o->queue);
-	buf_free(&o->line);
-	free(o);
+	if (pthread_timedjoin_np(o->thread, NULL, &until) != 0) {
+		pthread_detach(o->thread);
+		if (!atomic_exchange(&o->left, true))
+			return;
+	}
+	output_free(o);
 }
 
 void output_get_stats(struct output *o, struct output_stats *ret)
