@@ -192,7 +192,9 @@ static struct event *tell_mounted(const struct view *v, const struct mount *m, u
 		if (e->process && drift_is_outside(e->process, v->c))
 			buf_str(&cause, MOUNTED_OUTSIDE);
 	}
-	drift_mounts_tell(v->l, cause.failed ? NULL : e, cause.data);
+	if (cause.failed)
+		event_unref(TAKE_PTR(e));
+	drift_mounts_tell(v->l, e, cause.data);
 	return TAKE_PTR(e);
 }
 

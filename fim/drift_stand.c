@@ -13,9 +13,8 @@
 
 struct stand {
 	struct event *event;
-	bool alive;  /* its container has a mount namespace */
-	bool looked; /* and all of them could be looked at */
-	bool passed; /* or not */
+	unsigned int there;  /* mount namespaces of its container in this look */
+	unsigned int looked; /* those of them that could be looked at */
 };
 
 struct drift_stand {
@@ -54,8 +53,10 @@ static void load(struct drift_live *l)
 	k->more = false;
 	if (!k->list)
 		k->list = calloc(STAND_MAX, sizeof(*k->list));
-	if (!k->list || history_open_mounts(l->db, take, k) < 0)
+	if (!k->list || history_open_mounts(l->db, take, k) < 0) {
 		l->counters.errors++;
+		k->more = true;
+	}
 	if (k->n)
 		return;
 	free(k->list);
@@ -75,7 +76,7 @@ void drift_stand_begin(struct drift_live *l)
 	if (!k->n && k->more)
 		load(l);
 	for (size_t i = 0; i < k->n; i++)
-		k->list[i].alive = k->list[i].looked = k->list[i].passed = false;
+		k->list[i].there = k->list[i].looked = 0;
 }
 
 void drift_stand_seen(struct drift_live *l, const char *container, bool looked)
@@ -87,10 +88,8 @@ void drift_stand_seen(struct drift_live *l, const char *container, bool looked)
 
 		if (!streq(s->event->container->id, container))
 			continue;
-		/* Each namespace is told first as one that is there, then as one that was looked at. */
-		s->passed |= !looked && s->alive && !s->looked;
-		s->looked = looked;
-		s->alive = true;
+		s->there += !looked;
+		s->looked += looked;
 	}
 }
 
@@ -111,7 +110,7 @@ static void tell_over(struct drift_live *l, const struct stand *s)
 	if (e)
 		e->process_why = "the monitor was down";
 	drift_mounts_tell(l, e,
-			  s->alive ? "what was mounted over it went while the monitor was down"
+			  s->there ? "what was mounted over it went while the monitor was down"
 				   : "what was mounted over it went with its container, while the monitor was down");
 }
 
@@ -123,7 +122,7 @@ void drift_stand_end(struct drift_live *l)
 	for (size_t i = k ? k->n : 0; i-- > 0;) {
 		struct stand *s = &k->list[i];
 
-		if (s->alive ? !s->looked || s->passed : full)
+		if (s->there ? s->looked < s->there : full)
 			continue;
 		if (!drift_mounts_is_covered(l, s->event))
 			tell_over(l, s);
