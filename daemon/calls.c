@@ -5,7 +5,6 @@
  * main thread.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,17 +14,12 @@
 
 #include "daemon/monitor.h"
 #include "daemon/names.h"
-#include "event/json.h"
 #include "lib/clock.h"
-#include "proc/sockets.h"
 #include "watch/bpf_calls.h"
 
 #define CALLS_ROUND    1024
 #define CALLS_CALM_MS  1000 /* without loss: the gap is over */
 #define CALLS_COUNT_MS 250  /* between looks at what was counted */
-
-#define FINDER_SCOPE  "connections at the start"
-#define FINDER_HEALED "those that are made from here on are told"
 
 /* What is asked for of DNS. */
 enum calls_dns { DNS_UNASKED, DNS_NAMES, DNS_QUERIES };
@@ -35,6 +29,7 @@ struct calls {
 	struct bpf_calls *bpf;
 	struct names *names; /* NULL: nobody asks, or they cannot be had */
 	enum calls_dns dns;
+	const struct call_info *query;
 	int stop_fd;
 	pthread_t thread;
 	atomic_uint record; /* enum conf_record */
@@ -42,10 +37,7 @@ struct calls {
 	uint64_t gap, boot_offset; /* the thread's */
 	bool counting;
 
-	pthread_t finder; /* of connections that are there already */
-	bool has_finder;
-	atomic_bool stop_finder;
-	uint64_t unadopted; /* the finder's: connections whose end nobody is told */
+	struct finder *finder; /* of connections that are there already; NULL: nobody asked yet */
 };
 
 static bool is_recorded(const struct calls *c, const struct event_socket *s)
@@ -56,25 +48,6 @@ static bool is_recorded(const struct calls *c, const struct event_socket *s)
 		return false;
 	return record == CONF_RECORD_ALL ||
 	       (record == CONF_RECORD_IP && (s->family == AF_INET || s->family == AF_INET6));
-}
-
-/* What history keeps of the socket. */
-void connection_describe(struct event *e)
-{
-	_cleanup_buf_ struct buf tuple = BUF_INIT, details = BUF_INIT;
-	char number[24];
-	bool failed = e->call && e->call->result < 0 && e->call->result != -EINPROGRESS;
-	json_t *json;
-
-	e->socket_op = e->socket->op;
-	e->reason = failed ? arena_strdup(&e->arena, call_result(e->call, number, sizeof(number))) : NULL;
-	socket_text(&tuple, e->socket);
-	e->text = arena_strndup(&e->arena, tuple.data ? tuple.data : "", tuple.len);
-	json = socket_json(e->socket, e->reason);
-	if (json)
-		json_ascii(&details, json);
-	json_decref(json);
-	e->details = json && !details.failed ? arena_strdup(&e->arena, details.data) : NULL;
 }
 
 /* A copy with what is known of the other end. */
@@ -144,7 +117,7 @@ static void calls_take_query(const struct queries_one *q, void *data)
 	e->time = clock_real_ns() - (clock_mono_ns() - q->mono_ns);
 	e->boot_time = q->mono_ns + c->boot_offset;
 	e->count = q->count;
-	e->call = call_new(&e->arena, call_by_name("dns_query", strlen("dns_query")), no_args, no_texts, 0);
+	e->call = call_new(&e->arena, c->query, no_args, no_texts, 0);
 	e->socket = socket_copy(&e->arena, &q->socket);
 	c->counting = true;
 	if (!e->call || !e->socket)
@@ -159,82 +132,6 @@ static void calls_take_counted(const struct bpf_call_event *b, void *data)
 
 	c->counted += b->count;
 	calls_take(b, data);
-}
-
-/* --- those that are there already, on a thread that enters other network namespaces */
-
-bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s)
-{
-	struct event *e = event_new(EVENT_CONNECTION);
-
-	if (!e)
-		return false;
-	e->time = clock_real_ns();
-	e->boot_time = clock_boot_ns();
-	e->count = 1;
-	e->socket = socket_copy(&e->arena, s);
-	e->process = proc_table_get(m->procs, pid, false);
-	if (!e->process)
-		e->process_why = "gone before it could be asked";
-	if (!e->socket) {
-		event_unref(e);
-		return false;
-	}
-	connection_describe(e);
-	pipeline_emit(e, m);
-	return true;
-}
-
-static void finder_take(int32_t pid, const struct event_socket *s, void *data)
-{
-	struct calls *c = data;
-	struct process *p;
-
-	c->recorded += connection_found(c->m, pid, s);
-	if (s->protocol != IPPROTO_TCP || !s->connected || !s->cookie)
-		return;
-	p = proc_table_get(c->m->procs, pid, false);
-	if (p && bpf_calls_adopt(c->bpf, s, pid, p->start_ns) == -E2BIG)
-		c->unadopted++;
-	process_unref(p);
-}
-
-static void *finder_thread(void *data)
-{
-	struct calls *c = data;
-	struct sockets_found found = { 0 };
-	int r;
-
-	pthread_setname_np(pthread_self(), "sockets");
-	r = sockets_each("/proc", 0, &c->stop_finder, finder_take, c, &found);
-	if (r < 0)
-		gapbook_once(c->m->gaps, GAP_WEAK_SENSOR, FINDER_SCOPE, strerror(-r), 0, FINDER_HEALED);
-	else if (found.missed)
-		gapbook_once(c->m->gaps, GAP_LIMIT, FINDER_SCOPE, "not all of them could be listed", found.missed,
-			     FINDER_HEALED);
-	if (c->unadopted)
-		gapbook_once(c->m->gaps, GAP_LIMIT, FINDER_SCOPE,
-			     "more than there is room for: the end of some is not told", c->unadopted, FINDER_HEALED);
-	return NULL;
-}
-
-static void finder_start(struct calls *c)
-{
-	sigset_t all, before;
-
-	if (c->has_finder || c->record == CONF_RECORD_OFF)
-		return;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	c->has_finder = pthread_create(&c->finder, NULL, finder_thread, c) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-static void finder_stop(struct calls *c)
-{
-	c->stop_finder = true;
-	if (c->has_finder)
-		pthread_join(c->finder, NULL);
 }
 
 /* --- the thread */
@@ -301,6 +198,13 @@ static void *calls_thread(void *data)
 	return NULL;
 }
 
+/* Once; later ones are told as they are made. */
+static void calls_find(struct calls *c)
+{
+	if (!c->finder && c->record != CONF_RECORD_OFF)
+		c->finder = finder_new(c->m, c->bpf, &c->recorded);
+}
+
 static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, struct buf *err)
 {
 	sigset_t all, before;
@@ -322,6 +226,7 @@ static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, stru
 
 static void calls_free(struct calls *c)
 {
+	finder_free(c->finder);
 	bpf_calls_close(c->bpf);
 	names_close(c->names);
 	if (c->stop_fd >= 0)
@@ -341,11 +246,12 @@ static void calls_start(struct monitor *m, const struct conf *conf, const struct
 		c->stop_fd = -1;
 		c->record = conf->network.record;
 		c->dns = dns;
+		c->query = call_by_name("dns_query", strlen("dns_query"));
 		r = calls_open(c, wants, &err);
 	}
 	if (r == 0) {
 		m->calls = c;
-		finder_start(c);
+		calls_find(c);
 		gapbook_end(m->gaps, GAP_WEAK_SENSOR, "system calls", "they are told now");
 		return;
 	}
@@ -366,7 +272,6 @@ void calls_stop(struct monitor *m)
 	if (write(c->stop_fd, &one, sizeof(one)) < 0)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(c->thread, NULL);
-	finder_stop(c);
 	calls_free(c);
 }
 
@@ -383,7 +288,7 @@ static void calls_check_ends(struct calls *c, const struct bpf_calls_wants *want
 		gapbook_open(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections",
 			     tcp ? "the kernel does not tell them" : "the kernel does not tell those of UDP", 0, 0);
 	else
-		gapbook_end(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections", "nobody asks for them");
+		gapbook_end(c->m->gaps, GAP_WEAK_SENSOR, "ends of connections", "all that are asked for are told");
 }
 
 /* What nobody asks for is no gap. */
@@ -451,7 +356,7 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 	if (m->calls) {
 		m->calls->record = conf->network.record;
 		bpf_calls_want(m->calls->bpf, &wants);
-		finder_start(m->calls);
+		calls_find(m->calls);
 	} else {
 		calls_start(m, conf, &wants, dns);
 	}

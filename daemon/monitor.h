@@ -262,8 +262,21 @@ bool drift_baseline_make(struct drift_baseline *k, struct container *c);
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules);
 void calls_stop(struct monitor *m);
 json_t *calls_status(struct monitor *m);
+
+/* --- connections.c */
+/* Fills in what history keeps of e->socket and e->call. */
+void connection_describe(struct event *e);
 /* One that is there: an event. Any thread. Whether it was recorded. */
 bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s);
+/*
+ * Connections that are there already are recorded, and counted in recorded, from now on, on a thread of its own; bpf is
+ * told whose the TCP ones are, for their end. Both are borrowed. NULL: a gap says why. Main thread.
+ */
+struct finder;
+struct bpf_calls;
+struct finder *finder_new(struct monitor *m, struct bpf_calls *bpf, atomic_uint_fast64_t *recorded);
+/* Ends it, wherever it is. */
+void finder_free(struct finder *f);
 
 /* --- looks.c: connections where no BPF program tells them; main thread */
 
@@ -280,8 +293,6 @@ void opens_part_stop(struct monitor *m);
 /* Takes out of b what was told to the rules already. */
 void opens_part_accesses(struct monitor *m, struct fs_batch *b);
 json_t *opens_part_status(struct monitor *m);
-/* Fills in what history keeps of e->socket and e->call. */
-void connection_describe(struct event *e);
 
 /* --- network.c: policies of the network; main thread */
 /* What conf says is in force from now on. */
