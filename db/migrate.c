@@ -1,6 +1,7 @@
 /*
- * Brings a database from its version to this program's by the table of migrations (migrations.c), and says whether its
- * schema is the one they make. Runs on whatever thread opens a database. It keeps no state.
+ * Brings a database from its version to this program's by the table of migrations (migrations.c) and the list of views
+ * (views.c), and says whether its schema is the one they make. Runs on whatever thread opens a database. It keeps no
+ * state.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,52 +18,32 @@ static int user_version(sqlite3 *h, int *ret)
 	return rc == SQLITE_OK ? sqlite3_finalize(st) : rc;
 }
 
-/* The name in "CREATE VIEW name AS..." or "DROP VIEW name", its length in *ret_len; NULL: another statement. */
-static const char *view_name(const char *sql, const char *verb, size_t *ret_len)
+/* Whatever they are called: somebody may have made some of his own. */
+static int drop_views(sqlite3 *h)
 {
-	size_t len = strlen(verb);
+	sqlite3_stmt *st = NULL;
+	char *sql;
+	int rc = sqlite3_prepare_v2(h, "SELECT name FROM sqlite_master WHERE type = 'view' LIMIT 1", -1, &st, NULL);
 
-	if (strncmp(sql, verb, len) != 0)
-		return NULL;
-	*ret_len = strcspn(sql + len, " ");
-	return sql + len;
-}
-
-/* Whether a statement from first up to end (NULL: of the migration) does that to the view. */
-static bool names_view(const char *const *first, const char *const *end, const char *verb, const char *name, size_t len)
-{
-	const char *other;
-	size_t other_len;
-
-	for (; *first && first != end; first++) {
-		other = view_name(*first, verb, &other_len);
-		if (other && other_len == len && memcmp(other, name, len) == 0)
-			return true;
+	while (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+		sql = sqlite3_mprintf("DROP VIEW \"%w\"", sqlite3_column_text(st, 0));
+		sqlite3_reset(st);
+		rc = sql ? sqlite3_exec(h, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+		sqlite3_free(sql);
 	}
-	return false;
+	return rc == SQLITE_OK ? sqlite3_finalize(st) : (sqlite3_finalize(st), rc);
 }
 
-/* A view that a later version makes anew need not be made, nor dropped: of a new store, half of all statements. */
-static bool is_superseded(const struct migration *table, size_t n, size_t from, size_t at, const char *const *sql)
+static int run_all(sqlite3 *h, const char *const *sql)
 {
-	size_t len;
-	const char *name = view_name(*sql, "CREATE VIEW ", &len);
+	int rc = SQLITE_OK;
 
-	if (name) {
-		bool dropped = names_view(sql, NULL, "DROP VIEW ", name, len);
-
-		for (size_t i = at + 1; i < n && !dropped; i++)
-			dropped = names_view(table[i].sql, NULL, "DROP VIEW ", name, len);
-		return dropped;
-	}
-	name = view_name(*sql, "DROP VIEW ", &len);
-	for (size_t i = from; name && i <= at; i++)
-		if (names_view(table[i].sql, i == at ? sql : NULL, "CREATE VIEW ", name, len))
-			return true;
-	return false;
+	for (; *sql && rc == SQLITE_OK; sql++)
+		rc = sqlite3_exec(h, *sql, NULL, NULL, NULL);
+	return rc;
 }
 
-static int migrate_locked(sqlite3 *h, const struct migration *table, size_t n)
+static int migrate_locked(sqlite3 *h, const struct schema *schema)
 {
 	char pragmas[96];
 	size_t from = 0;
@@ -70,25 +51,26 @@ static int migrate_locked(sqlite3 *h, const struct migration *table, size_t n)
 	int rc = user_version(h, &version);
 
 	/* Somebody else may have done some between our look and our lock. */
-	while (from < n && table[from].version <= version)
+	while (from < schema->n && schema->steps[from].version <= version)
 		from++;
-	for (size_t i = from; i < n && rc == SQLITE_OK; i++) {
-		for (const char *const *sql = table[i].sql; *sql && rc == SQLITE_OK; sql++)
-			if (!is_superseded(table, n, from, i, sql))
-				rc = sqlite3_exec(h, *sql, NULL, NULL, NULL);
-		version = table[i].version;
-	}
+	if (rc != SQLITE_OK || from == schema->n)
+		return rc;
+	rc = drop_views(h);
+	for (size_t i = from; i < schema->n && rc == SQLITE_OK; i++)
+		rc = run_all(h, schema->steps[i].sql);
+	if (rc == SQLITE_OK)
+		rc = run_all(h, schema->views);
 	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d; PRAGMA user_version=%d", DB_APPLICATION_ID,
-		 version);
-	return rc == SQLITE_OK && from < n ? sqlite3_exec(h, pragmas, NULL, NULL, NULL) : rc;
+		 schema->steps[schema->n - 1].version);
+	return rc == SQLITE_OK ? sqlite3_exec(h, pragmas, NULL, NULL, NULL) : rc;
 }
 
-int db_migrate(sqlite3 *h, const struct migration *table, size_t n)
+int db_migrate(sqlite3 *h, const struct schema *schema)
 {
 	int rc = sqlite3_exec(h, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 
 	if (rc == SQLITE_OK)
-		rc = migrate_locked(h, table, n);
+		rc = migrate_locked(h, schema);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(h, "COMMIT", NULL, NULL, NULL);
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(h))
@@ -99,8 +81,7 @@ int db_migrate(sqlite3 *h, const struct migration *table, size_t n)
 /* ANALYZE may have been run by hand: its tables hold only statistics. */
 #define SCHEMA_SQL                                                                                                     \
 	"SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_stat%' "      \
-	"ESCAPE '\\' "                                                                                                 \
-	"ORDER BY type, name"
+	"ESCAPE '\\' AND (type <> 'view' OR ?1) ORDER BY type, name"
 
 static const char *column(sqlite3_stmt *st, int i)
 {
@@ -144,19 +125,24 @@ static int schema_compare(sqlite3_stmt *have, sqlite3_stmt *want, struct buf *re
 	}
 }
 
-int db_check_schema(sqlite3 *h, const struct migration *table, size_t n, struct buf *ret_what)
+int db_check_schema(sqlite3 *h, const struct schema *schema, size_t steps, struct buf *ret_what)
 {
+	static const char *const no_views[] = { NULL };
+	bool newest = steps == schema->n;
+	struct schema then = { schema->steps, steps, newest ? schema->views : no_views };
 	_cleanup_finalize_ sqlite3_stmt *have = NULL, *want = NULL;
 	sqlite3 *model = NULL;
 	int r = -ENOMEM;
 	int rc = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
 	if (rc == SQLITE_OK)
-		rc = db_migrate(model, table, n);
+		rc = db_migrate(model, &then);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_prepare_v2(model, SCHEMA_SQL, -1, &want, NULL);
 	if (rc == SQLITE_OK) {
 		rc = sqlite3_prepare_v2(h, SCHEMA_SQL, -1, &have, NULL);
+		sqlite3_bind_int(want, 1, newest);
+		sqlite3_bind_int(have, 1, newest);
 		r = rc == SQLITE_OK ? schema_compare(have, want, ret_what) : db_errno(h, rc);
 	}
 	sqlite3_finalize(TAKE_PTR(want));

@@ -284,7 +284,7 @@ static int pragma_number(struct db *d, const char *sql, int64_t *ret, struct buf
 /* *ret_steps is how many of the migrations the database has seen. */
 static int check_version(struct db *d, enum db_mode mode, size_t *ret_steps, struct buf *err)
 {
-	int64_t newest = db_migrations[db_migration_count - 1].version;
+	int64_t newest = db_schema.steps[db_schema.n - 1].version;
 	int64_t id = 0, version = 0, tables = 0;
 	size_t steps = 0;
 	int r = pragma_number(d, "PRAGMA application_id", &id, err);
@@ -309,7 +309,7 @@ static int check_version(struct db *d, enum db_mode mode, size_t *ret_steps, str
 				"was made by an older version of holdfast: start the monitor or run holdfast init once "
 				"as root to "
 				"bring it up to date");
-	while (steps < db_migration_count && db_migrations[steps].version <= version)
+	while (steps < db_schema.n && db_schema.steps[steps].version <= version)
 		steps++;
 	*ret_steps = steps;
 	return 0;
@@ -319,7 +319,7 @@ static int check_tables(struct db *d, size_t steps, struct buf *err)
 {
 	_cleanup_buf_ struct buf what = BUF_INIT;
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	int r = db_check_schema(d->h, db_migrations, steps, &what);
+	int r = db_check_schema(d->h, &db_schema, steps, &what);
 
 	if (r == 0 || what.len == 0)
 		return r == 0 ? 0 : complain_errno(err, d->path, r);
@@ -337,11 +337,11 @@ static int set_up(struct db *d, enum db_mode mode, bool checked, struct buf *err
 		r = check_tables(d, steps, err);
 	if (r < 0 || mode == DB_READ)
 		return r;
-	if (steps < db_migration_count) {
+	if (steps < db_schema.n) {
 		/* Pages freed by pruning go back to the file system. Has no effect once there are tables. */
 		rc = sqlite3_exec(d->h, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL", NULL, NULL, NULL);
 		if (rc == SQLITE_OK)
-			rc = db_migrate(d->h, db_migrations, db_migration_count);
+			rc = db_migrate(d->h, &db_schema);
 	}
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->h, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);

@@ -116,17 +116,25 @@ int db_set_journal(struct db *d, const char *mode);
 /* BLAKE2b cut to DB_HASH_SIZE. */
 int db_hash(struct db *d, const void *data, size_t len, uint8_t ret[DB_HASH_SIZE]);
 
-/* --- migrations.c: the table; migrate.c: what is done with it */
+/* --- migrations.c, views.c: the schema; migrate.c: what is done with it */
 struct migration {
 	int version;		/* user_version afterwards */
 	const char *const *sql; /* statements, NULL-terminated */
 };
-extern const struct migration db_migrations[];
-extern const size_t db_migration_count;
-/* Brings h from its user_version to the table's last, in one transaction. An SQLite result. */
-int db_migrate(sqlite3 *h, const struct migration *table, size_t n);
-/* 0, or -EMEDIUMTYPE with the name of what differs from what the migrations make. */
-int db_check_schema(sqlite3 *h, const struct migration *table, size_t n, struct buf *ret_what);
+struct schema {
+	const struct migration *steps; /* of tables and indices, by version */
+	size_t n;
+	const char *const *views; /* as they are in the last version, NULL-terminated; each "CREATE VIEW..." */
+};
+extern const char *const db_views[];
+extern const struct schema db_schema;
+/* Brings h from its user_version to the last, in one transaction; views are made anew. An SQLite result. */
+int db_migrate(sqlite3 *h, const struct schema *schema);
+/*
+ * After so many steps: 0, or -EMEDIUMTYPE with the name of what differs. Views of a database that is not up to date are not
+ * looked at: nothing reads them before they are made anew.
+ */
+int db_check_schema(sqlite3 *h, const struct schema *schema, size_t steps, struct buf *ret_what);
 
 /* --- display.c: values for people; views must never hand a control byte to a terminal */
 /* Appends s escaped. */
