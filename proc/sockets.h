@@ -20,9 +20,9 @@ struct sockets_found {
 
 /*
  * Calls fn with each TCP and UDP socket, IPv4 and IPv6, that listens or has a peer, and the process with the lowest pid
- * that holds it; op is SOCKET_FOUND. Enters other network namespaces: on a thread that nothing else is done on, which
- * is not in its own afterwards. Of no more than max
- * sockets, 0: SOCKETS_MAX, 64 bytes each. Ends early once *stop is true. 0, or a negative errno.
+ * that holds it; op is SOCKET_FOUND. Of no more than max sockets, 0: SOCKETS_MAX, 64 bytes each. Enters other network
+ * namespaces: on a thread that nothing else is done on, which is not in its own afterwards. Ends early once *stop is
+ * true. 0, or a negative errno.
  */
 int sockets_each(const char *procfs, size_t max, const atomic_bool *stop,
 		 void (*fn)(int32_t pid, const struct event_socket *s, void *data), void *data,

@@ -3,8 +3,7 @@
  * System calls as they return, those alone that somebody asks for, into a ring of their own. Which ones these are, and
  * which arguments are strings, is in tables that user space fills. Calls of 32-bit programs on a 64-bit kernel have
  * other numbers, and a table of their own. What is asked of sockets through io_uring makes no system call: it is told
- * as it is handed in. And the ends of TCP connections
- * (ends.h), and of UDP sockets (datagrams.h).
+ * as it is handed in. And the ends of TCP connections (ends.h), and of UDP sockets (datagrams.h).
  */
 #include "watch/bpf/datagrams.h"
 #include "watch/bpf/ends.h"
@@ -108,15 +107,10 @@ static __always_inline void read_path(struct bpf_call *c, __u64 fd)
 
 static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const __u64 *args, __s64 result)
 {
-	const struct task_struct *task = bpf_get_current_task_btf();
-	__u64 ids = bpf_get_current_pid_tgid();
-
+	HF_TAKE_WHO(h);
 	h->id = id;
-	h->tgid = ids >> 32;
-	h->tid = (__u32)ids;
 	h->count = 1;
 	h->mono_ns = bpf_ktime_get_ns();
-	h->start_ns = task->group_leader->start_boottime;
 	h->result = result;
 	__builtin_memcpy(h->args, args, sizeof(h->args));
 }

@@ -113,13 +113,8 @@ static __always_inline void count_datagram(struct __sk_buff *skb, bool out)
 		s->family = d.family;
 		__builtin_memcpy(s->local, d.local, sizeof(s->local));
 	}
-	if (out && !s->tgid) {
-		const struct task_struct *task = (void *)bpf_get_current_task();
-
-		s->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-		s->tid = BPF_CORE_READ(task, pid);
-		s->tgid = BPF_CORE_READ(task, tgid);
-	}
+	if (out && !s->tgid)
+		HF_TAKE_WHO(s);
 	p = peer_of(s, &d);
 	if (out)
 		__sync_fetch_and_add(&p->sent, d.len);
@@ -187,13 +182,8 @@ int on_release(struct bpf_sock *sk)
 
 	if (!s || !datagram_end_id)
 		return 1;
-	if (!s->tgid) {
-		const struct task_struct *task = (void *)bpf_get_current_task();
-
-		s->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-		s->tid = BPF_CORE_READ(task, pid);
-		s->tgid = BPF_CORE_READ(task, tgid);
-	}
+	if (!s->tgid)
+		HF_TAKE_WHO(s);
 	if ((__u32)s->tgid == self)
 		return 1;
 	for (int i = 0; i <= BPF_DATAGRAM_PEERS; i++)

@@ -65,15 +65,6 @@ static __always_inline void take_addresses(struct __sk_buff *skb, struct bpf_dns
 	}
 }
 
-static __always_inline void take_who(struct bpf_dns *d)
-{
-	const struct task_struct *task = (void *)bpf_get_current_task();
-
-	d->tgid = BPF_CORE_READ(task, tgid);
-	d->tid = BPF_CORE_READ(task, pid);
-	d->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
-}
-
 /* --- datagrams and streams */
 
 static __always_inline void take_datagram(struct __sk_buff *skb, struct bpf_dns *d, __u32 at)
@@ -130,7 +121,7 @@ static __always_inline void take(struct __sk_buff *skb, __u32 flags)
 	if (ports[flags & BPF_DNS_QUERY ? 1 : 0] != __builtin_bswap16(DNS_PORT))
 		return;
 	if (flags & BPF_DNS_QUERY)
-		take_who(&d);
+		HF_TAKE_WHO(&d);
 	d.mono_ns = bpf_ktime_get_ns();
 	d.local_port = __builtin_bswap16(ports[flags & BPF_DNS_QUERY ? 0 : 1]);
 	d.remote_port = DNS_PORT;

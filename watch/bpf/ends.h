@@ -12,26 +12,20 @@
 
 __u32 end_id; /* row of them; 0: nobody asks */
 
+/* Something is, or was, in the tables below: most nodes never look there. */
 bool has_adopted;
 bool has_uring_servers;
 
-/* By address of the socket. */
-struct {
+struct connections {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, BPF_OPEN_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct bpf_open_connection);
-} open_connections SEC(".maps");
+};
 
-/* Those that were there before, by cookie. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, BPF_OPEN_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u64);
-	__type(value, struct bpf_open_connection);
-} adopted SEC(".maps");
+/* By address of the socket; and those that were there before, by cookie. */
+struct connections open_connections SEC(".maps"), adopted SEC(".maps");
 
 struct server_key {
 	__u64 net;
@@ -62,16 +56,6 @@ static __always_inline __u64 hash_peer(const struct sock *sk)
 	return mix(mix(BPF_CORE_READ(sk, __sk_common.skc_dport), words[0]), words[1]);
 }
 
-static __always_inline void fill_open(struct bpf_open_connection *o)
-{
-	const struct task_struct *task = bpf_get_current_task_btf();
-	__u64 ids = bpf_get_current_pid_tgid();
-
-	o->start_ns = task->group_leader->start_boottime;
-	o->tgid = ids >> 32;
-	o->tid = (__u32)ids;
-}
-
 static __always_inline void put_open(const struct sock *sk, const struct bpf_open_connection *o)
 {
 	__u64 key = (__u64)sk;
@@ -90,7 +74,7 @@ static __always_inline void remember(const struct sock *sk, __u64 ino, bool acce
 		.accepted = accepted,
 	};
 
-	fill_open(&o);
+	HF_TAKE_WHO(&o);
 	put_open(sk, &o);
 }
 
@@ -108,7 +92,7 @@ static __always_inline void remember_server(const struct sock *sk)
 
 	if (!end_id)
 		return;
-	fill_open(&o);
+	HF_TAKE_WHO(&o);
 	bpf_map_update_elem(&uring_servers, &key, &o, BPF_ANY);
 	has_uring_servers = true;
 }

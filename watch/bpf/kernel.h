@@ -356,6 +356,18 @@ static __always_inline void *scratch_of(void *map)
 	return bpf_map_lookup_elem(map, &zero);
 }
 
+static __always_inline void take_who(__s32 *tgid, __s32 *tid, __u64 *start_ns)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task();
+
+	*tgid = BPF_CORE_READ(task, tgid);
+	*tid = BPF_CORE_READ(task, pid);
+	*start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+/* Into its members: which process runs, by its number and by when it began, and which of its threads. */
+#define HF_TAKE_WHO(to) take_who(&(to)->tgid, &(to)->tid, &(to)->start_ns)
+
 /* A call of a 32-bit program: TS_COMPAT of x86. */
 static __always_inline bool is_compat(void)
 {

@@ -244,13 +244,8 @@ static __always_inline bool is_counted_before(const struct bpf_denial *d)
 static __always_inline void tell(const struct bpf_sock_addr *ctx, const struct bpf_policy_table *t, const __u8 *address,
 				 __u16 port, int entry, enum bpf_policy_what what)
 {
-	const struct task_struct *task = (void *)bpf_get_current_task();
-	__u64 ids = bpf_get_current_pid_tgid();
 	struct bpf_denial d = {
-		.tgid = ids >> 32,
-		.tid = (__u32)ids,
 		.mono_ns = bpf_ktime_get_ns(),
-		.start_ns = BPF_CORE_READ(task, group_leader, start_boottime),
 		.port = port,
 		.type = ctx->type,
 		.protocol = ctx->protocol,
@@ -259,9 +254,10 @@ static __always_inline void tell(const struct bpf_sock_addr *ctx, const struct b
 		.denied = t->enforce,
 		.what = what,
 	};
+	struct bpf_denied_key key = { .port = port };
 
-	struct bpf_denied_key key = { .tid = d.tid, .port = port };
-
+	HF_TAKE_WHO(&d);
+	key.tid = d.tid;
 	__builtin_memcpy(d.address, address, sizeof(d.address));
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	if (t->enforce)
