@@ -92,3 +92,14 @@ containers_finish() {
 	finish
 }
 trap containers_finish EXIT
+
+# seen KIND CONTAINER PATH WORD...: a row of its history holds all of them ($tmp/history: those that do)
+seen() {
+	hf history --json --kind "$1" --container "$2" 2>"$err" | grep -F "\"path\":\"$3\"" >"$tmp/history"
+	shift 3
+	for word; do
+		grep -F -- "$word" "$tmp/history" >"$tmp/history.2"
+		mv "$tmp/history.2" "$tmp/history"
+	done
+	[ -s "$tmp/history" ]
+}

@@ -43,9 +43,6 @@ k8s run -d --annotation io.kubernetes.cri.sandbox-name=web-0 --annotation io.kub
 	--annotation io.kubernetes.cri.container-name=nginx --annotation "io.kubernetes.cri.image-name=$image" \
 	--cgroup "/kubepods/besteffort/pod1/$id" "$image" "$id" sleep 1000 >"$tmp/ctr.out" 2>&1 || skip "ctr run: $(cat "$tmp/ctr.out")"
 
-seen() {
-	hf history --json --kind "$1" --container "$2" >"$tmp/history" 2>"$err" && grep -F "\"path\":\"$3\"" "$tmp/history" | grep -qF "${4:-}"
-}
 within 20 seen exec web-0 /bin/busybox || fail "no start under the pod's name: $(cat "$tmp/history")"
 for word in "\"id\":\"$id\"" '"name":"nginx"' '"pod":"web-0"' '"namespace":"shop"' "\"image\":\"$image\"" '"runtime":"containerd"'; do
 	grep -qF "$word" "$tmp/history" || fail "no $word in $(tail -1 "$tmp/history")"
@@ -56,6 +53,7 @@ image_id=$(hf baseline list --json 2>/dev/null | grep -o '"image_id":"[^"]*"')
 	seen exec web-0 /bin/busybox '"image_digest":"sha256:'
 }
 within 20 known_by_digest || fail "no digest: $(tail -1 "$tmp/history")"
+hf history --json --kind exec --container web-0 >"$tmp/history" 2>"$err"
 if grep -qF '"unknown":"' "$tmp/history"; then fail "unknown: $(grep '"unknown":' "$tmp/history" | tail -1)"; fi
 seen exec shop/web-0 /bin/busybox || fail "not found by namespace/pod"
 

@@ -14,12 +14,8 @@ config 'exec: {mode: enforce, trust: [baselines]}' "containers:" "  stores: [$fs
 hf init >/dev/null 2>"$err" || die "init"
 hf init --image "containers-storage:[$fs/graph]$image" tiny >"$tmp/init" 2>&1 || die "init --image: $(cat "$tmp/init")"
 
-# seen KIND CONTAINER PATH [WORD]
-seen() {
-	hf history --json --kind "$1" --container "$2" >"$tmp/history" 2>"$err" && grep -F "\"path\":\"$3\"" "$tmp/history" | grep -qF "${4:-}"
-}
 want() {
-	within 20 seen "$@" || fail "$mode: no $1 of $3 in $2 ${4:-}: $(grep -F "\"path\":\"$3\"" "$tmp/history" | tail -2)"
+	within 20 seen "$@" || fail "$mode: no $1 of $3 in $2 ${4:-}: $(hf history --json --kind "$1" --container "$2" 2>&1 | grep -F "\"path\":\"$3\"" | tail -2)"
 }
 
 story() {
@@ -33,6 +29,7 @@ story() {
 		'"runtime":"podman"' '"privileged":true' "\"host_path\":\"$fs/graph/overlay/" '"cause":"image tiny"'; do
 		grep -qF "$word" "$tmp/history" || fail "$mode: no $word in $(tail -1 "$tmp/history")"
 	done
+	hf history --json --kind exec --container "$web" >"$tmp/history" 2>"$err"
 	if grep -q '"unknown":' "$tmp/history"; then fail "$mode: unknown: $(grep '"unknown":' "$tmp/history" | tail -1)"; fi
 	podman exec "$web" /usr/bin/busybox-tool true || fail "$mode: podman exec"
 	want exec "$(printf %.12s "$id")" /usr/bin/busybox-tool '"container_exec":true'

@@ -60,18 +60,11 @@ web_runs() {
 within 20 web_runs || die "docker run: $(cat "$tmp/docker.out")"
 id=$(docker inspect -f '{{.Id}}' web)
 
-# seen KIND PATH WORD...: a row of it, with the container's name, has all of them
-seen() {
-	hf history --json --kind "$1" --container web 2>"$err" | grep -F "\"path\":\"$2\"" >"$tmp/history"
-	shift 2
-	for word; do
-		grep -F -- "$word" "$tmp/history" >"$tmp/history.2"
-		mv "$tmp/history.2" "$tmp/history"
-	done
-	[ -s "$tmp/history" ]
-}
+# want KIND PATH WORD...
 want() {
-	within 20 seen "$@" || fail "not seen: $*: $(hf history --json --container web 2>&1 | grep -F "\"path\":\"$2\"" | cut -c1-600)"
+	kind=$1
+	shift
+	within 20 seen "$kind" web "$@" || fail "not seen: $kind $*: $(hf history --json --container web 2>&1 | grep -F "\"path\":\"$1\"" | cut -c1-600)"
 }
 want exec /bin/busybox "\"id\":\"$id\"" '"name":"web"' '"image":"tiny:1"' '"runtime":"docker"'
 dk exec web sh -c 'echo more >>/etc/motd; rm /etc/passwd; echo new >/opt-new' || fail "docker exec: $(cat "$tmp/docker.out")"
@@ -85,7 +78,7 @@ dk exec web sh -c 'cp /bin/busybox /busybox-dropped; /busybox-dropped true' || f
 if dk exec web sh -c 'echo >>/busybox-dropped; /busybox-dropped true'; then fail "the dropped program ran"; fi
 want exec /busybox-dropped '"verdict":"denied"' '"reason":"not in the image of its container"' '"name":"web"'
 for path in /etc/hosts /etc/hostname /etc/resolv.conf; do
-	if seen change "$path" mounted; then fail "docker's own mount: $(cat "$tmp/history")"; fi
+	if seen change web "$path" mounted; then fail "docker's own mount: $(cat "$tmp/history")"; fi
 done
 # A container's end takes along what was mounted in it.
 dk rm -f web first || fail "docker rm: $(cat "$tmp/docker.out")"
