@@ -1,7 +1,8 @@
 /*
- * The snapshot: one sorted array of (hash of path, digest), so that 120,000 paths cost 4 MB and not the length of their
- * names. Two paths with one 64-bit hash would share a digest, which is harmless: the digest still names bytes that a
- * package shipped. Owned by whoever holds a reference; nothing changes after packages_load returns.
+ * The snapshot: sorted arrays of hashes of paths, of whose package each is, and of digests, so that 120,000 paths cost
+ * 3 MB and not the length of their names. Two paths with one 64-bit hash would share a digest, which is harmless: the
+ * digest still names bytes that a package shipped. Owned by whoever holds a reference; nothing changes after
+ * packages_load returns.
  */
 #include "pkg/packages.h"
 
@@ -22,13 +23,24 @@
 
 static const struct package_format *const formats[] = { &package_dpkg };
 
+#define DIGEST_SIZE 16
+
+/* A path as it is read. */
 struct item {
 	uint64_t key;
 	uint32_t package : 30;
 	uint32_t conffile : 1;
 	uint32_t bare : 1; /* no digest */
 	uint32_t order;	   /* of two with one key the later wins */
-	uint8_t digest[16];
+	uint8_t digest[DIGEST_SIZE];
+};
+
+/* Those with a digest, or those without: by key. */
+struct shelf {
+	size_t n;
+	uint64_t *keys;
+	uint32_t *packages; /* lowest bit: it is a conffile */
+	uint8_t (*digests)[DIGEST_SIZE];
 };
 
 struct package {
@@ -55,8 +67,9 @@ struct packages {
 	atomic_uint refs;
 	struct arena arena;
 	int rootfd;
-	struct item *items;
+	struct item *items; /* while they are read */
 	size_t n_items, cap_items;
+	struct shelf digested, bare;
 	struct package *packages;
 	size_t n_packages, cap_packages, n_gone;
 	size_t skipped;
@@ -180,7 +193,7 @@ int packages_add_file(struct packages *p, int package, const char *path, size_t 
 {
 	if (p->n_items >= FILES_MAX)
 		return -E2BIG;
-	if (digest && digest_len != sizeof(p->items->digest))
+	if (digest && digest_len != DIGEST_SIZE)
 		return -EINVAL;
 	if (!grow((void **)&p->items, &p->cap_items, p->n_items, sizeof(*p->items)))
 		return -ENOMEM;
@@ -199,36 +212,94 @@ void packages_skip(struct packages *p, struct buf *warnings, const char *file, u
 		buf_printf(warnings, "%s:%u: %s\n", file, line, what);
 }
 
+/* Its place, or s->n. */
+static size_t find_on(const struct shelf *s, uint64_t key)
+{
+	size_t low = 0, high = s->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (s->keys[mid] < key)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < s->n && s->keys[low] == key ? low : s->n;
+}
+
 static int by_key(const void *a, const void *b)
 {
 	const struct item *x = a, *y = b;
 
+	if (x->bare != y->bare)
+		return x->bare ? 1 : -1;
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
-	if (x->bare != y->bare)
-		return x->bare ? -1 : 1;
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Sorted by key, of equal keys only the last one added (with a digest, if any has one). What belongs to a package that
- * is gone after all is left out. */
-static void seal(struct packages *p)
+static int fill_shelf(struct shelf *s, const struct item *items, size_t n, bool digests)
+{
+	if (!n)
+		return 0;
+	s->keys = malloc(n * sizeof(*s->keys));
+	s->packages = malloc(n * sizeof(*s->packages));
+	s->digests = digests ? malloc(n * sizeof(*s->digests)) : NULL;
+	if (!s->keys || !s->packages || (digests && !s->digests))
+		return -ENOMEM;
+	s->n = n;
+	for (size_t i = 0; i < n; i++) {
+		s->keys[i] = items[i].key;
+		s->packages[i] = items[i].package << 1 | items[i].conffile;
+		if (digests)
+			memcpy(s->digests[i], items[i].digest, DIGEST_SIZE);
+	}
+	return 0;
+}
+
+static void free_shelf(struct shelf *s)
+{
+	free(s->keys);
+	free(s->packages);
+	free(s->digests);
+}
+
+/* Of those without a digest, what is listed with one leads to nothing new. */
+static size_t drop_listed(const struct shelf *digested, struct item *items, size_t n)
 {
 	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (find_on(digested, items[i].key) == digested->n)
+			items[kept++] = items[i];
+	return kept;
+}
+
+/* Of equal keys only the last one added, with a digest, if any has one. What belongs to a package that is gone after
+ * all is left out. */
+static int seal(struct packages *p)
+{
+	size_t kept = 0, digested = 0;
+	int r;
 
 	if (p->n_items)
 		qsort(p->items, p->n_items, sizeof(*p->items), by_key);
 	for (size_t i = 0; i < p->n_items; i++) {
-		if (p->packages[p->items[i].package].gone)
+		const struct item *item = &p->items[i], *last = kept ? &p->items[kept - 1] : NULL;
+
+		if (p->packages[item->package].gone)
 			continue;
-		if (kept && p->items[kept - 1].key == p->items[i].key)
+		if (last && last->key == item->key && last->bare == item->bare)
 			kept--;
-		p->items[kept++] = p->items[i];
+		p->items[kept++] = *item;
+		digested = item->bare ? digested : kept;
 	}
-	p->n_items = kept;
-	struct item *exact = kept ? reallocarray(p->items, kept, sizeof(*p->items)) : NULL;
-	if (exact)
-		p->items = exact;
+	r = fill_shelf(&p->digested, p->items, digested, true);
+	kept = r == 0 ? drop_listed(&p->digested, p->items + digested, kept - digested) : 0;
+	if (r == 0)
+		r = fill_shelf(&p->bare, p->items + digested, kept, false);
+	free(TAKE_PTR(p->items));
+	return r;
 }
 
 static struct stamp take_stamp(int rootfd, const char *path)
@@ -261,7 +332,9 @@ static int load(const char *root, bool lists, struct packages **ret, struct buf 
 		if (r < 0)
 			return r;
 	}
-	seal(p);
+	int r = seal(p);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(p);
 	return 0;
 }
@@ -289,6 +362,8 @@ void packages_unref(struct packages *p)
 	if (p->rootfd >= 0)
 		close(p->rootfd);
 	free(p->items);
+	free_shelf(&p->digested);
+	free_shelf(&p->bare);
 	free(p->packages);
 	arena_free(&p->arena);
 	free(p);
@@ -296,28 +371,26 @@ void packages_unref(struct packages *p)
 
 int packages_find(const struct packages *p, const char *path, struct package_file *ret)
 {
-	const struct item want = { .key = path_key(p, path, strlen(path)) };
-	size_t low = 0, high = p->n_items;
+	uint64_t key = path_key(p, path, strlen(path));
+	const struct shelf *s = &p->digested;
+	size_t at = find_on(s, key);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (p->items[mid].key < want.key)
-			low = mid + 1;
-		else
-			high = mid;
+	if (at == s->n) {
+		s = &p->bare;
+		at = find_on(s, key);
 	}
-	if (low == p->n_items || p->items[low].key != want.key)
+	if (at == s->n)
 		return -ENOENT;
-	const struct item *item = &p->items[low];
-	const struct package *package = &p->packages[item->package];
+	const struct package *package = &p->packages[s->packages[at] >> 1];
 	*ret = (struct package_file){ .package = package->name,
 				      .version = package->version,
 				      .algo = "MD5",
-				      .digest_len = item->bare ? 0 : sizeof(item->digest),
-				      .conffile = item->conffile,
+				      .digest_len = s->digests ? DIGEST_SIZE : 0,
+				      .conffile = s->packages[at] & 1,
 				      .half = package->half,
 				      .touched = package->touched };
-	memcpy(ret->digest, item->digest, sizeof(item->digest));
+	if (s->digests)
+		memcpy(ret->digest, s->digests[at], DIGEST_SIZE);
 	return 0;
 }
 
@@ -355,7 +428,7 @@ size_t packages_count(const struct packages *p)
 
 size_t packages_files(const struct packages *p)
 {
-	return p->n_items;
+	return p->digested.n + p->bare.n;
 }
 
 size_t packages_skipped(const struct packages *p)
