@@ -122,6 +122,19 @@ static int check_folder(const char *path, struct buf *err)
 	return 0;
 }
 
+/* The head file is there and what it is the head of is not. */
+static int complain_headless(const struct db *d, bool absent, struct buf *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	buf_printf(
+		&text,
+		"is %s, but the head file %s says that a store was here: restore it from a backup, or move that file away and take a "
+		"new baseline with holdfast init. A second store wants a folder of its own",
+		absent ? "missing" : "empty", d->head_path);
+	return complain(err, d->path, absent ? -ENOENT : -EMEDIUMTYPE, text.failed ? strerror(ENOMEM) : text.data);
+}
+
 static int check_file(struct db *d, enum db_mode mode, struct buf *err)
 {
 	struct stat st;
@@ -131,19 +144,11 @@ static int check_file(struct db *d, enum db_mode mode, struct buf *err)
 		return complain_errno(err, d->path, -errno);
 	if (!absent && !S_ISREG(st.st_mode))
 		return complain(err, d->path, -EMEDIUMTYPE, "is not a regular file");
-	if (absent && mode != DB_CREATE)
-		return complain(err, d->path, -ENOENT,
-				access(d->head_path, F_OK) == 0
-					? "is missing, but its head file is there: it was removed. Restore it from a "
-					  "backup, or move "
-					  "the head file away and take a new baseline with holdfast init"
-					: "does not exist: take a baseline with holdfast init first");
 	/* SQLite takes a file of one byte for an empty one. */
 	if ((absent || st.st_size <= 1) && access(d->head_path, F_OK) == 0)
-		return complain(err, d->path, absent ? -ENOENT : -EMEDIUMTYPE,
-				"is missing or empty, but its head file says that it held history: restore it from a "
-				"backup, or move "
-				"the head file away to start anew");
+		return complain_headless(d, absent, err);
+	if (absent && mode != DB_CREATE)
+		return complain(err, d->path, -ENOENT, "does not exist: take a baseline with holdfast init first");
 	if (absent)
 		return make_file(d->path, err);
 	if (st.st_size <= 1 && mode != DB_CREATE)
