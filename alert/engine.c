@@ -39,9 +39,9 @@ struct engine {
 	struct queue *queue;
 	pthread_t thread;
 	atomic_bool stopping;
-	atomic_bool told;	   /* accesses are */
-	atomic_bool modes_told;	   /* calls of chmod are */
-	_Atomic uint64_t deadline; /* monotonic, once stopping */
+	atomic_bool told;	     /* accesses are */
+	_Atomic uint32_t faces_told; /* as calls */
+	_Atomic uint64_t deadline;   /* monotonic, once stopping */
 
 	pthread_mutex_t lock;
 	struct rules *next_rules; /* counted; NULL: the ones in force stay */
@@ -158,7 +158,7 @@ static void evaluate(struct engine *g, struct event *e, struct event *(*keep)(st
 	_cleanup_event_ struct event *kept = NULL;
 	size_t n;
 
-	g->view->modes_told = g->modes_told;
+	g->view->told = g->faces_told;
 	n = rules_eval(g->state, g->view, first, rules, faces, ENGINE_MATCHES);
 	kept = n ? keep(g, e) : NULL;
 	if (n && !kept)
@@ -372,9 +372,12 @@ void engine_event(struct engine *g, struct event *e)
 	g->lost++;
 }
 
-void engine_set_modes_told(struct engine *g, bool told)
+void engine_set_told(struct engine *g, uint32_t faces, bool told)
 {
-	g->modes_told = told;
+	if (told)
+		g->faces_told |= faces;
+	else
+		g->faces_told &= ~faces;
 }
 
 void engine_set_accesses(struct engine *g, bool accesses)

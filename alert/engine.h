@@ -37,7 +37,7 @@ struct engine_options {
 	/* Fills in whose container an access was in; may read files. NULL: nobody knows. */
 	void (*place)(struct event *e, void *data);
 	void (*lost)(bool losing, uint64_t lost, void *data); /* begin and end of an episode of loss */
-	struct packages_store *packages; /* NULL: lists of packages are read for rules alone */
+	struct packages_store *packages;		      /* NULL: lists of packages are read for rules alone */
 	void *data;
 };
 
@@ -49,8 +49,9 @@ int engine_start(const struct engine_options *o, struct engine **ret);
 void engine_stop(struct engine *g);
 /* References e, which is not changed any more but for its id. Any thread; never blocks. */
 void engine_event(struct engine *g, struct event *e);
-/* Whether calls of chmod are events of their own, for rules that ask for the call (rules_ask_call). Any thread. */
-void engine_set_modes_told(struct engine *g, bool told);
+/* Whether these (FACE_BIT) are events of their own, as calls, for rules that ask for those (rules_ask_call). Any
+ * thread. */
+void engine_set_told(struct engine *g, uint32_t faces, bool told);
 /* Whether accesses are told: then changes and merged opens do not stand for calls. At first they do. */
 void engine_set_accesses(struct engine *g, bool accesses);
 /* Takes over b. Any thread; never blocks. */

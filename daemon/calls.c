@@ -33,7 +33,7 @@ struct calls {
 	int stop_fd;
 	pthread_t thread;
 	atomic_uint record; /* enum conf_record */
-	atomic_uint_fast64_t told, counted, recorded, lost[BPF_CALL_PROGRAMS];
+	atomic_uint_fast64_t told, counted, recorded, cut, lost[BPF_CALL_PROGRAMS];
 	uint64_t gap, boot_offset; /* the thread's */
 	bool counting;
 
@@ -98,6 +98,7 @@ static void calls_take(const struct bpf_call_event *b, void *data)
 	e->socket = b->of_socket ? calls_socket(c, &e->arena, &b->socket) : NULL;
 	e->path = b->file ? arena_strdup(&e->arena, b->file) : NULL;
 	c->counting |= b->of_socket;
+	c->cut += b->cut;
 	if (!e->call || (b->of_socket && !e->socket))
 		event_unref(e);
 	else
@@ -260,6 +261,17 @@ static void calls_start(struct monitor *m, const struct conf *conf, const struct
 		calls_free(c);
 }
 
+/* What is seen as something else too. */
+static uint32_t calls_faces(void)
+{
+	uint32_t faces = 0;
+
+	for (size_t i = 0; i < call_count; i++)
+		if (call_table[i].is_change)
+			faces |= FACE_BIT(face_of_call(&call_table[i]));
+	return faces;
+}
+
 void calls_stop(struct monitor *m)
 {
 	struct calls *c = TAKE_PTR(m->calls);
@@ -268,7 +280,7 @@ void calls_stop(struct monitor *m)
 	if (!c)
 		return;
 	if (m->engine)
-		engine_set_modes_told(m->engine, false);
+		engine_set_told(m->engine, calls_faces(), false);
 	if (write(c->stop_fd, &one, sizeof(one)) < 0)
 		return; /* cannot be: a fresh eventfd */
 	pthread_join(c->thread, NULL);
@@ -363,7 +375,7 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 	if (m->calls)
 		calls_check_ends(m->calls, &wants);
 	if (m->engine)
-		engine_set_modes_told(m->engine, m->calls != NULL);
+		engine_set_told(m->engine, calls_faces(), m->calls != NULL);
 }
 
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
@@ -398,6 +410,7 @@ json_t *calls_status(struct monitor *m)
 	json_object_set_new(o, "counted", json_integer((json_int_t)c->counted));
 	json_object_set_new(o, "recorded", json_integer((json_int_t)c->recorded));
 	json_object_set_new(o, "lost", json_integer((json_int_t)lost));
+	json_object_set_new(o, "cut", json_integer((json_int_t)c->cut));
 	json_object_set_new(o, "names", json_integer((json_int_t)names_count(c->names)));
 	json_object_set_new(o, "io_uring", json_boolean(bpf_calls_uring(c->bpf)));
 	json_object_set_new(o, "ends", json_boolean(bpf_calls_ends(c->bpf)));

@@ -31,6 +31,10 @@
 	{                                                                                                              \
 		name, CALL_ARG_TEXT                                                                                    \
 	}
+#define PATH(name)                                                                                                     \
+	{                                                                                                              \
+		name, CALL_ARG_PATH                                                                                    \
+	}
 #define UID(name)                                                                                                      \
 	{                                                                                                              \
 		name, CALL_ARG_UID                                                                                     \
@@ -72,11 +76,19 @@ const struct call_info call_table[] = {
 	{ SYS_move_mount, "move_mount", "file", CALL_ALL, .args = { NUMBER("from_dirfd"), TEXT("from"), NUMBER("to_dirfd"), TEXT("to"), HEX("flags") } },
 #endif
 #ifdef SYS_chmod
-	{ SYS_chmod, "chmod", "file", CALL_ALL, .args = { TEXT("filename"), MODE }, .is_change = true },
+	{ SYS_chmod, "chmod", "file", CALL_PATHS, .args = { PATH("filename"), MODE }, .of_file = true, .is_change = true },
 #endif
 	{ SYS_fchmod, "fchmod", "file", CALL_ALL, .args = { NUMBER("fd"), MODE }, .of_file = true, .is_change = true },
-	{ SYS_fchmodat, "fchmodat", "file", CALL_ALL, .args = { NUMBER("dirfd"), TEXT("filename"), MODE }, .is_change = true },
-	{ HF_FCHMODAT2, "fchmodat2", "file", CALL_ALL, .args = { NUMBER("dirfd"), TEXT("filename"), MODE, HEX("flags") }, .is_change = true },
+	{ SYS_fchmodat, "fchmodat", "file", CALL_PATHS, .args = { NUMBER("dirfd"), PATH("filename"), MODE }, .of_file = true, .is_change = true },
+	{ HF_FCHMODAT2, "fchmodat2", "file", CALL_PATHS, .args = { NUMBER("dirfd"), PATH("filename"), MODE, HEX("flags") }, .of_file = true, .is_change = true },
+#ifdef SYS_symlink
+	{ SYS_symlink, "symlink", "file", CALL_PATHS, .args = { TEXT("target"), PATH("linkpath") }, .is_change = true },
+#endif
+	{ SYS_symlinkat, "symlinkat", "file", CALL_PATHS, .args = { TEXT("target"), NUMBER("linkdirfd"), PATH("linkpath") }, .is_change = true },
+#ifdef SYS_link
+	{ SYS_link, "link", "file", CALL_PATHS, .args = { PATH("oldpath"), PATH("newpath") }, .is_change = true },
+#endif
+	{ SYS_linkat, "linkat", "file", CALL_PATHS, .args = { NUMBER("olddir"), PATH("oldpath"), NUMBER("newdir"), PATH("newpath"), HEX("flags") }, .is_change = true },
 	{ SYS_ioctl, "ioctl", "file", CALL_INODE_FLAGS, .args = { NUMBER("fd"), { "request", CALL_ARG_INODE_REQUEST }, { "flags", CALL_ARG_INODE_FLAGS } }, .of_file = true },
 	{ SYS_init_module, "init_module", "system", CALL_ALL, .args = { HEX("img"), NUMBER("length"), TEXT("uargs") } },
 	{ SYS_finit_module, "finit_module", "system", CALL_ALL, .args = { NUMBER("fd"), TEXT("uargs"), HEX("flags") } },
@@ -262,6 +274,7 @@ static const char *write_arg(struct arena *a, enum call_arg_type type, uint64_t 
 		return write_words(a, value, inode_flags, ARRAY_SIZE(inode_flags));
 	case CALL_ARG_NONE:
 	case CALL_ARG_TEXT:
+	case CALL_ARG_PATH:
 	case CALL_ARG_TYPES:
 		break;
 	}
@@ -282,11 +295,11 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 	if (call_has_socket(info) && info->filter < CALL_END)
 		c->fd = info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
 	for (size_t i = 0; i < CALL_ARGS; i++) {
-		if (info->args[i].type != CALL_ARG_TEXT)
+		if (!call_arg_is_text(info->args[i].type))
 			c->args[i] = write_arg(a, info->args[i].type, raw[i]);
 		else if (text < CALL_TEXTS && texts[text])
 			c->args[i] = arena_strdup(a, texts[text]);
-		text += info->args[i].type == CALL_ARG_TEXT;
+		text += call_arg_is_text(info->args[i].type);
 	}
 	return c;
 }

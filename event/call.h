@@ -21,7 +21,8 @@ enum call_arg_type {
 	CALL_ARG_NONE, /* not told */
 	CALL_ARG_NUMBER,
 	CALL_ARG_HEX,
-	CALL_ARG_TEXT, /* bytes up to a NUL, cut at CALL_TEXT_MAX */
+	CALL_ARG_TEXT, /* bytes up to a NUL, cut at CALL_TEXT_MAX; whole where the call is about paths */
+	CALL_ARG_PATH, /* the same, from the root of the process, without "." and "..", links as they were written */
 	CALL_ARG_UID,  /* account name, else the number */
 	CALL_ARG_PTRACE,
 	CALL_ARG_BPF,
@@ -37,6 +38,7 @@ enum call_filter {
 	CALL_ALL,
 	CALL_RAW_SOCKETS, /* packet sockets and raw ones */
 	CALL_INODE_FLAGS, /* ioctl that sets flags of a file (chattr) */
+	CALL_PATHS,	  /* about files by their paths */
 	/* From here on the call is about a socket, and is told with it. */
 	CALL_CONNECT,
 	CALL_ACCEPT,
@@ -62,7 +64,7 @@ struct call_info {
 	} args[CALL_ARGS];
 	enum call_address address;
 	enum socket_op op; /* SOCKET_OP_NONE: what it does to a socket is no event of its own */
-	bool of_file;	   /* the first argument is a descriptor, the file's path is told with it */
+	bool of_file;	   /* the first argument is a descriptor, or the only path: the file's path is told with it */
 	bool is_change;	   /* what came of it is seen as a change of the file too: see rules_ask_call */
 	uint8_t uring;	   /* operation of io_uring that does the same (IORING_OP_*), 0: none */
 };
@@ -70,6 +72,11 @@ struct call_info {
 static inline bool call_has_socket(const struct call_info *c)
 {
 	return c->filter >= CALL_CONNECT;
+}
+
+static inline bool call_arg_is_text(enum call_arg_type type)
+{
+	return type == CALL_ARG_TEXT || type == CALL_ARG_PATH;
 }
 
 extern const struct call_info call_table[];

@@ -47,6 +47,10 @@ const struct call_compat call_compat_table[] = {
 	ROW(fchmod),
 	ROW(fchmodat),
 	{ 452, "fchmodat2" }, /* the same everywhere */
+	ROW(symlink),
+	ROW(symlinkat),
+	ROW(link),
+	ROW(linkat),
 	ROW(ioctl),
 	ROW(init_module),
 	ROW(finit_module),

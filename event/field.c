@@ -121,6 +121,15 @@ const struct face_info face_table[FACE_COUNT] = {
 	[FACE_CALL] = { { NULL }, 0, false, false, QUALITY_BLIND, 0, NULL },
 };
 
+enum face face_of_call(const struct call_info *call)
+{
+	for (unsigned face = 0; face < FACE_NONE; face++)
+		for (unsigned i = 0; i < FACE_NAMES_MAX && face_table[face].names[i]; i++)
+			if (streq(face_table[face].names[i], call->name))
+				return face;
+	return FACE_NONE;
+}
+
 int sensor_by_name(const char *name, enum sensor *ret)
 {
 	for (unsigned i = 0; i < SENSOR_COUNT; i++) {

@@ -110,6 +110,10 @@ struct face_info {
 	const char *why; /* when not exact */
 };
 extern const struct face_info face_table[FACE_COUNT];
+#define FACE_BIT(f) (1u << (f))
+_Static_assert(FACE_COUNT <= 32, "a word holds them");
+/* What a call is seen as without being told itself. FACE_NONE: nothing. */
+enum face face_of_call(const struct call_info *call);
 /* Fills ret; the number of faces, at least 1. */
 unsigned event_faces(const struct event *e, enum face ret[FACES_MAX]);
 
@@ -157,7 +161,8 @@ struct field_ref {
  * allocated after field_view_new.
  */
 struct field_view {
-	bool modes_told; /* calls of chmod are events of their own; kept from event to event */
+	uint32_t told; /* FACE_BIT of what is told as calls too, for rules that ask for those; kept from event to event
+			*/
 	const struct event *event;
 	enum face face;
 	/* What the event stands for: as event_faces says, unless whoever began the view knows better. */

@@ -226,6 +226,10 @@ FIELD_GETTER(get_arg_filename)
 
 FIELD_GETTER(get_arg_oldpath)
 {
+	if (call(v)) {
+		get_arg_call(v, ref, ret);
+		return;
+	}
 	if (v->face == FACE_RENAME && v->event->change == CHANGE_RENAMED)
 		field_set_string(ret, v->event->path);
 	else if (v->face == FACE_LINK && field_need(v, GROUP_LINK))
@@ -234,6 +238,10 @@ FIELD_GETTER(get_arg_oldpath)
 
 FIELD_GETTER(get_arg_newpath)
 {
+	if (call(v)) {
+		get_arg_call(v, ref, ret);
+		return;
+	}
 	if (v->face == FACE_RENAME && v->event->change == CHANGE_RENAMED)
 		field_set_string(ret, v->event->path2);
 	else if (v->face == FACE_RENAME || v->face == FACE_LINK)
@@ -244,12 +252,20 @@ FIELD_GETTER(get_arg_target)
 {
 	const struct record *r = field_record(v);
 
+	if (call(v)) {
+		get_arg_call(v, ref, ret);
+		return;
+	}
 	if (v->face == FACE_SYMLINK && field_has(r, ATTR_TARGET))
 		field_set_string(ret, r->target);
 }
 
 FIELD_GETTER(get_arg_linkpath)
 {
+	if (call(v)) {
+		get_arg_call(v, ref, ret);
+		return;
+	}
 	if (v->face == FACE_SYMLINK)
 		field_set_string(ret, v->event->path);
 }

@@ -19,7 +19,7 @@ struct classify {
 	const struct ref *refs;
 	sensor_mask sensors;
 	const char *no_opens; /* why not every open that the rule asks for is seen; NULL: the sensor's reason */
-	bool by_call; /* the rule is, and calls are told */
+	uint32_t by_call;     /* FACE_BIT of what it is asked about as calls, which are told */
 	struct reason reasons[REASONS_MAX];
 	size_t n;
 };
@@ -88,7 +88,7 @@ static enum quality by_call(struct classify *k, const struct constant *c)
 	const struct face_info *found = NULL;
 	const struct call_info *call = c->s ? call_by_name(c->s, c->len) : NULL;
 
-	if (k->by_call && call && call->is_change)
+	if (call && call->is_change && k->by_call & FACE_BIT(face_of_call(call)))
 		return QUALITY_EXACT;
 	for (unsigned i = 0; i < FACE_CALL && c->s; i++) {
 		const struct face_info *f = &face_table[i];
@@ -267,7 +267,8 @@ static bool asks_call(const struct rule_code *code, const struct expr *e, const 
 bool rules_ask_call(const struct rules *r, const struct call_info *call)
 {
 	for (size_t i = 0; i < r->n; i++)
-		if (r->rules[i].enabled && (!call->is_change || r->rules[i].code->by_call) &&
+		if (r->rules[i].enabled &&
+		    (!call->is_change || r->rules[i].code->by_call & FACE_BIT(face_of_call(call))) &&
 		    asks_call(r->rules[i].code, r->rules[i].code->condition, call))
 			return true;
 	return false;
@@ -317,7 +318,7 @@ void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref 
 }
 
 struct by_call {
-	bool call, file;
+	bool call, path, other; /* what it asks: of the call, the file's path, more of the file */
 };
 
 static void note_by_call(const struct field_ref *ref, void *data)
@@ -327,21 +328,24 @@ static void note_by_call(const struct field_ref *ref, void *data)
 
 	b->call |=
 		is_argument(name) || streq(name, "evt.failed") || streq(name, "evt.res") || streq(name, "evt.rawres");
-	b->file |= strncmp(name, "fd.", 3) == 0 || strncmp(name, "hf.", 3) == 0;
+	if (streq(name, "fd.name") || streq(name, "fd.directory") || streq(name, "fd.filename"))
+		b->path = true;
+	else
+		b->other |= strncmp(name, "fd.", 3) == 0 || strncmp(name, "hf.", 3) == 0;
 }
 
-/* What it asks of the file is known of the change alone. */
-bool condition_goes_by_call(const struct rule_code *code)
+/* What it asks of the file is known of the change alone, but for its path where the call is about one. */
+uint32_t condition_by_call(const struct rule_code *code)
 {
 	struct by_call b = { 0 };
+	uint32_t faces = 0;
 
 	each_field(code, note_by_call, &b);
-	if (!b.call || b.file)
-		return false;
-	for (size_t i = 0; i < call_count; i++)
-		if (call_table[i].is_change && asks_call(code, code->condition, &call_table[i]))
-			return true;
-	return false;
+	for (size_t i = 0; b.call && !b.other && i < call_count; i++)
+		if (call_table[i].is_change && (call_table[i].of_file || !b.path) &&
+		    asks_call(code, code->condition, &call_table[i]))
+			faces |= FACE_BIT(face_of_call(&call_table[i]));
+	return faces;
 }
 
 struct asked {
@@ -406,7 +410,7 @@ enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct b
 		k.sensors |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
 	if (sensors & SENSOR_BIT(SENSOR_EXEC_BPF))
 		k.sensors |= SENSOR_BIT(SENSOR_EXEC);
-	k.by_call = rule->code->by_call && k.sensors & SENSOR_BIT(SENSOR_SYSCALL);
+	k.by_call = k.sensors & SENSOR_BIT(SENSOR_SYSCALL) ? rule->code->by_call : 0;
 	q = by_expr(&k, rule->code->condition);
 	if (b && q != QUALITY_EXACT)
 		write_reasons(&k, b);

@@ -87,7 +87,7 @@ struct rule_code {
 	size_t n_output;
 	const struct expr *condition; /* macros are resolved in it */
 	const struct rules *set;
-	bool by_call; /* see rules_ask_call */
+	uint32_t by_call; /* FACE_BIT of what it is asked about as calls: see rules_ask_call */
 };
 
 struct rules {
@@ -106,8 +106,8 @@ struct rules {
 
 /* Lists the enabled rules by face. -ENOMEM. (rules/load.c) */
 int rules_index(struct rules *set);
-/* Whether the condition asks what only the call itself says, of one that is seen as a change of a file too. */
-bool condition_goes_by_call(const struct rule_code *code);
+/* The condition asks what only the call itself says: FACE_BIT of those that are seen as a change of a file too. */
+uint32_t condition_by_call(const struct rule_code *code);
 
 /* --- evaluation of one predicate (rules/eval.c, rules/match.c) */
 

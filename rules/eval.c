@@ -306,7 +306,7 @@ static bool eval_face(struct rules_state *s, struct field_view *v, enum face fac
 		const struct rule *rule = set->by_face[face][i];
 
 		/* It is asked about the call, which is an event of its own. */
-		if (face == FACE_CHMOD && rule->code->by_call && v->modes_told)
+		if (rule->code->by_call & v->told & FACE_BIT(face))
 			continue;
 		if (!run(s, v, &rule->code->programs[face]) || known(m->list, MIN(m->n, m->max), rule))
 			continue;

@@ -95,8 +95,8 @@ void rule_each_field(const struct rule *rule, void (*fn)(const struct field_ref 
 
 /*
  * Whether an enabled rule names the call as a value of evt.type. One that is seen as a change too (call_info.is_change)
- * is asked for only by rules that name its arguments or its result and nothing of the file (fd.*, hf.*): those are
- * asked about the call then, not about what came of it.
+ * is asked for only by rules that name its arguments or its result and nothing of the file (fd.*, hf.*) but its path
+ * where the call is about one (call_info.of_file): those are asked about the call then, not about what came of it.
  */
 bool rules_ask_call(const struct rules *r, const struct call_info *call);
 /* Whether an enabled rule names the field in its condition. */

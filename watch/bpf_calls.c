@@ -20,34 +20,32 @@ struct bpf_calls {
 	struct calls_bpf *skeleton;
 	struct bpf_ring ring;
 	bool uring, ends, datagram_ends;
+	struct arena arena; /* of the record at hand */
 
 	/* Of bpf_calls_take. */
 	void (*fn)(const struct bpf_call_event *e, void *data);
 	void *data;
 };
 
-_Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
-		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END &&
-		       (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
+_Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_PATHS == BPF_CALL_PATHS &&
+		       (int)CALL_CONNECT == BPF_CALL_CONNECT && (int)CALL_DUP == BPF_CALL_DUP &&
+		       (int)CALL_END == BPF_CALL_END && (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
 	       "the table's filters are the program's");
 _Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
 _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
 
-union record {
-	struct bpf_call_head head;
-	struct bpf_call call;
-	struct bpf_socket_call socket;
-};
-
 static void tell(struct bpf_calls *b, const void *data, size_t len, uint64_t count)
 {
 	struct bpf_call_event e;
-	union record copy;
+	void *copy;
 
 	/* The ring may not be written to. */
-	len = MIN(len, sizeof(copy));
-	memcpy(&copy, data, len);
-	if (bpf_decode_call(&copy, len, &e) < 0)
+	arena_reset(&b->arena);
+	copy = arena_alloc(&b->arena, MAX(len, sizeof(struct bpf_socket_call)));
+	if (!copy)
+		return;
+	memcpy(copy, data, len);
+	if (bpf_decode_call(copy, len, &b->arena, &e) < 0)
 		return;
 	e.count = count ?: e.count;
 	b->fn(&e, b->data);
@@ -60,6 +58,14 @@ static void on_record(void *ctx, const void *data, size_t len)
 	tell(b, data, len, 0);
 }
 
+/* A path goes from the descriptor before it, or from the working folder. */
+static uint8_t base_of(const struct call_info *c, size_t arg)
+{
+	if (c->args[arg].type != CALL_ARG_PATH)
+		return 0;
+	return arg && c->args[arg - 1].type == CALL_ARG_NUMBER ? (uint8_t)arg : BPF_BASE_CWD;
+}
+
 static void fill_rows(struct calls_bpf *skeleton)
 {
 	for (size_t i = 0; i < call_count && i + 1 < BPF_CALL_ROWS; i++) {
@@ -68,11 +74,14 @@ static void fill_rows(struct calls_bpf *skeleton)
 
 		row->filter = call_table[i].filter;
 		row->address = call_table[i].address;
-		if (call_table[i].of_file)
+		if (call_table[i].of_file && call_table[i].filter != CALL_PATHS)
 			row->text[texts++] = BPF_TEXT_PATH;
-		for (size_t k = 0; k < 4 && texts < CALL_TEXTS; k++)
-			if (call_table[i].args[k].type == CALL_ARG_TEXT)
-				row->text[texts++] = (uint8_t)(k + 1);
+		for (size_t k = 0; k < 4 && texts < CALL_TEXTS; k++) {
+			if (!call_arg_is_text(call_table[i].args[k].type))
+				continue;
+			row->base[texts] = base_of(&call_table[i], k);
+			row->text[texts++] = (uint8_t)(k + 1);
+		}
 	}
 }
 
@@ -256,6 +265,7 @@ void bpf_calls_close(struct bpf_calls *b)
 		return;
 	bpf_ring_close(&b->ring);
 	calls_bpf__destroy(b->skeleton);
+	arena_free(&b->arena);
 	free(b);
 }
 

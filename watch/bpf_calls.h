@@ -9,6 +9,7 @@
 
 #include "event/call.h"
 #include "event/socket.h"
+#include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
@@ -30,8 +31,9 @@ struct bpf_call_event {
 	bool of_socket;
 	struct event_socket socket;
 	char name[BPF_SOCKET_NAME + 2]; /* of it */
-	const char *file;		/* path behind the descriptor that it is about; NULL: unknown, or about none */
-	char path[BPF_CALL_TEXT + 2];	/* of it */
+	const char *file;		/* path of the file that it is about; NULL: unknown, or about none */
+	char path[BPF_CALL_TEXT + 2];	/* of a descriptor */
+	bool cut;			/* where a relative path begins is not known: it is told as it was written */
 };
 
 /* What is asked for. */
@@ -71,8 +73,8 @@ bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_eve
 /* By each program, since it was opened. */
 void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS]);
 
-/* A record of the ring (any bytes are safe; data is aligned, strings borrowed from it). -EBADMSG. */
-int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret);
+/* A record of the ring (any bytes are safe; data is aligned, strings borrowed from it and a). -EBADMSG, -ENOMEM. */
+int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_event *ret);
 
 DEFINE_CLEANUP(struct bpf_calls *, bpf_calls_close)
 

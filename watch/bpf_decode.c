@@ -295,7 +295,92 @@ static void decode_socket(const struct bpf_socket_call *c, struct bpf_call_event
 	ret->of_socket = true;
 }
 
-int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret)
+/* --- paths of calls */
+
+/* Without "." and "..", by what is written alone; path is absolute. In place. */
+static void resolve_text(char *path)
+{
+	char *to = path, *from = path;
+
+	while (*from) {
+		size_t len = strcspn(++from, "/");
+
+		if (len == 2 && from[0] == '.' && from[1] == '.') {
+			while (to > path && *--to != '/')
+				;
+		} else if (len && !(len == 1 && *from == '.')) {
+			*to++ = '/';
+			memmove(to, from, len);
+			to += len;
+		}
+		from += len;
+	}
+	if (to == path)
+		*to++ = '/';
+	*to = '\0';
+}
+
+/* Where it leads by what is written alone; names: of the folder where it begins. NULL: malformed, or out of memory. */
+static const char *absolute_path(const char *text, const char *names, size_t len, struct arena *a)
+{
+	size_t text_len = strlen(text);
+	char *path, *to;
+
+	if (len && names[len - 1])
+		return NULL;
+	path = to = arena_alloc(a, len + text_len + 2);
+	if (!path)
+		return NULL;
+	if (*text != '/') {
+		to = join_names(to, names, len);
+		*to++ = '/';
+	}
+	strcpy(to, text);
+	resolve_text(path);
+	return path;
+}
+
+static int decode_paths(const void *data, size_t len, struct arena *a, struct bpf_call_event *ret)
+{
+	struct cursor c = { data, len };
+	const struct bpf_path_call *p = (const void *)take(&c, sizeof(*p));
+	const char *texts[CALL_TEXTS], *bases[CALL_TEXTS];
+	size_t at = 0;
+
+	for (size_t i = 0; i < CALL_TEXTS; i++) {
+		texts[i] = take(&c, p->text_len[i]);
+		if (!texts[i] || (p->text_len[i] && texts[i][p->text_len[i] - 1]))
+			return -EBADMSG;
+	}
+	for (size_t i = 0; i < CALL_TEXTS; i++) {
+		bases[i] = take(&c, p->base_len[i]);
+		if (!bases[i] || (p->base_len[i] && bases[i][p->base_len[i] - 1]))
+			return -EBADMSG;
+	}
+	for (size_t i = 0; i < CALL_ARGS && at < CALL_TEXTS; i++) {
+		if (!call_arg_is_text(ret->info->args[i].type))
+			continue;
+		ret->cut |= p->cut[at];
+		if (!p->text_len[at])
+			ret->texts[at] = NULL;
+		else if (ret->info->args[i].type == CALL_ARG_TEXT || p->cut[at] || !*texts[at])
+			ret->texts[at] = texts[at];
+		else if (!(ret->texts[at] = absolute_path(texts[at], bases[at], p->base_len[at], a)))
+			return -ENOMEM;
+		at++;
+	}
+	ret->file = ret->info->of_file && !p->cut[0] ? ret->texts[0] : NULL;
+	return 0;
+}
+
+static size_t record_size(const struct call_info *info)
+{
+	return call_has_socket(info)	    ? sizeof(struct bpf_socket_call)
+	       : info->filter == CALL_PATHS ? sizeof(struct bpf_path_call)
+					    : sizeof(struct bpf_call);
+}
+
+int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_event *ret)
 {
 	const struct bpf_call_head *h = data;
 	const struct call_info *info;
@@ -303,7 +388,7 @@ int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret)
 	if (len < sizeof(*h) || !h->id || h->id > call_count || h->tgid <= 0)
 		return -EBADMSG;
 	info = &call_table[h->id - 1];
-	if (len < (call_has_socket(info) ? sizeof(struct bpf_socket_call) : sizeof(struct bpf_call)))
+	if (len < record_size(info))
 		return -EBADMSG;
 	*ret = (struct bpf_call_event){
 		.info = info,
@@ -315,6 +400,8 @@ int bpf_decode_call(void *data, size_t len, struct bpf_call_event *ret)
 		.count = MAX(h->count, 1u),
 	};
 	memcpy(ret->args, h->args, sizeof(ret->args));
+	if (info->filter == CALL_PATHS)
+		return decode_paths(data, len, a, ret);
 	if (call_has_socket(info))
 		decode_socket(data, ret);
 	else

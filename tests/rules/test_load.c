@@ -464,11 +464,17 @@ static void test_by_call(void **state)
 		{ "evt.type=chmod and evt.arg.filename startswith ../", true, true },
 		{ "evt.type=chmod and evt.failed=true", true, true },
 		{ "evt.type=fchmod and proc.name=x", false, false },
-		{ "evt.type=chmod and evt.arg.mode contains S_ISUID and fd.name startswith /etc", false, false },
+		{ "evt.type=chmod and evt.arg.mode contains S_ISUID and fd.name startswith /etc", true, true },
+		{ "evt.type=chmod and evt.arg.mode contains S_ISUID and fd.ino=1", false, false },
+		{ "evt.type in (symlink, symlinkat) and evt.arg.target=/etc", true, true },
+		{ "evt.type in (symlink, symlinkat) and evt.arg.target=/etc and fd.name startswith /tmp", false,
+		  false },
+		{ "evt.type in (link, linkat) and evt.arg.oldpath=/etc/shadow", true, true },
 		{ "evt.type=chmod and hf.setuid=true and evt.res=SUCCESS", false, false },
 		{ "evt.type=openat and evt.arg.mode contains S_ISUID", false, false },
 	};
-	const struct call_info *calls[] = { call_by_name("chmod", 5), call_by_name("fchmod", 6) };
+	const struct call_info *calls[] = { call_by_name("chmod", 5), call_by_name("fchmod", 6),
+					    call_by_name("symlinkat", 9), call_by_name("linkat", 6) };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

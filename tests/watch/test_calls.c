@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -36,8 +37,8 @@ struct fixture {
 	unsigned int n;
 	const struct call_info *info;
 	int64_t result;
-	char args[CALL_ARGS][CALL_TEXT_MAX];
-	char file[BPF_CALL_TEXT + 2];
+	char args[CALL_ARGS][PATH_MAX];
+	char file[PATH_MAX];
 	bool end; /* the call that says that all before it have been told */
 };
 
@@ -172,6 +173,8 @@ static void act_bad_pointer(void)
 
 static void act_chmod(void)
 {
+	if (chdir("/tmp"))
+		_exit(1);
 	syscall(SYS_fchmodat, AT_FDCWD, "../nonexistent/place", 04711);
 }
 
@@ -265,7 +268,7 @@ static void test_calls(void **state)
 		{ act_memfd, "memfd_create", 1, { "a name", "0x1" } },
 		{ act_setuid, "setuid", 0, { "root", "(none)" } },
 		{ act_packet, "socket", 1, { "AF_PACKET", "3" } },
-		{ act_chmod, "fchmodat", -ENOENT, { "-100", "../nonexistent/place" } },
+		{ act_chmod, "fchmodat", -ENOENT, { "-100", "/nonexistent/place" } },
 		{ act_bad_pointer, "memfd_create", -EFAULT, { "(none)", "0x0" } },
 	};
 	struct fixture *f = *state;
@@ -283,6 +286,95 @@ static void test_calls(void **state)
 		assert_string_equal(f->args[1], cases[i].args[1]);
 	}
 	assert_int_equal(lost(f->b), 0);
+}
+
+/* --- files by their paths */
+
+static void act_symlink(void)
+{
+	if (chdir(folder))
+		_exit(1);
+	syscall(SYS_symlinkat, "../etc", AT_FDCWD, "link");
+}
+
+static void act_link(void)
+{
+	int etc = open("/etc", O_PATH | O_CLOEXEC), to = open(folder, O_PATH | O_CLOEXEC);
+
+	syscall(SYS_linkat, etc, "pam.d/../no such file", to, "sub/./link", 0);
+}
+
+/* Longer than other strings may be. */
+static void act_long(void)
+{
+	char path[PATH_MAX] = "/etc";
+
+	while (strlen(path) < 3000)
+		strcat(path, "/./pam.d/..");
+	strcat(path, "/no such file");
+	syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, "/tmp/x", 0);
+}
+
+static void act_chroot(void)
+{
+	if (chroot(folder) || chdir("/sub"))
+		_exit(1);
+	syscall(SYS_fchmodat, AT_FDCWD, "none", 0755);
+}
+
+static void act_bad_folder(void)
+{
+	syscall(SYS_fchmodat, 999, "none", 0755);
+}
+
+static void test_paths(void **state)
+{
+	static const struct {
+		void (*act)(void);
+		unsigned int n;
+		const char *name;
+		int64_t result;
+		const char *args[4], *file; /* what begins with a % is in the folder */
+	} cases[] = {
+		{ act_symlink, 1, "symlinkat", 0, { "../etc", "-100", "%/link" }, "(none)" },
+		{ act_link, 1, "linkat", -ENOENT, { NULL, "/etc/no such file", NULL, "%/sub/link" }, "(none)" },
+		{ act_long, 1, "linkat", -ENOENT, { "-100", "/etc/no such file", "-100", "/tmp/x" }, "(none)" },
+		{ act_chroot,
+		  2,
+		  "fchmodat",
+		  -ENOENT,
+		  { "-100", "/sub/none", "S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR" },
+		  "/sub/none" },
+		{ act_bad_folder, 1, "fchmodat", -EBADF, { "999", "none", NULL }, "(none)" },
+	};
+	struct fixture *f = *state;
+	char sub[64], want[PATH_MAX];
+
+	NEED_CALLS(f);
+	strcpy(folder, "/tmp/holdfast.XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(sub, sizeof(sub), "%s/sub", folder);
+	assert_int_equal(mkdir(sub, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		child(f, cases[i].act);
+		assert_int_equal(f->n, cases[i].n);
+		assert_string_equal(f->info->name, cases[i].name);
+		assert_int_equal(f->result, cases[i].result);
+		assert_string_equal(f->file, cases[i].file);
+		for (size_t k = 0; k < 4; k++) {
+			const char *arg = cases[i].args[k];
+
+			if (!arg)
+				continue;
+			snprintf(want, sizeof(want), "%s%s", *arg == '%' ? folder : "", arg + (*arg == '%'));
+			assert_string_equal(f->args[k], want);
+		}
+	}
+	assert_int_equal(lost(f->b), 0);
+	snprintf(want, sizeof(want), "%s/link", folder);
+	unlink(want);
+	rmdir(sub);
+	rmdir(folder);
 }
 
 #if defined(__x86_64__)
@@ -396,23 +488,76 @@ static void test_loss(void **state)
 static void test_decode(void **state)
 {
 	struct bpf_call c = { .head = { .id = 1, .tgid = 5 }, .text_len = { 3, 0 } };
+	_cleanup_arena_ struct arena a = ARENA_INIT;
 	struct bpf_call_event e;
 
 	(void)state;
 	memset(c.text, 'x', sizeof(c.text));
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), 0);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), 0);
 	assert_ptr_equal(e.info, &call_table[0]);
 	assert_int_equal(e.count, 1);
 	assert_int_equal(strlen(e.texts[0]), BPF_CALL_TEXT - 1);
 	assert_null(e.texts[1]);
-	assert_int_equal(bpf_decode_call(&c, sizeof(c) - 1, &e), -EBADMSG);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c) - 1, &a, &e), -EBADMSG);
 	c.head.tgid = 0;
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), -EBADMSG);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), -EBADMSG);
 	c.head.tgid = 5;
 	c.head.id = 0;
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), -EBADMSG);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), -EBADMSG);
 	c.head.id = (uint32_t)call_count + 1;
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), -EBADMSG);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), -EBADMSG);
+}
+
+/* Paths in a record: a relative one goes on from its folder, by what is written alone. */
+static void test_decode_paths(void **state)
+{
+	static const struct {
+		const char *text, *base;
+		size_t base_len;
+		const char *path;
+	} cases[] = {
+		{ "/a//b/./c/../d/", "", 0, "/a/b/d" },
+		{ "/../..", "", 0, "/" },
+		{ "x", "", 0, "/x" },
+		{ "../shadow", "sub\0etc", 8, "/etc/shadow" },
+		{ "../../../../..", "sub\0etc", 8, "/" },
+		{ "..x/.y/...", "a", 2, "/a/..x/.y/..." },
+		{ "", "a", 2, "" },
+		{ "x", "a", 1, NULL },
+	};
+	const struct call_info *info = call_by_name("linkat", 6);
+	struct {
+		struct bpf_path_call c;
+		char data[64];
+	} r;
+	_cleanup_arena_ struct arena a = ARENA_INIT;
+	struct bpf_call_event e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t len = strlen(cases[i].text) + 1, size = sizeof(r.c) + len + cases[i].base_len;
+
+		memset(&r, 0, sizeof(r));
+		r.c.head.id = (uint32_t)(info - call_table) + 1;
+		r.c.head.tgid = 5;
+		r.c.text_len[0] = (uint32_t)len;
+		r.c.base_len[0] = (uint32_t)cases[i].base_len;
+		memcpy(r.data, cases[i].text, len);
+		memcpy(r.data + len, cases[i].base, cases[i].base_len);
+		assert_int_equal(bpf_decode_call(&r, size, &a, &e), cases[i].path ? 0 : -EBADMSG);
+		assert_int_equal(bpf_decode_call(&r, size - 1, &a, &(struct bpf_call_event){ 0 }), -EBADMSG);
+		if (!cases[i].path)
+			continue;
+		assert_string_equal(e.texts[0], cases[i].path);
+		assert_null(e.texts[1]);
+		assert_null(e.file);
+		r.c.cut[0] = 1;
+		assert_int_equal(bpf_decode_call(&r, size, &a, &e), 0);
+		assert_string_equal(e.texts[0], cases[i].text);
+		assert_true(e.cut);
+	}
+	r.c.text_len[1] = UINT32_MAX;
+	assert_int_equal(bpf_decode_call(&r, sizeof(r), &a, &e), -EBADMSG);
 }
 
 static void test_table(void **state)
@@ -425,9 +570,9 @@ static void test_table(void **state)
 		assert_ptr_equal(call_by_name(c->name, strlen(c->name)), c);
 		assert_true((c->number >= 0 && c->number < CALL_NUMBER_MAX) || c->filter >= CALL_END);
 		for (size_t k = 0; k < CALL_ARGS; k++) {
-			texts += c->args[k].type == CALL_ARG_TEXT;
+			texts += call_arg_is_text(c->args[k].type);
 			/* The program reads strings of the first four. */
-			assert_true(c->args[k].type != CALL_ARG_TEXT || k < 4);
+			assert_true(!call_arg_is_text(c->args[k].type) || k < 4);
 		}
 		assert_true(texts <= CALL_TEXTS);
 	}
@@ -440,8 +585,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_decode_paths),
 		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
 #if defined(__x86_64__)
 		cmocka_unit_test_setup_teardown(test_compat, setup, teardown),
 #endif

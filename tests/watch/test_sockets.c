@@ -410,6 +410,7 @@ static void test_decode(void **state)
 {
 	const struct call_info *info = call_by_name("connect", 7);
 	struct bpf_socket_call c = { .head = { .id = (uint32_t)(info - call_table) + 1, .tgid = 5 } };
+	_cleanup_arena_ struct arena a = ARENA_INIT;
 	struct bpf_call_event e;
 
 	(void)state;
@@ -417,16 +418,16 @@ static void test_decode(void **state)
 	memset(&c.socket, 0xff, sizeof(c.socket));
 	memset(c.data, 'd', sizeof(c.data));
 	c.socket.name[0] = '\0';
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), 0);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), 0);
 	assert_int_equal(strlen(e.socket.name), BPF_SOCKET_NAME);
 	assert_int_equal(e.socket.data_len, BPF_SOCKET_DATA);
 	assert_null(socket_family(&e.socket));
 	assert_null(socket_l4(&e.socket));
-	assert_int_equal(bpf_decode_call(&c, sizeof(c) - 1, &e), -EBADMSG);
-	assert_int_equal(bpf_decode_call(&c, sizeof(c.head) - 1, &e), -EBADMSG);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c) - 1, &a, &e), -EBADMSG);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c.head) - 1, &a, &e), -EBADMSG);
 	c.socket.name_len = 3;
 	memset(c.socket.name, 0, sizeof(c.socket.name));
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &e), 0);
+	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), 0);
 	assert_null(e.socket.name);
 }
 

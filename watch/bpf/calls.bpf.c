@@ -11,6 +11,9 @@
 #include "watch/bpf/record.h"
 #include "watch/bpf/socket.h"
 
+#define ROOM_HEAD struct bpf_path_call
+#include "watch/bpf/way.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 __u8 call_of[BPF_CALL_NUMBERS]; /* by number: 1 and up; 0: nobody asks */
@@ -132,6 +135,48 @@ static __always_inline void tell(__u32 id, const struct bpf_call_row *row, const
 	if (row->text[1])
 		read_text(c, 1, args[(row->text[1] - 1) & 3]);
 	bpf_ringbuf_submit(c, 0);
+}
+
+/* --- paths */
+
+/* Where the string begins that was put there, if it is a relative path. Bytes of names. */
+static __always_inline __u32 put_base(const struct room *room, __u8 base, const __u64 *args, __u32 text, __u32 at,
+				      __u8 *ret_cut)
+{
+	__u64 r;
+
+	if (!base || room->data[text & (ROOM_DATA - 1)] == '/')
+		return 0;
+	r = put_folder(base == BPF_BASE_CWD ? AT_FDCWD : (__s32)args[(base - 1) & 3], at);
+	*ret_cut = !!(r & PUT_CUT);
+	return (__u32)r;
+}
+
+static __noinline int tell_paths(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
+{
+	struct room *room = scratch_of(&rooms);
+	struct bpf_path_call *c;
+	__u64 size;
+
+	if (!room)
+		return 0;
+	c = &room->head;
+	__builtin_memset(c, 0, sizeof(*c));
+	fill_head(&c->head, id, args, result);
+	c->text_len[0] = put_string(room, args[(row->text[0] - 1) & 3], 0);
+	size = c->text_len[0];
+	if (row->text[1])
+		c->text_len[1] = put_string(room, args[(row->text[1] - 1) & 3], size);
+	size += c->text_len[1];
+	if (c->text_len[0])
+		c->base_len[0] = put_base(room, row->base[0], args, 0, size, &c->cut[0]);
+	size += c->base_len[0];
+	if (c->text_len[1])
+		c->base_len[1] = put_base(room, row->base[1], args, c->text_len[0], size, &c->cut[1]);
+	size += c->base_len[1] + sizeof(*c);
+	if (size > sizeof(*c) + ROOM_DATA || bpf_ringbuf_output(&ring, c, size, 0))
+		__sync_fetch_and_add(&lost[BPF_PROGRAM_CALLS], 1);
+	return 0;
 }
 
 /* --- sockets */
@@ -288,6 +333,8 @@ static __always_inline int tell_any(__u32 id, __u64 *args, __s64 result)
 	row = &rows[id & (BPF_CALL_ROWS - 1)];
 	if (row->filter >= BPF_CALL_CONNECT)
 		return tell_socket(id, row, args, result);
+	if (row->filter == BPF_CALL_PATHS)
+		return tell_paths(id, row, args, result);
 	if (passes(row, args))
 		tell(id, row, args, result);
 	return 0;

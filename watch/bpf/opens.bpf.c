@@ -7,6 +7,9 @@
 #include "watch/bpf/kernel.h"
 #include "watch/bpf/record.h"
 
+#define ROOM_HEAD struct bpf_open
+#include "watch/bpf/way.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define O_ACCMODE 3
@@ -58,18 +61,7 @@ struct {
 	__type(value, __u32);
 } comms SEC(".maps");
 
-struct scratch {
-	struct start_key key;
-	struct bpf_open open;
-	char data[BPF_OPEN_DATA];
-};
-
-HF_SCRATCH(scratches, struct scratch, 1);
-
-static __always_inline struct scratch *get_scratch(void)
-{
-	return scratch_of(&scratches);
-}
+HF_SCRATCH(keys, struct start_key, 1);
 
 __u8 is_open[BPF_OPEN_CALLS], is_open_compat[BPF_OPEN_CALLS]; /* by number */
 const volatile bool by_name, by_start, by_comm, dirs_too;
@@ -79,81 +71,24 @@ __u64 lost;
 /* How names that are asked for begin: most others are ruled out by this. One bit each. */
 __u64 pairs[BPF_OPEN_PAIRS / 64];
 
-/* From a file up to what its process takes for the root, name by name. */
-struct way {
-	struct dentry *dentry, *root, *top; /* top: of the mount */
-	struct mount *mount, *root_mount;
-};
-
-static __always_inline void way_begin(struct way *w, const struct file *file)
-{
-	const struct task_struct *task = bpf_get_current_task_btf();
-	struct mount *mount = mount_of(BPF_CORE_READ(file, f_path.mnt));
-
-	w->dentry = BPF_CORE_READ(file, f_path.dentry);
-	w->mount = mount;
-	w->top = BPF_CORE_READ(mount, mnt.mnt_root);
-	w->root = task->fs->root.dentry;
-	w->root_mount = mount_of(task->fs->root.mnt);
-}
-
-enum step { STEP_NAME, STEP_MOUNT, STEP_END, STEP_LOST };
-
-/* STEP_NAME: *ret is one, and w is at its folder. */
-static __always_inline enum step way_step(struct way *w, const void **ret)
-{
-	struct dentry *dentry = w->dentry, *parent;
-	struct mount *mount = w->mount, *up;
-
-	if (dentry == w->root && mount == w->root_mount)
-		return STEP_END;
-	if (dentry == w->top) {
-		up = BPF_CORE_READ(mount, mnt_parent);
-		if (up == mount)
-			return STEP_END;
-		w->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		w->top = BPF_CORE_READ(up, mnt.mnt_root);
-		w->mount = up;
-		return STEP_MOUNT;
-	}
-	parent = BPF_CORE_READ(dentry, d_parent);
-	if (parent == dentry)
-		return STEP_LOST;
-	*ret = BPF_CORE_READ(dentry, d_name.name);
-	w->dentry = parent;
-	return STEP_NAME;
-}
-
-/* Functions of their own are verified once, not for each step of a loop that calls them. */
+/* See put_name. */
 __noinline int is_asked_for(__u64 name, __u32 as)
 {
-	struct scratch *s = get_scratch();
+	struct start_key *key = scratch_of(&keys);
 	const __u32 *term;
 	long n;
 
-	if (!s)
+	if (!key)
 		return false;
-	__builtin_memset(&s->key.name, 0, sizeof(s->key.name));
-	n = bpf_probe_read_kernel_str(s->key.name.name, sizeof(s->key.name.name), (void *)name);
+	__builtin_memset(&key->name, 0, sizeof(key->name));
+	n = bpf_probe_read_kernel_str(key->name.name, sizeof(key->name.name), (void *)name);
 	if (n <= 0)
 		return false;
-	term = by_name ? bpf_map_lookup_elem(&names, &s->key.name) : NULL;
+	term = by_name ? bpf_map_lookup_elem(&names, &key->name) : NULL;
 	if (term && *term & as)
 		return true;
-	s->key.bits = sizeof(s->key.name.name) * 8;
-	return by_start && bpf_map_lookup_elem(&starts, &s->key);
-}
-
-/* Where the next name goes. */
-__noinline __u32 put_name(__u64 name, __u32 at)
-{
-	struct scratch *s = get_scratch();
-	long n;
-
-	if (!s)
-		return at;
-	n = bpf_probe_read_kernel_str(&s->data[at & (BPF_PATH_MAX - 1)], BPF_NAME_MAX, (void *)name);
-	return n > 0 ? at + (__u32)n : at;
+	key->bits = sizeof(key->name.name) * 8;
+	return by_start && bpf_map_lookup_elem(&starts, key);
 }
 
 static __always_inline bool may_be_asked_for(const void *name)
@@ -172,7 +107,7 @@ static __always_inline bool is_way_asked_for(const struct file *file)
 	const void *name = NULL;
 	struct way w;
 
-	way_begin(&w, file);
+	way_begin_file(&w, file);
 	for (int i = 0; i < UP_MAX; i++) {
 		enum step step = way_step(&w, &name);
 
@@ -187,42 +122,22 @@ static __always_inline bool is_way_asked_for(const struct file *file)
 	return false;
 }
 
-/* Bytes of names. */
-static __always_inline __u32 put_names(struct scratch *s, const struct file *file)
-{
-	const void *name = NULL;
-	__u32 at = 0;
-	struct way w;
-
-	way_begin(&w, file);
-	for (int i = 0; i < BPF_DEPTH_MAX + 32; i++) {
-		enum step step = way_step(&w, &name);
-
-		if (step == STEP_END)
-			return at;
-		if (step == STEP_MOUNT)
-			continue;
-		if (step == STEP_LOST || at > BPF_PATH_MAX - BPF_NAME_MAX)
-			break;
-		at = put_name((__u64)name, at);
-	}
-	s->open.cut = 1;
-	return at;
-}
-
-static __always_inline void tell(struct scratch *s, const struct file *file, bool is_dir)
+static __always_inline void tell(struct room *room, const struct file *file, bool is_dir)
 {
 	const struct task_struct *task = bpf_get_current_task_btf();
-	struct bpf_open *o = &s->open;
+	struct bpf_open *o = &room->head;
+	struct way w;
 	__u64 size;
+	bool cut;
 
 	o->mono_ns = bpf_ktime_get_ns();
 	o->start_ns = task->group_leader->start_boottime;
 	o->tgid = bpf_get_current_pid_tgid() >> 32;
 	o->is_dir = is_dir;
-	o->cut = 0;
 	BPF_CORE_READ_STR_INTO(&o->comm, task, group_leader, comm);
-	o->len = put_names(s, file);
+	way_begin_file(&w, file);
+	o->len = put_names(&w, 0, &cut);
+	o->cut = cut;
 	size = sizeof(*o) + o->len;
 	if (size > sizeof(*o) + BPF_PATH_MAX || bpf_ringbuf_output(&ring, o, size, 0))
 		__sync_fetch_and_add(&lost, 1);
@@ -245,7 +160,7 @@ int on_sys_exit(__u64 *ctx)
 {
 	const struct pt_regs *regs = (const void *)ctx[0];
 	__u64 number = HF_SYSCALL_NUMBER(regs);
-	struct scratch *s;
+	struct room *room;
 	__u32 flags;
 	struct file *file;
 	bool is_dir;
@@ -260,10 +175,10 @@ int on_sys_exit(__u64 *ctx)
 		return 0;
 	flags = BPF_CORE_READ(file, f_flags);
 	is_dir = (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFDIR;
-	s = get_scratch();
-	if (!s || (flags & O_ACCMODE) == O_WRONLY || flags & O_PATH || (is_dir && !dirs_too))
+	room = scratch_of(&rooms);
+	if (!room || (flags & O_ACCMODE) == O_WRONLY || flags & O_PATH || (is_dir && !dirs_too))
 		return 0;
 	if (is_program_asked_for() || is_way_asked_for(file))
-		tell(s, file, is_dir);
+		tell(room, file, is_dir);
 	return 0;
 }

@@ -115,6 +115,7 @@ enum bpf_call_filter {
 	BPF_CALL_ALL,
 	BPF_CALL_RAW_SOCKETS,
 	BPF_CALL_INODE_FLAGS,
+	BPF_CALL_PATHS, /* told as struct bpf_path_call */
 	BPF_CALL_CONNECT,
 	BPF_CALL_ACCEPT,
 	BPF_CALL_LOCAL,	       /* bind, listen */
@@ -154,7 +155,11 @@ struct bpf_call_row {
 	__u8 filter;
 	__u8 text[2]; /* which arguments are strings, from 1; 0 none; the fourth is the last that may be */
 	__u8 address; /* enum bpf_call_address */
+	/* Of BPF_CALL_PATHS: where those strings begin that are paths: at the descriptor in that argument, from 1. */
+	__u8 base[2]; /* 0: no path */
 };
+
+#define BPF_BASE_CWD 255
 
 struct bpf_call_head {
 	__u32 id;
@@ -170,6 +175,18 @@ struct bpf_call {
 	struct bpf_call_head head;
 	__u32 text_len[2]; /* with the NUL; 0: could not be read. A path's names stand from the last one up */
 	char text[2][BPF_CALL_TEXT];
+};
+
+/*
+ * Of strings as long as they may be. Behind it the two strings, each with its NUL, and for each one that is a relative
+ * path the names of the folder that it begins at, from the last one up.
+ */
+struct bpf_path_call {
+	struct bpf_call_head head;
+	__u32 text_len[2]; /* 0: could not be read */
+	__u32 base_len[2];
+	__u8 cut[2]; /* the folder is deeper or longer than there is room for, or is gone */
+	__u8 pad[6];
 };
 
 #define BPF_FLOODS_MAX 2048
@@ -252,7 +269,6 @@ struct bpf_flood {
 #define BPF_OPEN_NAME  64  /* bytes of a name that are compared, with its NUL */
 #define BPF_OPEN_NAMES 4096
 #define BPF_OPEN_PAIRS 65536 /* of the first two bytes of a name, the first one in the upper half */
-#define BPF_OPEN_DATA  8192  /* power of two; BPF_PATH_MAX of which are used at most, and one name more */
 
 enum bpf_open_name {
 	BPF_OPEN_FILE = 1 << 0, /* the file itself is called so */
