@@ -10,7 +10,7 @@
  * first set off against drops already told, and only what is left is a loss of its own. No socket filter is used: what
  * it dropped would be holes too.
  */
-#include "watch/connector.h"
+#include "watch/connector-internal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,17 +26,7 @@
 
 #include "lib/clock.h"
 #include "lib/util.h"
-#include "watch/proc_socket.h"
 
-/*
- * That an event waits for its author at most: a wrong one is worse than a late one. Once the thread did not come to it
- * in that time, others wait for less, for as long as LATE_NS: what they read would overflow. Who says when its event
- * was has a queue of his own, and time.
- */
-#define SYNC_NS	     (100 * NSEC_PER_MSEC)
-#define SYNC_AT_NS   (2 * NSEC_PER_SEC)
-#define SYNC_LATE_NS (5 * NSEC_PER_MSEC)
-#define LATE_NS	     NSEC_PER_SEC
 /* Between two scans, so that a storm that overflows is not fed by the scans it causes. */
 #define RESCAN_NS NSEC_PER_SEC
 /* So that it is known since when nothing was read, should something be lost; and for records that wake nobody. */
@@ -45,195 +35,7 @@
 /* Without a record for this long the thread dozes: the next one wakes it. */
 #define DOZE_NS (4 * RING_MS * NSEC_PER_MSEC)
 
-struct cpu_seq {
-	uint32_t next;
-	bool seen;
-};
-
-struct connector {
-	struct proc_table *table;
-	void (*lost)(uint64_t n, uint64_t since, void *data);
-	void *data;
-	int fd, wake_fd;       /* fd: -1 without netlink */
-	struct bpf_procs *bpf; /* NULL: netlink owns forks, starts and ends */
-	char *weakness;
-	pthread_t thread;
-
-	/* The thread's own. */
-	struct cpu_seq *seq;		       /* CONNECTOR_CPU_MAX */
-	uint64_t boot_offset;		       /* from the clock of the messages to that of /proc */
-	uint32_t drops_told;		       /* of the socket's counter, at the last overflow */
-	uint64_t credit;		       /* drops told whose holes in the sequences are still to be met */
-	uint64_t holes;			       /* met and not set off */
-	uint64_t kinds_told[BPF_RECORD_KINDS]; /* of the programs' counters */
-	bool overflow, scan_due;
-	uint64_t scan_after; /* monotonic */
-	uint64_t told_until; /* real: all that the kernel told before is applied */
-	uint64_t newest_bpf;
-	uint64_t taken_at;   /* monotonic: records of the ring */
-	int32_t refused[64]; /* processes whose start was refused and not told yet */
-	unsigned int refused_next;
-
-	/* Shared. */
-	pthread_mutex_t hook_lock; /* held while they are called */
-	struct connector_hooks hooks;
-	_Atomic bool stopping;
-	_Atomic bool busy; /* messages were or may have been taken and are not applied */
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	unsigned int waiters;
-	_Atomic uint64_t applied_ns;	/* time of the newest message applied */
-	_Atomic uint64_t late_until[2]; /* monotonic; see LATE_NS; of those that say when, too */
-	struct connector_stats stats;
-};
-
-/* --- applying (the thread) */
-
-static void apply_fork(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
-{
-	proc_table_fork(c->table, m->parent_tgid, m->tgid, boot_ns);
-}
-
-static void tell_exec(struct connector *c, int32_t tgid, uint64_t mono_ns, const struct bpf_proc_event *told)
-{
-	pthread_mutex_lock(&c->hook_lock);
-	if (c->hooks.exec)
-		c->hooks.exec(tgid, mono_ns, told, c->hooks.data);
-	pthread_mutex_unlock(&c->hook_lock);
-}
-
-static void end_process(struct connector *c, int32_t tgid, uint64_t boot_ns)
-{
-	proc_table_exit(c->table, tgid, boot_ns);
-	pthread_mutex_lock(&c->hook_lock);
-	if (c->hooks.exit)
-		c->hooks.exit(tgid, c->hooks.data);
-	pthread_mutex_unlock(&c->hook_lock);
-}
-
-static void apply_exec(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
-{
-	proc_table_exec(c->table, m->tgid, boot_ns);
-	tell_exec(c, m->tgid, m->mono_ns, NULL);
-}
-
-static void apply_ids(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
-{
-	proc_table_ids(c->table, m->tgid, m->what == PROC_EVENT_GID, m->real, m->effective, boot_ns);
-}
-
-static void apply_sid(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
-{
-	proc_table_sid(c->table, m->tgid, boot_ns);
-}
-
-static void apply_exit(struct connector *c, const struct connector_msg *m, uint64_t boot_ns)
-{
-	end_process(c, m->tgid, boot_ns);
-}
-
-/* What is not here (ptrace, comm, coredump) changes nothing that is kept. */
-static const struct handler {
-	uint32_t what;
-	bool threads;  /* also when another thread than the leader did it */
-	bool with_bpf; /* also when BPF programs own what is above */
-	void (*apply)(struct connector *c, const struct connector_msg *m, uint64_t boot_ns);
-} handlers[] = {
-	{ PROC_EVENT_FORK, false, false, apply_fork }, { PROC_EVENT_EXEC, true, false, apply_exec },
-	{ PROC_EVENT_UID, false, true, apply_ids },    { PROC_EVENT_GID, false, true, apply_ids },
-	{ PROC_EVENT_SID, true, true, apply_sid },     { PROC_EVENT_EXIT, false, false, apply_exit },
-};
-
-static void apply_bpf_fork(struct connector *c, const struct bpf_proc_event *e)
-{
-	proc_table_forked(c->table, e->maker, &e->told);
-}
-
-static bool was_refused(struct connector *c, int32_t pid)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(c->refused); i++) {
-		if (c->refused[i] != pid)
-			continue;
-		c->refused[i] = 0;
-		return true;
-	}
-	return false;
-}
-
-/* The kernel goes through with a refused exec all the same; then the process dies of the signal. */
-static void apply_bpf_exec(struct connector *c, const struct bpf_proc_event *e)
-{
-	proc_table_execed(c->table, &e->told, e->cgroup_sure ? 0 : e->cgroups, e->mono_ns + c->boot_offset);
-	if (!was_refused(c, e->told.pid))
-		tell_exec(c, e->told.pid, e->mono_ns, e);
-}
-
-static void apply_bpf_refused(struct connector *c, const struct bpf_proc_event *e)
-{
-	c->refused[c->refused_next++ % ARRAY_SIZE(c->refused)] = e->told.pid;
-	pthread_mutex_lock(&c->hook_lock);
-	if (c->hooks.refused)
-		c->hooks.refused(e, c->hooks.data);
-	pthread_mutex_unlock(&c->hook_lock);
-}
-
-static void apply_bpf_exit(struct connector *c, const struct bpf_proc_event *e)
-{
-	was_refused(c, e->told.pid);
-	end_process(c, e->told.pid, e->mono_ns + c->boot_offset);
-}
-
-static void (*const bpf_handlers[BPF_RECORD_KINDS])(struct connector *c, const struct bpf_proc_event *e) = {
-	[BPF_RECORD_FORK] = apply_bpf_fork,
-	[BPF_RECORD_EXEC] = apply_bpf_exec,
-	[BPF_RECORD_EXIT] = apply_bpf_exit,
-	[BPF_RECORD_REFUSED] = apply_bpf_refused,
-};
-
-static void check_sequence(struct connector *c, const struct connector_msg *m)
-{
-	struct cpu_seq *s = &c->seq[m->cpu];
-	uint32_t hole = m->seq - s->next;
-
-	/* Half the circle and more is not a hole but a sequence begun anew. */
-	if (s->seen && hole && hole < UINT32_MAX / 2) {
-		uint64_t told = MIN((uint64_t)hole, c->credit);
-
-		c->credit -= told;
-		c->holes += hole - told;
-	}
-	s->seen = true;
-	s->next = m->seq + 1;
-}
-
-static void apply(struct connector *c, const struct connector_msg *m)
-{
-	/* Beside BPF only some are sent. */
-	if (m->sequenced && !c->bpf)
-		check_sequence(c, m);
-	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
-		const struct handler *h = &handlers[i];
-
-		if (h->what != m->what)
-			continue;
-		if ((h->threads || m->tid == m->tgid) && (h->with_bpf || !c->bpf))
-			h->apply(c, m, m->mono_ns + c->boot_offset);
-		return;
-	}
-}
-
 /* --- receiving */
-
-static void say_applied(struct connector *c, uint64_t messages, uint64_t newest)
-{
-	pthread_mutex_lock(&c->lock);
-	c->stats.messages += messages;
-	if (newest > atomic_load(&c->applied_ns))
-		atomic_store(&c->applied_ns, newest);
-	if (c->waiters)
-		pthread_cond_broadcast(&c->idle);
-	pthread_mutex_unlock(&c->lock);
-}
 
 static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
 {
@@ -247,20 +49,20 @@ static void batch_apply(struct connector *c, const struct proc_batch *b, int n)
 		if (!proc_batch_from_kernel(b, i))
 			continue;
 		while (connector_decode(b->data[i], b->hdr[i].msg_len, &pos, &m)) {
-			apply(c, &m);
+			connector_apply(c, &m);
 			newest = MAX(newest, m.mono_ns);
 			messages++;
 		}
 	}
 	/* Those of the owner count. */
-	say_applied(c, c->bpf ? 0 : messages, c->bpf ? 0 : newest);
+	connector_say_applied(c, c->bpf ? 0 : messages, c->bpf ? 0 : newest);
 }
 
 static void bpf_apply(const struct bpf_proc_event *e, void *data)
 {
 	struct connector *c = data;
 
-	bpf_handlers[e->kind](c, e);
+	connector_apply_bpf(c, e);
 	c->newest_bpf = e->mono_ns;
 }
 
@@ -357,7 +159,7 @@ static bool drain_ring(struct connector *c)
 	clock_update_boot_offset(&c->boot_offset);
 	n = bpf_procs_take(c->bpf, RING_ROUND, bpf_apply, c);
 	if (n > 0) {
-		say_applied(c, (uint64_t)n, c->newest_bpf);
+		connector_say_applied(c, (uint64_t)n, c->newest_bpf);
 		c->taken_at = clock_mono_ns();
 	}
 	return n < RING_ROUND;
@@ -436,63 +238,6 @@ static void *connector_thread(void *data)
 		if (fds[1].revents)
 			eventfd_read(c->wake_fd, &woken);
 	}
-}
-
-/* --- others wait for it */
-
-/*
- * Messages of different processors may be queued in another order than that of their times, which are taken just
- * before; by no more than this.
- */
-#define SKEW_NS 200000ULL
-
-/* All that was told before `since` is applied. Queue before hand: the thread says busy before it takes. */
-static bool caught_up(struct connector *c, uint64_t since)
-{
-	struct pollfd p[] = { { .fd = c->fd, .events = POLLIN },
-			      { .fd = c->bpf ? bpf_procs_fd(c->bpf) : -1, .events = POLLIN } };
-
-	return (poll(p, ARRAY_SIZE(p), 0) == 0 && !atomic_load(&c->busy)) ||
-	       atomic_load(&c->applied_ns) > since + SKEW_NS;
-}
-
-/* Until what was told before `since` is applied. */
-static int wait_for(struct connector *c, uint64_t since, uint64_t timeout_ns)
-{
-	uint64_t until = clock_mono_ns() + timeout_ns;
-	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC) };
-	int r = 0;
-
-	if (pthread_equal(pthread_self(), c->thread) || caught_up(c, since))
-		return 0;
-	pthread_mutex_lock(&c->lock);
-	c->waiters++;
-	while (r == 0 && !caught_up(c, since)) {
-		/* What waits may be records that wake nobody, and there may be more of them by now. */
-		eventfd_write(c->wake_fd, 1);
-		r = pthread_cond_timedwait(&c->idle, &c->lock, &ts);
-	}
-	c->waiters--;
-	pthread_mutex_unlock(&c->lock);
-	return -r;
-}
-
-int connector_sync(struct connector *c, uint64_t timeout_ns)
-{
-	return wait_for(c, clock_mono_ns(), timeout_ns);
-}
-
-static int sync_table(uint64_t boot_ns, void *data)
-{
-	struct connector *c = data;
-	uint64_t now = clock_mono_ns(), ahead = clock_boot_ns() - now, since = boot_ns > ahead ? boot_ns - ahead : now;
-	_Atomic uint64_t *late_until = &c->late_until[boot_ns != 0];
-	uint64_t patience = now < atomic_load(late_until) ? SYNC_LATE_NS : boot_ns ? SYNC_AT_NS : SYNC_NS;
-	int r = wait_for(c, MIN(since, now), patience);
-
-	if (r < 0)
-		atomic_store(late_until, clock_mono_ns() + LATE_NS);
-	return r;
 }
 
 /* --- start and stop */
@@ -603,7 +348,7 @@ int connector_start(const struct connector_options *o, struct connector **ret, s
 		buf_printf(err, "proc connector: thread: %s", strerror(-r));
 		return r;
 	}
-	proc_table_set_sync(t, sync_table, c);
+	proc_table_set_sync(t, connector_sync_table, c);
 	*ret = TAKE_PTR(c);
 	return 0;
 }
