@@ -5,6 +5,7 @@
 #include "daemon/output.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/output_alike.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/queue.h"
@@ -27,6 +29,7 @@ struct output {
 	struct queue *queue;
 	pthread_t thread;
 	struct buf line;
+	struct alikes alikes; /* not in JSON */
 	bool summed_up;
 	atomic_bool stopping, blocked, closed;
 	atomic_bool left; /* by the thread, or by who waited for it in vain: the other one frees it */
@@ -77,7 +80,8 @@ static bool output_write(struct output *o, const char *data, size_t len)
 	return true;
 }
 
-static void output_format(struct output *o, struct event *e)
+/* more: 0, or how many starts like e are told with it. */
+static void output_format(struct output *o, const struct event *e, uint64_t more)
 {
 	buf_reset(&o->line);
 	if (o->o.json) {
@@ -90,6 +94,8 @@ static void output_format(struct output *o, struct event *e)
 		json_decref(json);
 	} else {
 		event_line(&o->line, e, o->o.colour);
+		if (more)
+			buf_printf(&o->line, "  (%" PRIu64 " more since)", more);
 	}
 	buf_char(&o->line, '\n');
 }
@@ -105,15 +111,25 @@ static bool output_is_held(struct output *o, const struct event *e)
 	return !o->o.json && !o->summed_up && e->kind == EVENT_GAP && e->gap_reason != GAP_DOWN;
 }
 
-static void output_event(struct output *o, struct event *e)
+static void output_line(const struct event *e, uint64_t more, void *data)
 {
-	if (o->closed || output_is_held(o, e))
+	struct output *o = data;
+
+	if (o->closed)
 		return;
-	output_format(o, e);
+	output_format(o, e, more);
 	if (!o->line.failed && o->line.len > 1 && output_write(o, o->line.data, o->line.len))
 		o->printed++;
 	else
 		o->dropped++;
+}
+
+static void output_event(struct output *o, struct event *e)
+{
+	if (o->closed || output_is_held(o, e))
+		return;
+	if (o->o.json || !alikes_take(&o->alikes, e, clock_mono_ns()))
+		output_line(e, 0, o);
 	if (o->blocked && queue_depth(o->queue) == 0) {
 		o->blocked = false;
 		if (o->o.blocked)
@@ -131,13 +147,21 @@ static void output_free(struct output *o)
 static void *output_main(void *data)
 {
 	struct output *o = data;
-	struct event *e;
+	uint64_t look_at = UINT64_MAX;
 
 	pthread_setname_np(pthread_self(), "out");
-	while ((e = queue_pop(o->queue))) {
-		output_event(o, e);
+	for (;;) {
+		int timed_out = 0;
+		struct event *e = queue_pop_until(o->queue, look_at, &timed_out);
+
+		if (e)
+			output_event(o, e);
+		else if (!timed_out)
+			break;
 		event_unref(e);
+		look_at = alikes_tick(&o->alikes, clock_mono_ns());
 	}
+	alikes_end(&o->alikes);
 	if (atomic_exchange(&o->left, true))
 		output_free(o);
 	return NULL;
@@ -163,6 +187,8 @@ int output_start(const struct output_options *options, struct output **ret)
 
 	if (r == 0) {
 		o->o = *options;
+		o->alikes.tell = output_line;
+		o->alikes.data = o;
 		r = -pthread_create(&o->thread, NULL, output_main, o);
 	}
 	if (r < 0) {

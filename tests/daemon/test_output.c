@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/output.h"
+#include "daemon/output_alike.h"
 #include "lib/clock.h"
 
 static struct event *make(enum event_kind kind, unsigned i)
@@ -76,6 +77,115 @@ static void test_lines(void **state)
 	}
 }
 
+/* --- starts alike */
+
+static struct event *make_start(unsigned i, enum exec_verdict verdict)
+{
+	struct event *e = make(EVENT_EXEC, i);
+
+	e->verdict = verdict;
+	e->reason = "no trust source vouches for it";
+	return e;
+}
+
+static void put_start(struct output *o, unsigned i, enum exec_verdict verdict)
+{
+	struct event *e = make_start(i, verdict);
+
+	output_put(o, e);
+	event_unref(e);
+}
+
+static unsigned count(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *s = text; (s = strstr(s, what)); s++)
+		n++;
+	return n;
+}
+
+/* For people the first of starts alike, and how many followed; as JSON, and what was denied, each. */
+static void test_starts_alike(void **state)
+{
+	(void)state;
+	for (int json = 0; json < 2; json++) {
+		struct output_options options = { .json = json };
+		char text[65536];
+		struct output *o;
+		int p[2];
+
+		assert_int_equal(pipe(p), 0);
+		options.fd = p[1];
+		assert_int_equal(output_start(&options, &o), 0);
+		for (int i = 0; i < 5; i++) {
+			put_start(o, 1, EXEC_UNEXPECTED);
+			put_start(o, 2, EXEC_DENIED);
+		}
+		put_start(o, 3, EXEC_UNEXPECTED);
+		output_stop(o);
+		close(p[1]);
+		read_all(p[0], text, sizeof(text));
+		close(p[0]);
+		assert_int_equal(count(text, "/etc/f1"), json ? 5 : 2);
+		assert_int_equal(count(text, "(4 more since)"), json ? 0 : 1);
+		assert_int_equal(count(text, "/etc/f2"), 5);
+		assert_int_equal(count(text, "/etc/f3"), 1);
+	}
+}
+
+static uint64_t told_more;
+static unsigned told;
+
+static void note_told(const struct event *e, uint64_t more, void *data)
+{
+	(void)e;
+	(void)data;
+	told++;
+	told_more += more;
+}
+
+static bool take(struct alikes *a, unsigned i, uint64_t now)
+{
+	struct event *e = make_start(i, EXEC_UNEXPECTED);
+	bool taken = alikes_take(a, e, now);
+
+	event_unref(e);
+	return taken;
+}
+
+static void test_alikes(void **state)
+{
+	struct alikes a = { .tell = note_told };
+
+	(void)state;
+	told = 0;
+	told_more = 0;
+	assert_true(alikes_tick(&a, 1) == UINT64_MAX);
+	assert_false(take(&a, 0, 1));
+	assert_true(take(&a, 0, 2));
+	assert_true(take(&a, 0, 3));
+	assert_true(alikes_tick(&a, 4) == 1 + 10 * NSEC_PER_SEC);
+	assert_int_equal(told, 0);
+	/* It is told, and waited for more. */
+	assert_true(alikes_tick(&a, 1 + 10 * NSEC_PER_SEC) == 1 + 20 * NSEC_PER_SEC);
+	assert_int_equal(told, 1);
+	assert_int_equal(told_more, 2);
+	/* None came: the next is a first one again. */
+	assert_true(alikes_tick(&a, 1 + 20 * NSEC_PER_SEC) == UINT64_MAX);
+	assert_false(take(&a, 0, 1 + 20 * NSEC_PER_SEC));
+	assert_int_equal(told, 1);
+	/* More of them than there is room for: the oldest are told, and nothing is lost. */
+	assert_true(take(&a, 0, 2 + 20 * NSEC_PER_SEC));
+	for (unsigned i = 1; i <= 2 * ALIKE_MAX; i++) {
+		assert_false(take(&a, i, i + 30 * NSEC_PER_SEC));
+		assert_true(take(&a, i, i + 30 * NSEC_PER_SEC));
+	}
+	alikes_end(&a);
+	assert_int_equal(told, 1 + 1 + 2 * ALIKE_MAX);
+	assert_int_equal(told_more, 2 + 1 + 2 * ALIKE_MAX);
+}
+
 static _Atomic unsigned blocked_calls, unblocked_calls;
 
 static void blocked(bool is, uint64_t dropped, void *data)
@@ -140,9 +250,8 @@ static void test_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_blocked),
-		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_lines),	cmocka_unit_test(test_starts_alike), cmocka_unit_test(test_alikes),
+		cmocka_unit_test(test_blocked), cmocka_unit_test(test_closed),
 	};
 
 	/* As the program has it: a pipe whose reader is gone is an error, in test_blocked too. */
