@@ -9,10 +9,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/fanotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -311,6 +313,34 @@ int gate_exempt(struct gate *g, const char *path)
 
 /* --- marks and trust */
 
+static bool is_marked(const struct gate *g, uint64_t dev)
+{
+	char path[40], wanted[48], *line = NULL;
+	size_t room = 0;
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", g->fanotify);
+	snprintf(wanted, sizeof(wanted), "fanotify sdev:%lx ", (unsigned long)major(dev) << 20 | minor(dev));
+	f = fopen(path, "re");
+	while (f && !found && getline(&line, &room, f) > 0)
+		found = strncmp(line, wanted, strlen(wanted)) == 0;
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Another file system has the number of one that is gone: whoever made it chose inodes, times and sizes. */
+static void forget_versions(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->generation++;
+	pthread_mutex_unlock(&g->lock);
+	if (g->o.known)
+		known_forget(g->o.known);
+}
+
 static int mark(struct gate *g, const char *path, unsigned flags, uint64_t dev)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
@@ -329,6 +359,9 @@ static int mark(struct gate *g, const char *path, unsigned flags, uint64_t dev)
 	/* A start there would wait for a server, and we with it. */
 	if (type->class == FSTYPE_REMOTE || type->class == FSTYPE_FUSE || type->class == FSTYPE_PSEUDO)
 		return -EOPNOTSUPP;
+	/* Before anything of it is judged. */
+	if (flags == FAN_MARK_ADD && type->class == FSTYPE_DISK && !is_marked(g, dev))
+		forget_versions(g);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	return fanotify_mark(g->fanotify, flags | FAN_MARK_FILESYSTEM,
 			     g->o.enforce ? FAN_OPEN_EXEC_PERM : FAN_OPEN_EXEC, AT_FDCWD, self) < 0

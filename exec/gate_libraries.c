@@ -101,7 +101,7 @@ static bool is_fine(struct gate *g, const struct slot *s)
 {
 	const struct judgement *known = NULL;
 
-	if (!s->leased || !known_cacheable(s->fd))
+	if (!s->leased)
 		return false;
 	pthread_mutex_lock(&g->lock);
 	known = cache_find(g->cache, &s->id, g->generation);

@@ -207,7 +207,6 @@ static bool is_for_layers(const struct gate *g, const struct arrival *a)
 
 static void admit(struct gate *g, struct arrival *a)
 {
-	bool cacheable = a->leased && !a->known && known_cacheable(a->fd);
 	int spare[3] = { -1, -1, -1 };
 	struct opened before;
 	struct slot *s;
@@ -216,7 +215,7 @@ static void admit(struct gate *g, struct arrival *a)
 	a->layers = is_for_layers(g, a);
 	if (a->layers)
 		a->known = false;
-	else if (cacheable)
+	else if (a->leased && !a->known)
 		look_up(g, a);
 	bool any_before = opened_before(g, a, &before);
 	s = slot_take(g, a->pid) ?: steal(g, a->pid, spare);

@@ -157,6 +157,13 @@ void known_put(struct known *k, const struct file_id *id, const char *extra, con
 	pthread_mutex_unlock(&k->lock);
 }
 
+void known_forget(struct known *k)
+{
+	pthread_mutex_lock(&k->lock);
+	memset(k->sets, 0, sizeof(k->sets));
+	pthread_mutex_unlock(&k->lock);
+}
+
 /* --- reading for others */
 
 /* Under the lease: 0, 1 when it changed or somebody wants to write, or a negative errno. */

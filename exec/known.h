@@ -38,6 +38,9 @@ bool known_find(struct known *k, const struct file_id *id, unsigned algos, const
 void known_put(struct known *k, const struct file_id *id, const char *extra, const struct exec_digests *d,
 	       enum exec_type type);
 
+/* All of it: the names may be those of other files now. */
+void known_forget(struct known *k);
+
 /*
  * For who wants just a digest of the regular file that fd is open on, and is not in a hurry: from what is known, else
  * read here, under a lease of its own. 1: neither can be (somebody writes to it, its file system has no leases, it is

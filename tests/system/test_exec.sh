@@ -20,8 +20,10 @@ mkfs.ext4 -q -F "$tmp/image" >/dev/null 2>&1 && mount -o loop "$tmp/image" "$mnt
 unmount() {
 	for p in $pids; do kill -9 "$p" 2>/dev/null; done
 	umount -l "$mnt"
+	[ -z "$loops" ] || losetup -d "$loops"
 	finish
 }
+loops=
 trap unmount EXIT
 
 mkdir "$mnt/bin"
@@ -129,6 +131,40 @@ until_true 10 one_more || fail "a file system that was mounted again is not gate
 cp "$mnt/bin/bad" "$mnt/new/bad"
 ran 126 "$mnt/new/bad"
 until_true 10 umount "$mnt/new" || fail "umount"
+until_true 10 as_before || fail "a file system that was unmounted again is still gated"
+
+# Another file system on the same device: inode numbers, times and sizes are those of before, one byte is not.
+truncate -s 16M "$tmp/first"
+mkfs.ext4 -q -F "$tmp/first"
+loop=$(losetup -f --show "$tmp/first") || fail "no loop device"
+loops=$loop
+mount "$loop" "$mnt/new"
+cp "$mnt/bin/good" "$mnt/new/good"
+until_true 10 umount "$mnt/new" || fail "umount"
+cp "$tmp/first" "$tmp/second"
+at=$(LC_ALL=C grep -obUaP '\x7fELF' "$tmp/first" | head -1 | cut -d: -f1)
+printf x | dd of="$tmp/second" bs=1 seek=$((at + 9)) conv=notrunc status=none # in the padding of the ELF header
+# inserted IMAGE
+inserted() {
+	until_true 10 losetup -d "$loop" 2>/dev/null || fail "losetup -d"
+	until_true 10 losetup "$loop" "$1" 2>/dev/null || fail "losetup"
+	mount "$loop" "$mnt/new" || fail "mount"
+}
+refused() {
+	"$mnt/new/good" 2>/dev/null
+	[ $? = 126 ]
+}
+until_true 10 as_before || fail "an image that was unmounted is still gated"
+inserted "$tmp/first"
+until_true 10 one_more || fail "an image that was mounted again is not gated"
+ran 0 "$mnt/new/good"
+until_true 10 umount "$mnt/new" || fail "umount"
+# At once: the monitor need not see that it was gone.
+inserted "$tmp/second"
+until_true 10 refused || fail "a program of another file system on the same device runs by the verdict for the one before"
+until_true 10 umount "$mnt/new" || fail "umount"
+losetup -d "$loop"
+loops=
 
 # A program is read once: when it is written, for file integrity and its first start. (Not within 20 ms of the writing:
 # its ctime could be a later version's too. The settle time of this test is longer.)
