@@ -107,8 +107,8 @@ static bool queue_is_half_full(const struct queue *q)
 	return q->count >= q->capacity / 2 || (q->weigh && q->weight >= q->weight_max / 2);
 }
 
-/* Locked, not full. */
-static void queue_put(struct queue *q, void *item)
+/* Locked, not full. Whom to tell once the lock is free, or who is told would wait for it again; NULL: nobody. */
+static pthread_cond_t *queue_put(struct queue *q, void *item)
 {
 	size_t tail = q->head + q->count;
 
@@ -116,10 +116,15 @@ static void queue_put(struct queue *q, void *item)
 	q->items[tail < q->capacity ? tail : tail - q->capacity] = item;
 	q->count++;
 	q->high_water = MAX(q->high_water, q->count);
-	if (q->poppers)
-		pthread_cond_signal(&q->not_empty);
-	if (q->napping && queue_is_half_full(q))
-		pthread_cond_signal(&q->crowded);
+	if (q->napping)
+		return queue_is_half_full(q) ? &q->crowded : NULL;
+	return q->poppers ? &q->not_empty : NULL;
+}
+
+static void queue_tell(pthread_cond_t *whom)
+{
+	if (whom)
+		pthread_cond_signal(whom);
 }
 
 /* Locked, not empty. */
@@ -139,6 +144,7 @@ static void *queue_take(struct queue *q)
 
 int queue_push(struct queue *q, void *item)
 {
+	pthread_cond_t *wake = NULL;
 	int r = -EPIPE;
 
 	pthread_mutex_lock(&q->lock);
@@ -148,15 +154,17 @@ int queue_push(struct queue *q, void *item)
 		q->pushers--;
 	}
 	if (!q->closed) {
-		queue_put(q, item);
+		wake = queue_put(q, item);
 		r = 0;
 	}
 	pthread_mutex_unlock(&q->lock);
+	queue_tell(wake);
 	return r;
 }
 
 int queue_try_push(struct queue *q, void *item)
 {
+	pthread_cond_t *wake = NULL;
 	int r = 0;
 
 	pthread_mutex_lock(&q->lock);
@@ -165,8 +173,9 @@ int queue_try_push(struct queue *q, void *item)
 	else if (queue_is_full(q, item))
 		r = -EAGAIN;
 	else
-		queue_put(q, item);
+		wake = queue_put(q, item);
 	pthread_mutex_unlock(&q->lock);
+	queue_tell(wake);
 	return r;
 }
 

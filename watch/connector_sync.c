@@ -74,11 +74,14 @@ int connector_sync_table(uint64_t boot_ns, void *data)
 
 void connector_say_applied(struct connector *c, uint64_t messages, uint64_t newest)
 {
+	bool waited_for;
+
 	pthread_mutex_lock(&c->lock);
 	c->stats.messages += messages;
 	if (newest > atomic_load(&c->applied_ns))
 		atomic_store(&c->applied_ns, newest);
-	if (c->waiters)
-		pthread_cond_broadcast(&c->idle);
+	waited_for = c->waiters;
 	pthread_mutex_unlock(&c->lock);
+	if (waited_for)
+		pthread_cond_broadcast(&c->idle);
 }
