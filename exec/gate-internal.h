@@ -34,7 +34,8 @@ struct judgement {
 	enum trust_source source;
 	enum exec_type type;
 	bool has_digest;
-	bool image; /* the baseline of an image holds it: elsewhere the verdict may be another */
+	const char *interpreter; /* as in struct trust_answer */
+	bool image;		 /* the baseline of an image holds it: elsewhere the verdict may be another */
 	uint8_t digest[EXEC_DIGEST_SIZE];
 	char why[TRUST_WHY_MAX];
 };
@@ -68,6 +69,7 @@ struct slot {
 	enum exec_type before; /* what that is, once it is judged */
 	bool runs;	       /* its exec was told, and the process runs this file */
 	enum gate_reason late_reason;
+	const char *interpreter; /* of an argument: what its process runs, by its content; NULL: by its name */
 	struct file_id id;
 	uint32_t uid, gid, mode;
 	uint64_t born_ns, answered_ns; /* monotonic */

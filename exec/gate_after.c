@@ -64,7 +64,8 @@ static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 		slot_settle(g, s);
 }
 
-static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enum gate_reason reason, bool layers)
+static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enum gate_reason reason, bool layers,
+		       const char *interpreter)
 {
 	struct slot *s = slot_take(g, pid);
 
@@ -75,6 +76,7 @@ static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enu
 	s->origin = origin;
 	s->layers = layers;
 	s->late_reason = reason;
+	s->interpreter = interpreter;
 	s->role = origin == SLOT_ARGV ? GATE_SCRIPT : GATE_MAIN;
 	s->seen = s->answered = true;
 	s->born_ns = clock_mono_ns();
@@ -146,7 +148,7 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 		const struct gate_dev *d = devs_find(g, dev);
 
 		gate_count(g, any ? COUNT_SWAPPED : COUNT_LATE, 1);
-		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED, d && d->layers);
+		queue_late(g, pid, SLOT_LATE, any ? GATE_SWAPPED : GATE_UNGATED, d && d->layers, NULL);
 	}
 	pthread_mutex_unlock(&g->lock);
 }
@@ -227,7 +229,7 @@ static void conclude(struct gate *g, struct slot *s)
 		hand_over(g, s);
 	pthread_mutex_lock(&g->lock);
 	if (script)
-		queue_late(g, s->pid, SLOT_ARGV, GATE_ARGUMENT, s->layers);
+		queue_late(g, s->pid, SLOT_ARGV, GATE_ARGUMENT, s->layers, s->j.interpreter);
 	slot_release(g, s);
 	pthread_mutex_unlock(&g->lock);
 	/* Which ends the lease. */

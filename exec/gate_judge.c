@@ -141,6 +141,7 @@ static void judge_content(struct work *w, enum exec_type type, struct judgement 
 		wait_for_packages(w, &st, &answer);
 	j->source = answer.source;
 	j->image = answer.image;
+	j->interpreter = answer.interpreter;
 	memcpy(j->why, answer.why, sizeof(j->why));
 	j->reason = answer.source != TRUST_NONE ? GATE_TRUSTED : GATE_NOT_TRUSTED;
 	j->verdict = answer.source != TRUST_NONE ? EXEC_ALLOWED : w->g->o.enforce ? EXEC_DENIED : EXEC_UNEXPECTED;

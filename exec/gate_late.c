@@ -236,7 +236,7 @@ int late_open_script(struct gate *g, struct slot *s)
 		return -ESRCH;
 	exe[n] = '\0';
 	r = read_argv(s->pid, argv, &len);
-	script = r == 0 ? script_from_argv(exe, argv, len) : NULL;
+	script = r == 0 ? script_from_argv(s->interpreter ?: exe, argv, len) : NULL;
 	if (!script)
 		return -ESRCH;
 	at = open_script_path(g, s->pid, script);

@@ -163,12 +163,23 @@ static const struct interpreter *find_interpreter(const char *exe)
 }
 
 /* One program that is many, by the name under which it was started. */
-static bool is_multi_call(const char *exe)
+static const char *multi_call(const char *exe)
 {
+	static const char *const names[] = { "busybox", "toybox" };
 	const char *slash = strrchr(exe, '/');
 	const char *name = slash ? slash + 1 : exe;
 
-	return strncmp(name, "busybox", 7) == 0 || strncmp(name, "toybox", 6) == 0;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strncmp(name, names[i], strlen(names[i])) == 0)
+			return names[i];
+	return NULL;
+}
+
+const char *script_interpreter(const char *exe)
+{
+	const struct interpreter *in = find_interpreter(exe);
+
+	return in ? in->name : multi_call(exe);
 }
 
 /*
@@ -179,11 +190,11 @@ static const struct interpreter *started_interpreter(const char *exe, const char
 {
 	const char *w = *word;
 
-	if (!is_multi_call(exe))
+	if (!multi_call(exe))
 		return find_interpreter(exe);
 	for (; w < end && memchr(w, '\0', (size_t)(end - w)); w += strlen(w) + 1) {
 		*word = w;
-		if (!is_multi_call(w))
+		if (!multi_call(w))
 			return find_interpreter(w[0] == '-' ? w + 1 : w);
 	}
 	return NULL;

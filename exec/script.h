@@ -25,6 +25,12 @@ struct script_kind {
 void script_sniff(const void *head, size_t len, struct script_kind *ret);
 
 /*
+ * How an interpreter (or busybox, toybox) is called whatever version of it this is, by the last component of its path:
+ * "python" of "/usr/bin/python3.11". A constant; NULL when it is none of the table's.
+ */
+const char *script_interpreter(const char *exe);
+
+/*
  * The script that an interpreter's argv (each string with its NUL) names: "sh x", "python3 -u x". exe tells the
  * interpreter, by its last component, and where that is busybox or toybox its arguments do. NULL when it is none of the
  * table's, or runs no file ("sh -c", stdin). Borrowed from argv.

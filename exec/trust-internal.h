@@ -10,6 +10,7 @@
 
 #define TRUST_PATHS_MAX 4096
 #define TRUST_GLOBS_MAX 256 /* each is tried for each program that nobody vouches for */
+#define TRUST_NAMED_MAX 1024
 /* Slots of confirmed digests; a digest is looked for in a few that follow its own, then takes one of them over. */
 #define CONFIRMED_SLOTS 16384
 #define CONFIRMED_PROBE 8
@@ -28,7 +29,16 @@ struct digest_set {
 struct confirmed {
 	uint8_t digest[EXEC_DIGEST_SIZE];
 	bool used;
+	const char *interpreter; /* as in struct trust_answer */
 	char why[TRUST_WHY_MAX];
+};
+
+/* An interpreter under whatever name. */
+struct named {
+	const char *interpreter;
+	enum digest_algo algo;
+	bool image;
+	uint8_t digest[DIGEST_MAX];
 };
 
 struct trust {
@@ -42,6 +52,8 @@ struct trust {
 	struct packages *packages;
 	struct digest_set *sets;
 	size_t n_sets;
+	struct named *named; /* by baselines; those that share our sets ask us */
+	size_t n_named;
 	const char *paths[TRUST_PATHS_MAX], *globs[TRUST_GLOBS_MAX];
 	size_t n_paths, n_globs;
 	enum trust_images images;
@@ -51,6 +63,8 @@ struct trust {
 	struct confirmed *confirmed; /* CONFIRMED_SLOTS, made when first needed */
 };
 
+/* Whose data the sets of t are that it shares, and all that baselines say. */
+struct trust *trust_root(struct trust *t);
 /* Orders the paths of a snapshot. */
 int trust_compare_path(const void *a, const void *b);
 

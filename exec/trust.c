@@ -72,6 +72,23 @@ int trust_add_set(struct trust *t, enum trust_source source, const char *label, 
 	return 0;
 }
 
+int trust_add_interpreter(struct trust *t, enum digest_algo algo, const uint8_t *digest, const char *interpreter,
+			  bool image)
+{
+	struct named *more;
+
+	if (t->n_named == TRUST_NAMED_MAX)
+		return -E2BIG;
+	more = reallocarray(t->named, t->n_named + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	t->named = more;
+	more += t->n_named++;
+	*more = (struct named){ .interpreter = interpreter, .algo = algo, .image = image };
+	memcpy(more->digest, digest, digest_table[algo].size);
+	return 0;
+}
+
 static int keep(struct trust *t, const char *s, const char **ret)
 {
 	*ret = s ? arena_strdup(&t->arena, s) : NULL;
@@ -190,8 +207,7 @@ int trust_renew(struct trust *sealed, struct packages *packages, struct trust **
 	return r;
 }
 
-/* Whose data the shared sets of t are. */
-static struct trust *root_of(struct trust *t)
+struct trust *trust_root(struct trust *t)
 {
 	while (t->base)
 		t = t->base;
@@ -209,7 +225,7 @@ int trust_relist(struct trust *sealed, struct trust **ret)
 		r = -ENOMEM;
 	if (r < 0)
 		return r;
-	t->base = trust_ref(root_of(sealed));
+	t->base = trust_ref(trust_root(sealed));
 	for (size_t i = 0; i < sealed->n_sets; i++) {
 		if (sealed->sets[i].source != TRUST_BASELINES)
 			continue;
@@ -251,6 +267,7 @@ void trust_unref(struct trust *t)
 	if (t->packages)
 		packages_unref(t->packages);
 	free(t->confirmed);
+	free(t->named);
 	arena_free(&t->arena);
 	pthread_mutex_destroy(&t->lock);
 	free(t);

@@ -41,6 +41,12 @@ int trust_new(const enum trust_source *order, size_t n, struct packages *package
 int trust_add_set(struct trust *t, enum trust_source source, const char *label, enum digest_algo algo,
 		  unsigned *ret_set);
 int trust_add_digest(struct trust *t, unsigned set, const uint8_t *digest);
+/*
+ * Before trust_seal: what has this digest is an interpreter (script_interpreter), whatever its name. image: the
+ * baseline of an image says so, which counts for containers alone. -E2BIG.
+ */
+int trust_add_interpreter(struct trust *t, enum digest_algo algo, const uint8_t *digest, const char *interpreter,
+			  bool image);
 /* Before trust_seal: the digests of this set are those of an image. Any of the three may be NULL. */
 int trust_set_image(struct trust *t, unsigned set, const char *digest, const char *id, const char *reference);
 /* Before trust_seal; TRUST_IMAGES_OWN without it: of containers whose image it is. */
@@ -89,6 +95,8 @@ struct trust_answer {
 	bool denied;		  /* it is on the list of denied programs; source is TRUST_NONE then */
 	char why[TRUST_WHY_MAX]; /* "baseline host", "package coreutils 9.1-1", "explicit path"; printable or escaped by
 				    whoever shows it */
+	const char *interpreter; /* what whoever vouches calls a program of this content, a constant of script.h; NULL:
+				    no interpreter */
 	bool image; /* by the baseline of an image; with TRUST_NONE: one holds it, but vouches for nothing here */
 };
 

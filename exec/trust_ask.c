@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/script.h"
 #include "exec/trust-internal.h"
 #include "lib/text.h"
 #include "lib/util.h"
@@ -162,6 +163,20 @@ static struct confirmed *confirmed_slot(struct trust *t, const uint8_t *digest, 
 	return take ?: &t->confirmed[(first + digest[sizeof(first)] % CONFIRMED_PROBE) % CONFIRMED_SLOTS];
 }
 
+static const char *interpreter_of(struct trust *t, const struct question *q)
+{
+	const struct trust *root = trust_root(t);
+
+	for (size_t i = 0; i < root->n_named; i++) {
+		const struct named *n = &root->named[i];
+
+		if (q->digests->have & 1u << n->algo && (q->container || !n->image) &&
+		    memcmp(n->digest, q->digests->digest[n->algo], digest_table[n->algo].size) == 0)
+			return n->interpreter;
+	}
+	return NULL;
+}
+
 static bool ask_confirmed(struct trust *t, const struct question *q, struct trust_answer *ret)
 {
 	const struct confirmed *c;
@@ -169,8 +184,10 @@ static bool ask_confirmed(struct trust *t, const struct question *q, struct trus
 
 	pthread_mutex_lock(&t->lock);
 	c = confirmed_slot(t, q->digests->digest[EXEC_DIGEST], &found);
-	if (found)
+	if (found) {
 		memcpy(ret->why, c->why, sizeof(ret->why));
+		ret->interpreter = c->interpreter;
+	}
 	pthread_mutex_unlock(&t->lock);
 	return found;
 }
@@ -184,6 +201,7 @@ static void remember(struct trust *t, const struct question *q, const char *why)
 	c = confirmed_slot(t, q->digests->digest[EXEC_DIGEST], &found);
 	memcpy(c->digest, q->digests->digest[EXEC_DIGEST], EXEC_DIGEST_SIZE);
 	memcpy(c->why, why, sizeof(c->why));
+	c->interpreter = script_interpreter(q->path);
 	c->used = true;
 	pthread_mutex_unlock(&t->lock);
 }
@@ -256,6 +274,7 @@ void trust_ask(struct trust *t, const char *path, const struct stat *st, const s
 	const struct question q = { path, st, digests, c };
 
 	memset(ret, 0, sizeof(*ret));
+	ret->interpreter = interpreter_of(t, &q);
 	ret->denied = ask_sets(t, TRUST_DENIED, "", &q, ret);
 	for (size_t i = 0; i < t->n_order && !ret->denied; i++) {
 		if (ask[t->order[i]] && ask[t->order[i]](t, &q, ret)) {

@@ -10,6 +10,7 @@
 #include "db/baseline.h"
 #include "db/history.h"
 #include "db/trusted.h"
+#include "exec/script.h"
 #include "lib/arena.h"
 #include "lib/util.h"
 
@@ -20,7 +21,9 @@ struct loading {
 	bool all_files;
 	struct buf *warnings;
 
-	struct baseline_reader *reader; /* of the present baseline */
+	const struct baseline_info *info; /* of the present baseline, as the next four */
+	struct baseline_reader *reader;
+	bool crowded;
 	unsigned set;
 	size_t digest_size;
 	struct digest *blake;
@@ -34,17 +37,39 @@ static bool is_its_own(int r)
 	return r == -EBADMSG || r == -ENOENT;
 }
 
+static int add_interpreter(struct loading *l, const struct entry *e)
+{
+	const char *interpreter = script_interpreter(e->name);
+	int r = interpreter ? trust_add_interpreter(l->t, l->info->algo, e->rec.digest, interpreter,
+						    l->info->kind == BASELINE_IMAGE)
+			    : 0;
+
+	if (r != -E2BIG)
+		return r;
+	if (!l->crowded)
+		buf_printf(l->warnings,
+			   "baseline %s: more interpreters than there is room for: copies of them under other "
+			   "names are not known\n",
+			   l->info->name);
+	l->crowded = true;
+	return 0;
+}
+
 static int add_chunk(struct loading *l)
 {
 	int r = 0;
 
 	for (uint32_t i = 0; i < l->chunk.n && r == 0; i++) {
 		const struct record *rec = &l->chunk.entries[i].rec;
+		bool program;
 
 		if (rec->type != 'f' || !(rec->have & ATTR_BIT(ATTR_DIGEST)) || rec->digest_len != l->digest_size)
 			continue;
-		if (l->all_files || (rec->have & ATTR_BIT(ATTR_MODE) && rec->mode & 0111))
+		program = rec->have & ATTR_BIT(ATTR_MODE) && rec->mode & 0111;
+		if (l->all_files || program)
 			r = trust_add_digest(l->t, l->set, rec->digest);
+		if (r == 0 && program)
+			r = add_interpreter(l, &l->chunk.entries[i]);
 	}
 	return r;
 }
@@ -81,6 +106,8 @@ static int add_baseline(const struct baseline_info *info, void *data)
 		r = trust_set_image(l->t, l->set, info->image_digest, info->image_id, info->image_ref);
 	if (r < 0)
 		return r;
+	l->info = info;
+	l->crowded = false;
 	l->digest_size = digest_table[info->algo].size;
 	r = baseline_each_dir(l->reader, "/", add_dir, l);
 	baseline_reader_free(TAKE_PTR(l->reader));

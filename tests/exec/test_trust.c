@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "exec/script.h"
 #include "exec/trust.h"
 #include "exec/trust_file.h"
 #include "tests/test.h"
@@ -521,6 +522,73 @@ static void test_packages(void **state _unused_)
 	assert_int_equal(a.source, TRUST_NONE);
 }
 
+/* What a package calls python is python wherever it lies. */
+static void test_packaged_interpreter(void **state _unused_)
+{
+	struct packages *p = NULL;
+	_cleanup_trust_ struct trust *t = NULL, *next = NULL;
+	_cleanup_buf_ struct buf warnings = BUF_INIT;
+	static struct exec_digests d;
+	struct trust_answer a;
+	struct stat st;
+
+	make_dirs(in_dir("snakes/var/lib/dpkg/info"));
+	write_file(in_dir("snakes/var/lib/dpkg/status"),
+		   "Package: snake\nStatus: install ok installed\nArchitecture: all\nVersion: 3\n\n");
+	write_file(in_dir("snakes/var/lib/dpkg/info/snake.list"), "/.\n/usr\n/usr/bin\n/usr/bin/python3.11\n");
+	write_file(in_dir("snakes/var/lib/dpkg/info/snake.md5sums"),
+		   "900150983cd24fb0d6963f7d28e17f72  usr/bin/python3.11\n");
+	assert_int_equal(packages_load(in_dir("snakes"), &p, &warnings), 0);
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), p, &t), 0);
+	packages_unref(p);
+	assert_int_equal(trust_seal(t), 0);
+	write_file(in_dir("snake"), "abc");
+	read_digests(in_dir("snake"), 0, "MD5", &d, &st);
+	trust_ask(t, "/usr/bin/python3.11", &st, &d, NULL, &a);
+	assert_int_equal(a.source, TRUST_PACKAGES);
+	assert_int_equal(trust_relist(t, &next), 0);
+	assert_int_equal(trust_seal(next), 0);
+	trust_keep_confirmed(next, t);
+	trust_ask(next, "/tmp/harmless", &st, &d, NULL, &a);
+	assert_int_equal(a.source, TRUST_PACKAGES);
+	assert_string_equal(a.interpreter, "python");
+}
+
+/* Whatever its name, by what baselines call it, in all snapshots of the line; an image's word counts in containers. */
+static void test_interpreters(void **state _unused_)
+{
+	_cleanup_trust_ struct trust *t = NULL, *renewed = NULL, *relisted = NULL;
+	static struct exec_digests d = { .have = 1u << DIGEST_SHA256 | 1u << DIGEST_SHA512 };
+	const struct container c = { .id = "c" };
+	const struct stat st = { 0 };
+	uint8_t shell[DIGEST_MAX] = { 1 }, snake[DIGEST_MAX] = { 2 };
+	struct trust_answer a;
+
+	assert_int_equal(trust_new(order, ARRAY_SIZE(order), NULL, &t), 0);
+	assert_int_equal(trust_add_interpreter(t, DIGEST_SHA256, shell, script_interpreter("/bin/bash"), false), 0);
+	assert_int_equal(trust_add_interpreter(t, DIGEST_SHA512, snake, script_interpreter("python3.11"), true), 0);
+	assert_int_equal(trust_seal(t), 0);
+	assert_int_equal(trust_relist(t, &relisted), 0);
+	assert_int_equal(trust_seal(relisted), 0);
+	assert_int_equal(trust_renew(relisted, NULL, &renewed), 0);
+	struct trust *const line[] = { t, relisted, renewed };
+
+	for (size_t i = 0; i < ARRAY_SIZE(line); i++) {
+		memset(d.digest, 0, sizeof(d.digest));
+		trust_ask(line[i], "/bin/bash", &st, &d, &c, &a);
+		assert_null(a.interpreter); /* the content counts, not the name */
+		d.digest[DIGEST_SHA256][0] = 1;
+		trust_ask(line[i], "/tmp/tool", &st, &d, NULL, &a);
+		assert_string_equal(a.interpreter, "bash");
+		d.digest[DIGEST_SHA256][0] = 0;
+		d.digest[DIGEST_SHA512][0] = 2;
+		trust_ask(line[i], "/tmp/tool", &st, &d, NULL, &a);
+		assert_null(a.interpreter);
+		trust_ask(line[i], "/tmp/tool", &st, &d, &c, &a);
+		assert_string_equal(a.interpreter, "python");
+	}
+}
+
 static int prepare(void **state _unused_)
 {
 	strcpy(dir, "/tmp/holdfast-trust-XXXXXX");
@@ -538,13 +606,14 @@ static int clean(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hash),	cmocka_unit_test(test_names),
-		cmocka_unit_test(test_digests), cmocka_unit_test(test_no_digests),
-		cmocka_unit_test(test_paths),	cmocka_unit_test(test_packages),
-		cmocka_unit_test(test_globs),	cmocka_unit_test(test_just_installed),
-		cmocka_unit_test(test_renew),	cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_images),	cmocka_unit_test(test_denied),
-		cmocka_unit_test(test_relist),	cmocka_unit_test(test_image_scope),
+		cmocka_unit_test(test_hash),	     cmocka_unit_test(test_names),
+		cmocka_unit_test(test_digests),	     cmocka_unit_test(test_no_digests),
+		cmocka_unit_test(test_paths),	     cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_globs),	     cmocka_unit_test(test_just_installed),
+		cmocka_unit_test(test_renew),	     cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_images),	     cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_relist),	     cmocka_unit_test(test_image_scope),
+		cmocka_unit_test(test_interpreters), cmocka_unit_test(test_packaged_interpreter),
 	};
 
 	return cmocka_run_group_tests(tests, prepare, clean);
