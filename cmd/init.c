@@ -16,6 +16,7 @@
 #include "fim/differ.h"
 #include "fim/image.h"
 #include "lib/clock.h"
+#include "lib/spawner.h"
 #include "lib/text.h"
 
 struct init_options {
@@ -378,6 +379,7 @@ static int init_run(struct init *k, struct db *d, const struct sign_key *key, in
 	struct cmd *c = k->c;
 	struct scan_progress scan = { 0 };
 	struct progress_options line = { .scan = &scan, .verb = "reading", .quiet = c->quiet };
+	_cleanup_(spawner_stop_p) struct spawner *spawner = NULL;
 	_cleanup_progress_ struct progress *p = NULL;
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct fim_init_options options = {
@@ -395,12 +397,15 @@ static int init_run(struct init *k, struct db *d, const struct sign_key *key, in
 		.replace = k->o->replace,
 		.key = key,
 	};
-	int r = progress_start(&line, &p);
+	int r = k->o->image ? spawner_start(&spawner) : 0;
+
+	if (r == 0)
+		r = progress_start(&line, &p);
 
 	if (r)
 		return cmd_fail(r, NULL, "init");
 	if (k->o->image) {
-		struct fim_image_options image = { options, k->o->image, k->o->platform, 0 };
+		const struct fim_image_options image = { options, k->o->image, k->o->platform, 0, spawner };
 
 		r = fim_init_image(d, &image, ret_id, &err);
 	} else {

@@ -407,6 +407,8 @@ const struct probe probe_table[] = {
 	  "bytes of files are judged by a process with more rights than it should have, or not at all", probe_inspect },
 	{ "process sink", "alerts are posted (outputs of type http) by a process with more rights than it should have",
 	  probe_sink },
+	{ "process unpack",
+	  "layers of images are read by a process with more rights than it should have, or not at all", probe_unpack },
 };
 const size_t probe_count = ARRAY_SIZE(probe_table);
 

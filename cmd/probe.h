@@ -26,6 +26,7 @@ struct probe {
 /* probe_roles.c */
 void probe_inspect(struct probe_result *r);
 void probe_sink(struct probe_result *r);
+void probe_unpack(struct probe_result *r);
 
 extern const struct probe probe_table[];
 extern const size_t probe_count;

@@ -1,9 +1,13 @@
 /* The probes of the monitor's roles: starts each as the monitor would, asks it something, shows what it gave up. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "alert/post.h"
 #include "cmd/probe.h"
+#include "fim/image_work.h"
 #include "lib/clock.h"
 #include "lib/role.h"
 
@@ -52,7 +56,8 @@ static int ask_type(struct role *role, struct role_message *ret)
 {
 	static const char script[] = "#!/bin/sh\n";
 
-	return role_ask(role, ROLE_TYPE_OF, script, strlen(script), -1, clock_mono_ns() + ROLES_WAIT, ROLE_TYPE_IS, ret);
+	return role_ask(role, ROLE_TYPE_OF, script, strlen(script), -1, clock_mono_ns() + ROLES_WAIT, ROLE_TYPE_IS,
+			ret);
 }
 
 /* Settings alone: nothing is posted. */
@@ -65,8 +70,21 @@ static int ask_settings(struct role *role, struct role_message *ret)
 	post_settings_encode(&settings, &b);
 	body = role_body_new(b.data, b.len);
 	return body < 0 ? body
-			: role_ask(role, ROLE_POST_AS, NULL, 0, body, clock_mono_ns() + ROLES_WAIT, ROLE_POSTED,
-					ret);
+			: role_ask(role, ROLE_POST_AS, NULL, 0, body, clock_mono_ns() + ROLES_WAIT, ROLE_POSTED, ret);
+}
+
+/* A stream that ends at once: no entries. */
+static int ask_entries(struct role *role, struct role_message *ret)
+{
+	const uint8_t what[] = { IMAGE_WORK_ENTRIES, DIGEST_SHA256 };
+	int fds[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	close(fds[0]);
+	r = role_ask(role, ROLE_UNPACK, what, sizeof(what), fds[1], clock_mono_ns() + ROLES_WAIT, ROLE_UNPACKED, ret);
+	close(fds[1]);
+	return r;
 }
 
 void probe_inspect(struct probe_result *r)
@@ -77,4 +95,9 @@ void probe_inspect(struct probe_result *r)
 void probe_sink(struct probe_result *r)
 {
 	roles_ask(r, "sink", ((1u << ROLE_HOLDS_COUNT) - 1) & ~ROLE_HOLDS_NETWORK, ask_settings);
+}
+
+void probe_unpack(struct probe_result *r)
+{
+	roles_ask(r, "unpack", (1u << ROLE_HOLDS_COUNT) - 1, ask_entries);
 }

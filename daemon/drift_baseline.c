@@ -80,6 +80,7 @@ static int make(struct drift_baseline *k, const char *source, const char *name, 
 			  .root = "/",
 			  .algo = DIGEST_SHA256 },
 		.source = source,
+		.spawner = m->spawner,
 	};
 	int r = db_open(&m->db, DB_WRITE, &d, err);
 

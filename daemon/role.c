@@ -17,18 +17,25 @@
 
 #include "lib/util.h"
 
-#define ROLE_OPTION   "--role="
-#define ROLE_CPU_SECS 30 /* for one answer */
+#define ROLE_OPTION "--role="
+
+const char *const role_calls_compute[ROLE_CALLS_COMPUTE] = {
+	"read",	     "write",		"close",	"recvmsg",	  "sendmsg",	  "brk",
+	"mmap",	     "munmap",		"mremap",	"mprotect",	  "madvise",	  "futex",
+	"getrusage", "prlimit64",	"setrlimit",	"clock_gettime",  "gettimeofday", "time",
+	"exit",	     "exit_group",	"rt_sigreturn", "sched_yield",	  "getpid",	  "gettid",
+	"getrandom", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "sigaltstack",
+};
 
 /* One that computes for ever is ended by the kernel, also when nobody is left who would. */
-static void limit_time(void)
+static void limit_time(unsigned seconds)
 {
 	struct rusage used;
 	struct rlimit limit = { .rlim_max = RLIM_INFINITY };
 
 	if (getrusage(RUSAGE_SELF, &used) < 0)
 		return;
-	limit.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + ROLE_CPU_SECS);
+	limit.rlim_cur = (rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + seconds);
 	setrlimit(RLIMIT_CPU, &limit);
 }
 
@@ -70,7 +77,7 @@ static int serve(const struct role_row *row)
 		r = role_receive(STDIN_FILENO, 0, &in, &body);
 		if (r < 0)
 			return r == -EPIPE ? 0 : r;
-		limit_time();
+		limit_time(row->seconds);
 		out.len = 0;
 		r = row->answer(&in, body, &out);
 		if (r == 0)
@@ -114,7 +121,7 @@ bool role_main_of(const struct role_row *const *rows, size_t n, int argc, char *
 
 bool role_main(int argc, char **argv, int *ret_status)
 {
-	static const struct role_row *const rows[] = { &role_inspect, &role_sink };
+	static const struct role_row *const rows[] = { &role_inspect, &role_sink, &role_unpack };
 
 	return role_main_of(rows, ARRAY_SIZE(rows), argc, argv, ret_status);
 }

@@ -23,9 +23,14 @@ struct role_row {
 	size_t n_files, n_calls;
 	uint64_t memory; /* bytes of address space */
 	unsigned descriptors, processes;
+	unsigned seconds; /* of a processor, for one answer */
 };
 
-extern const struct role_row role_inspect, role_sink;
+extern const struct role_row role_inspect, role_sink, role_unpack;
+
+/* What a role needs that only computes on bytes at hand: memory, its descriptors, the clock and its own limit. */
+#define ROLE_CALLS_COMPUTE 29
+extern const char *const role_calls_compute[ROLE_CALLS_COMPUTE];
 
 /*
  * First thing of a program that has roles (holdfast, and tests that use them): true when it was started as one, which

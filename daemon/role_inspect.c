@@ -38,24 +38,16 @@ static int inspect_answer(const struct role_message *m, int body _unused_, struc
 	return 0;
 }
 
-/* Memory, the socket, the clock and its own limit: what libmagic and the C library need for bytes at hand. */
-static const char *const inspect_calls[] = {
-	"read",	     "write",		"close",	"recvmsg",	  "sendmsg",	  "brk",
-	"mmap",	     "munmap",		"mremap",	"mprotect",	  "madvise",	  "futex",
-	"getrusage", "prlimit64",	"setrlimit",	"clock_gettime",  "gettimeofday", "time",
-	"exit",	     "exit_group",	"rt_sigreturn", "sched_yield",	  "getpid",	  "gettid",
-	"getrandom", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "sigaltstack",
-};
-
 const struct role_row role_inspect = {
 	.name = "inspect",
 	.comm = "hf-inspect",
 	.prepare = inspect_prepare,
 	.answer = inspect_answer,
 	.no_network = true,
-	.calls = inspect_calls,
-	.n_calls = ARRAY_SIZE(inspect_calls),
+	.calls = role_calls_compute,
+	.n_calls = ROLE_CALLS_COMPUTE,
 	.memory = 256 * MIB,
 	.descriptors = 8,
 	.processes = 0,
+	.seconds = 30,
 };

@@ -97,4 +97,5 @@ const struct role_row role_sink = {
 	.descriptors = 64,
 	/* A thread for a name; how many others run as nobody is not for us to say. */
 	.processes = 4096,
+	.seconds = 30,
 };

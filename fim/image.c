@@ -1,6 +1,7 @@
 /*
  * From a source to a baseline: finds the image, applies its layers, stores what came of them. The calling thread does
- * it all and is the database writer. The store is touched only when everything was read and verified.
+ * it all but for what the role unpack reads for it and is the database writer. The store is touched only when
+ * everything was read and verified.
  */
 #include "fim/image.h"
 
@@ -199,16 +200,14 @@ static int store(struct db *d, struct image *i, const struct fim_image_options *
 static int take(struct db *d, struct image *i, const struct fim_image_options *o, const char *where, int64_t *ret_id)
 {
 	_cleanup_(image_tree_free_p) struct image_tree *tree = NULL;
-	_cleanup_digest_ struct digest *digest = NULL;
-	struct image_apply a = { .algo = o->init.algo, .progress = o->init.common.progress, .err = i->err };
+	struct image_apply a = {
+		.algo = o->init.algo, .roles = &i->roles, .progress = o->init.common.progress, .err = i->err
+	};
 	int r = i->place->open(i, where);
 
 	if (r == 0)
 		r = image_tree_new(o->memory_max, i->err, &tree);
-	if (r == 0)
-		r = digest_new(o->init.algo, &digest);
 	a.tree = tree;
-	a.digest = digest;
 	if (r == 0)
 		r = apply_layers(i, &a);
 	if (r < 0) {
@@ -248,15 +247,17 @@ static int take_folder(struct db *d, const struct fim_image_options *o, int64_t 
 int fim_init_image(struct db *d, const struct fim_image_options *o, int64_t *ret_id, struct buf *err)
 {
 	struct image *i = calloc(1, sizeof(*i));
+	const struct scan_progress *progress = o->init.common.progress;
 	const char *where = o->source;
-	int r = 0;
+	int r;
 
 	if (!i)
 		return -ENOMEM;
+	r = image_roles_init(&i->roles, o->spawner, progress ? &progress->stop : NULL);
 	i->err = err;
 	i->platform = o->platform ? o->platform : platform_of_node(&i->arena);
 	i->place = place_of(o->source, &where);
-	if (!i->place) {
+	if (r == 0 && !i->place) {
 		r = detect(i, o->source, &i->place);
 		if (r < 0)
 			image_fail_where(err, "%s", o->source);
@@ -265,6 +266,7 @@ int fim_init_image(struct db *d, const struct fim_image_options *o, int64_t *ret
 		r = i->place ? take(d, i, o, where, ret_id) : take_folder(d, o, ret_id, err);
 	if (i->place)
 		i->place->close(i);
+	image_roles_done(&i->roles);
 	arena_free(&i->arena);
 	free(i);
 	return r;

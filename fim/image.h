@@ -16,6 +16,8 @@ struct fim_image_options {
 	const char *source;
 	const char *platform; /* "linux/arm64": which image of an index; NULL: this node's */
 	size_t memory_max;    /* for names and attributes; 0: IMAGE_MEMORY_MAX */
+	/* Starts the role unpack, which reads layers; NULL: only a root folder can be taken. */
+	struct spawner *spawner;
 };
 
 /*

@@ -231,7 +231,7 @@ static int docker_layer(struct image *i, uint32_t n, struct image_bytes *ret)
 	diff = openat(d->root, path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (diff < 0)
 		return image_fail_name(i->err, -errno, path.data, "%s", strerror(errno));
-	return image_split_open(&d->split, TAKE_FD(packed), TAKE_FD(diff), i->err, ret);
+	return image_split_open(&d->split, &i->roles, TAKE_FD(packed), TAKE_FD(diff), i->err, ret);
 }
 
 static void docker_close(struct image *i)

@@ -1,20 +1,25 @@
 /*
- * One layer: place -> digest of the blob -> decompression -> digest of the layer -> tar -> tree. The digests are taken
- * on threads of their own (image_stream.h); everything else is done here, on the caller's thread. Nothing of a layer is
- * believed before its end, where the digests are compared: the caller stores nothing until then.
+ * One layer: place -> digest of the blob -> decompression -> digest of the layer -> tar -> tree. The digests of both
+ * are taken here, on threads of their own (image_stream.h); decompression and tar are the role's (image_pass.h), in two
+ * processes. Nothing of a layer is believed before its end, where the digests are compared: the caller stores nothing
+ * until then.
  */
 #include "fim/image_layer.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fim/image_error.h"
 #include "fim/image_unpack.h"
 
-static ssize_t stream_next(void *stream, const uint8_t **ret)
-{
-	return image_stream_next(stream, ret);
-}
+#define PASS_PIECE (64 * KIB)
+
+/* What comes back from the role, in pieces. */
+struct pass_input {
+	struct image_pass *pass;
+	uint8_t piece[PASS_PIECE];
+};
 
 static bool stopped(const struct image_apply *a)
 {
@@ -29,44 +34,15 @@ static void count(struct image_apply *a, uint64_t files, uint64_t bytes)
 	atomic_fetch_add_explicit(&a->progress->bytes, bytes, memory_order_relaxed);
 }
 
-static int content(struct image_apply *a, struct tar_reader *t, struct image_node *node)
+int image_layer_entry(void *data, const struct tar_entry *e)
 {
-	uint8_t digest[DIGEST_MAX];
-	const uint8_t *data;
-	ssize_t n = 0;
-	int r = digest_start(a->digest);
+	struct image_apply *a = data;
+	struct image_node *node;
+	int r = stopped(a) ? -ECANCELED : image_tree_add(a->tree, e, &node);
 
-	while (r == 0 && (n = tar_reader_data(t, &data)) > 0) {
-		r = digest_update(a->digest, data, (size_t)n);
-		count(a, 0, (uint64_t)n);
-		if (r == 0 && stopped(a))
-			r = -ECANCELED;
-	}
-	if (r == 0 && n < 0)
-		r = (int)n;
-	if (r == 0)
-		r = digest_finish(a->digest, digest);
-	return r < 0 ? r : image_tree_digest(a->tree, node, digest, digest_table[a->algo].size);
-}
-
-int image_layer_entries(struct image_apply *a, const struct tar_input *in, unsigned number)
-{
-	_cleanup_(tar_reader_free_p) struct tar_reader *t = NULL;
-	struct tar_entry e;
-	int r = tar_reader_new(in, a->err, &t);
-
-	image_tree_layer(a->tree, number);
-	while (r >= 0 && (r = tar_reader_next(t, &e)) > 0) {
-		struct image_node *node;
-
-		r = stopped(a) ? -ECANCELED : image_tree_add(a->tree, &e, &node);
-		if (r == 0 && node) {
-			r = content(a, t, node);
-			if (r < 0 && a->err->len)
-				image_fail_where(a->err, "%s", e.path);
-		}
-		count(a, 1, 0);
-	}
+	if (r == 0 && node)
+		r = image_tree_digest(a->tree, node, e->rec.digest, e->rec.digest_len);
+	count(a, 1, node ? e->rec.size : 0);
 	return r;
 }
 
@@ -87,11 +63,28 @@ static int verify(struct image_apply *a, struct image_stream *s, const char *wan
 		       : image_fail(a->err, -EBADMSG, "the %s does not have its digest %s", what, want);
 }
 
+static ssize_t pass_next(void *data, const uint8_t **ret)
+{
+	struct pass_input *in = data;
+
+	*ret = in->piece;
+	return image_pass_read(in->pass, in->piece, sizeof(in->piece));
+}
+
 static int entries_of(struct image_apply *a, struct image_stream *s, unsigned number)
 {
-	struct tar_input in = { stream_next, NULL, s };
+	_cleanup_free_ struct pass_input *bytes = malloc(sizeof(*bytes));
+	_cleanup_(image_pass_free_p) struct image_pass *p = NULL;
+	const struct tar_input in = { pass_next, NULL, bytes };
+	int r = image_pass_new(a->roles, IMAGE_ROLE_TAR, IMAGE_WORK_ENTRIES, a->algo, s, a->err, &p);
 
-	return image_layer_entries(a, &in, number);
+	if (r < 0)
+		return r;
+	if (!bytes)
+		return -ENOMEM;
+	bytes->pass = p;
+	image_tree_layer(a->tree, number);
+	return image_entries_of_bytes(&in, a->algo, a->err, image_layer_entry, a);
 }
 
 static int apply_plain(struct image_apply *a, struct image_stream *s, struct image_layer *l, unsigned number)
@@ -110,10 +103,11 @@ static int apply_plain(struct image_apply *a, struct image_stream *s, struct ima
 static int apply_packed(struct image_apply *a, struct image_stream *blob, enum image_pack pack, struct image_layer *l,
 			unsigned number)
 {
-	_cleanup_(image_unpack_free_p) struct image_unpack *u = NULL;
+	_cleanup_(image_pass_free_p) struct image_pass *u = NULL;
 	_cleanup_(image_stream_free_p) struct image_stream *s = NULL;
-	struct image_bytes from = { image_unpack_read, NULL };
-	int r = image_unpack_new(blob, pack, a->err, &u);
+	const enum image_work work = pack == IMAGE_PACK_GZIP ? IMAGE_WORK_GZIP : IMAGE_WORK_ZSTD;
+	struct image_bytes from = { image_pass_read, NULL };
+	int r = image_pass_new(a->roles, IMAGE_ROLE_LAYER, work, a->algo, blob, a->err, &u);
 
 	from.ctx = u;
 	if (r == 0)

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "fim/image_stream.h"
+#include "fim/image_pass.h"
 #include "lib/arena.h"
 
 #define IMAGE_LAYERS_MAX  255	    /* as many as db/baseline.h keeps */
@@ -31,6 +31,7 @@ struct image {
 	const char *id; /* digest of the configuration */
 	struct image_layer layers[IMAGE_LAYERS_MAX];
 	uint32_t n_layers;
+	struct image_roles roles;
 	const struct image_place *place;
 	void *data; /* the place's */
 };

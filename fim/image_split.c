@@ -1,7 +1,7 @@
 /*
  * Layers that a store has unpacked (containers/storage, docker): headers and padding are kept beside (tar-split),
- * contents lie in diff/. Put together they are the archive again, byte for byte, and its digest says so. One thread;
- * the files are hostile, and nothing outside of diff/ is opened.
+ * contents lie in diff/. The role unpack decompresses the former. Put together they are the archive again, byte for
+ * byte, and its digest says so. One thread; the files are hostile, and nothing outside of diff/ is opened.
  */
 #include "fim/image_split.h"
 
@@ -23,7 +23,7 @@ void image_split_close(struct image_split *s)
 	int *const fds[] = { &s->packed, &s->diff, &s->file };
 
 	if (s->unpack)
-		image_unpack_free(TAKE_PTR(s->unpack));
+		image_pass_free(TAKE_PTR(s->unpack));
 	if (s->stream)
 		image_stream_free(TAKE_PTR(s->stream));
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
@@ -76,7 +76,7 @@ static int next_line(struct image_split *s, char **ret, size_t *ret_len)
 		}
 		if (s->lines.len > LINE_MAX_LEN)
 			return split_bad(s, "a line without end");
-		n = image_unpack_read(s->unpack, data, sizeof(data));
+		n = image_pass_read(s->unpack, data, sizeof(data));
 		if (n < 0)
 			return (int)n;
 		s->ended = n == 0;
@@ -201,7 +201,8 @@ static ssize_t split_read(void *ctx, uint8_t *data, size_t room)
 	}
 }
 
-int image_split_open(struct image_split *s, int packed, int diff, struct buf *err, struct image_bytes *ret)
+int image_split_open(struct image_split *s, struct image_roles *roles, int packed, int diff, struct buf *err,
+		     struct image_bytes *ret)
 {
 	struct image_bytes bytes = { image_range_read, &s->range };
 	struct stat st;
@@ -215,7 +216,7 @@ int image_split_open(struct image_split *s, int packed, int diff, struct buf *er
 	s->range = (struct image_range){ packed, 0, (uint64_t)st.st_size };
 	r = image_stream_new(&bytes, DIGEST_SHA256, &s->stream);
 	if (r == 0)
-		r = image_unpack_new(s->stream, IMAGE_PACK_GZIP, err, &s->unpack);
+		r = image_pass_new(roles, IMAGE_ROLE_SPLIT, IMAGE_WORK_GZIP, DIGEST_SHA256, s->stream, err, &s->unpack);
 	if (r == 0)
 		*ret = (struct image_bytes){ split_read, s };
 	return r;

@@ -4,7 +4,12 @@
 #include "fim/image_error.h"
 #include "fim/image_unpack.h"
 
-int image_unpack_new(struct image_stream *from _unused_, enum image_pack pack, struct buf *err,
+int image_unpack_ready(struct buf *err)
+{
+	return image_fail(err, -EOPNOTSUPP, "this holdfast was built without libarchive");
+}
+
+int image_unpack_new(const struct image_bytes *from _unused_, enum image_pack pack, struct buf *err,
 		     struct image_unpack **ret _unused_)
 {
 	return image_fail(err, -EOPNOTSUPP, "compressed with %s: this holdfast was built without libarchive",

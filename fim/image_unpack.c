@@ -17,6 +17,8 @@
 #define BOMB_FREE  (256 * MIB)
 #define BOMB_RATIO 400
 
+#define UNPACK_PIECE (64 * KIB)
+
 /* The calls of libarchive that are used, by their names without the archive_ in front. */
 #define UNPACK_CALLS(call)                                                                                             \
 	call(error_string) call(read_append_filter) call(read_data) call(read_free) call(read_new)                     \
@@ -31,26 +33,27 @@ static struct {
 } archive;
 
 struct image_unpack {
-	struct image_stream *from;
+	struct image_bytes from;
 	struct archive *a;
 	struct buf *err;
 	int error; /* of from: libarchive keeps it to itself */
 	bool empty;
-	uint64_t bytes;
+	uint64_t taken, bytes;
+	uint8_t piece[UNPACK_PIECE];
 };
 
 static la_ssize_t unpack_input(struct archive *a, void *data, const void **ret)
 {
 	struct image_unpack *u = data;
-	const uint8_t *p = NULL;
-	ssize_t n = image_stream_next(u->from, &p);
+	ssize_t n = u->from.read(u->from.ctx, u->piece, sizeof(u->piece));
 
 	if (n < 0) {
 		u->error = (int)n;
 		archive.set_error(a, (int)-n, "reading");
 		return -1;
 	}
-	*ret = p;
+	u->taken += (uint64_t)n;
+	*ret = u->piece;
 	return n;
 }
 
@@ -79,7 +82,7 @@ static int unpack_open(struct image_unpack *u, enum image_pack pack)
 }
 
 /* Once in a process. */
-static int unpack_load(struct buf *err)
+int image_unpack_ready(struct buf *err)
 {
 	static const struct late_call calls[] = { UNPACK_CALLS(UNPACK_LATE) };
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -93,17 +96,17 @@ static int unpack_load(struct buf *err)
 	return r < 0 ? image_fail(err, -EOPNOTSUPP, "decompressing: %s", why.len ? why.data : "libarchive") : 0;
 }
 
-int image_unpack_new(struct image_stream *from, enum image_pack pack, struct buf *err, struct image_unpack **ret)
+int image_unpack_new(const struct image_bytes *from, enum image_pack pack, struct buf *err, struct image_unpack **ret)
 {
 	_cleanup_(image_unpack_free_p) struct image_unpack *u = calloc(1, sizeof(*u));
 	int r;
 
 	if (!u)
 		return -ENOMEM;
-	r = unpack_load(err);
+	r = image_unpack_ready(err);
 	if (r < 0)
 		return r;
-	u->from = from;
+	u->from = *from;
 	u->err = err;
 	u->a = archive.read_new();
 	if (!u->a)
@@ -130,7 +133,7 @@ ssize_t image_unpack_read(void *unpack, uint8_t *data, size_t room)
 	if (n < 0)
 		return unpack_fail(u);
 	u->bytes += (uint64_t)n;
-	if (u->bytes > BOMB_FREE && u->bytes / BOMB_RATIO > image_stream_bytes(u->from))
+	if (u->bytes > BOMB_FREE && u->bytes / BOMB_RATIO > u->taken)
 		return image_fail(u->err, -E2BIG, "expands to more than %d times its size", BOMB_RATIO);
 	return n;
 }

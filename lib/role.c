@@ -163,18 +163,15 @@ int role_take(struct role *r, uint32_t type, struct role_message *ret)
 	return 0;
 }
 
-int role_ask(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
-	     uint32_t answer, struct role_message *ret)
+int role_wait(struct role *r, uint64_t deadline, uint32_t type, struct role_message *ret)
 {
-	int e = role_start(r);
+	int e = 0;
 
-	if (e == 0)
-		e = role_put(r, type, data, len, passed);
 	while (e == 0) {
 		struct pollfd p = { .fd = r->fd, .events = POLLIN };
 		uint64_t now = clock_mono_ns();
 
-		e = role_take(r, answer, ret);
+		e = role_take(r, type, ret);
 		if (e != -EAGAIN)
 			return e;
 		if (now >= deadline) {
@@ -184,6 +181,16 @@ int role_ask(struct role *r, uint32_t type, const void *data, size_t len, int pa
 		e = poll(&p, 1, (int)((deadline - now) / NSEC_PER_MSEC) + 1) < 0 && errno != EINTR ? -errno : 0;
 	}
 	return e;
+}
+
+int role_ask(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,
+	     uint32_t answer, struct role_message *ret)
+{
+	int e = role_start(r);
+
+	if (e == 0)
+		e = role_put(r, type, data, len, passed);
+	return e == 0 ? role_wait(r, deadline, answer, ret) : e;
 }
 
 void role_rest(struct role *r, uint64_t idle_ns)

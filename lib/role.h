@@ -24,6 +24,8 @@ enum role_message_type {
 	ROLE_POST_AS,	/* to sink, a body: where to and how (alert/post.h) */
 	ROLE_POST,	/* to sink, a body: what is posted */
 	ROLE_POSTED,	/* from it, to both: u32 POST_*, then why */
+	ROLE_UNPACK,	/* to unpack, a body that is a stream: u8 enum image_work, u8 enum digest_algo */
+	ROLE_UNPACKED,	/* from it, before it closes that: u32 0 or negative errno, then a text */
 };
 
 struct role_message {
@@ -92,6 +94,8 @@ int role_fd(const struct role *r);
 int role_take(struct role *r, uint32_t type, struct role_message *ret);
 /* It did not answer in time, or not as agreed: the process is ended, and started again after a while. */
 void role_fail(struct role *r, const char *why);
+/* As role_take, but waits for the message until deadline (CLOCK_MONOTONIC ns) at most. */
+int role_wait(struct role *r, uint64_t deadline, uint32_t type, struct role_message *ret);
 /* Starts it if need be, asks, with a descriptor unless it is -1, waits until deadline (CLOCK_MONOTONIC ns) at most.
  * Negative errno: unknown. */
 int role_ask(struct role *r, uint32_t type, const void *data, size_t len, int passed, uint64_t deadline,

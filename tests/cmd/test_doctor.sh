@@ -5,12 +5,14 @@ make_tree
 
 before=$(ls -d /tmp/holdfast-doctor.* 2>/dev/null | wc -l)
 hf 0 doctor
-for p in fanotify 'file system marks' pidfd 'mount events' 'permission events' 'overlay events' BPF 'exec refusals' 'system calls' 'proc connector' capabilities inotify sha256 'process inspect' 'process sink'; do
+for p in fanotify 'file system marks' pidfd 'mount events' 'permission events' 'overlay events' BPF 'exec refusals' 'system calls' 'proc connector' capabilities inotify sha256 'process inspect' 'process sink' 'process unpack'; do
 	grep -Eq "^  $p  +(ok|missing|unknown)" "$out" || fail "doctor: no answer for $p"
 done
 has "MiB/s"
 if [ "$(id -u)" = 0 ]; then
-	grep -Eq "^  process inspect +[a-z]+ +.*no_capabilities nobody no_files" "$out" || fail "doctor: rights of inspect"
+	for p in inspect unpack; do
+		grep -Eq "^  process $p +[a-z]+ +.*no_capabilities nobody no_files" "$out" || fail "doctor: rights of $p"
+	done
 fi
 has "the first init makes it"
 is "$before" "$(ls -d /tmp/holdfast-doctor.* 2>/dev/null | wc -l)" "folders of doctor left behind"

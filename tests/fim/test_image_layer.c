@@ -1,11 +1,18 @@
-/* fim/image_layer, image_stream: digests of what went through, in pieces, on two threads; every way in which it can end
- * early. */
+/* fim/image_layer, image_stream, image_pass, daemon/role_unpack: digests of what went through, in pieces, on two
+ * threads and through a process; every way in which it can end early, and a process that has been taken over. */
 #include "tests/fim/tarball.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "daemon/role.h"
 #include "fim/image_layer.h"
+#include "lib/io.h"
+
+static struct spawner *spawner;
 
 struct source {
 	const uint8_t *p;
@@ -70,25 +77,31 @@ struct outcome {
 	uint64_t size, entries, bytes;
 };
 
+static const char *role_name = "unpack"; /* of the process that takes archives apart */
+
 static struct outcome apply(struct source s, const char *digest, const char *diff_id, bool stop)
 {
+	const struct role_options tar = { .name = role_name, .spawner = spawner };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct scan_progress progress = { 0 };
-	struct image_apply a = { .algo = DIGEST_SHA512, .err = &err, .progress = &progress };
+	struct image_roles roles;
+	struct image_apply a = { .algo = DIGEST_SHA512, .roles = &roles, .err = &err, .progress = &progress };
 	struct image_layer l = { .digest = digest, .diff_id = diff_id };
 	struct image_bytes from = { source_read, &s };
 	struct outcome o = { 0 };
 
 	s.stop_when = stop ? &progress : NULL;
 	assert_int_equal(image_tree_new(0, &err, &a.tree), 0);
-	assert_int_equal(digest_new(DIGEST_SHA512, &a.digest), 0);
+	assert_int_equal(image_roles_init(&roles, spawner, &progress.stop), 0);
+	role_free(roles.of[IMAGE_ROLE_TAR]);
+	assert_int_equal(role_new(&tar, &roles.of[IMAGE_ROLE_TAR]), 0);
 	o.r = image_layer_apply(&a, &from, &l, 1);
 	snprintf(o.text, sizeof(o.text), "%s", err.len ? err.data : "");
 	o.size = l.size;
 	o.entries = image_tree_entries(a.tree);
 	o.bytes = progress.bytes;
 	image_tree_free(a.tree);
-	digest_free(a.digest);
+	image_roles_done(&roles);
 	return o;
 }
 
@@ -164,13 +177,184 @@ static void test_not_packed(void **state _unused_)
 	}
 }
 
-int main(void)
+/* --- a process that was taken over by what it read */
+
+static const struct tar_entry good = { .path = "usr/bin/id",
+				       .link = "",
+				       .rec = { .type = 'f', .mode = 0755, .size = 3, .digest_len = 64 } };
+
+static void say(int fd, const struct tar_entry *e)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_apply),
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_not_packed),
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	image_entry_encode(&b, e);
+	io_write_all(fd, b.data, b.len);
+}
+
+static int say_garbage(int fd)
+{
+	return io_write_all(fd, "\x08\0\0\0garbage!", 12);
+}
+
+static int say_endless(int fd)
+{
+	return io_write_all(fd, "\xff\xff\xff\xff", 4);
+}
+
+static int say_half(int fd)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	image_entry_encode(&b, &good);
+	return io_write_all(fd, b.data, b.len - 1);
+}
+
+static int say_short_digest(int fd)
+{
+	struct tar_entry e = good;
+
+	e.rec.digest_len = 32;
+	say(fd, &e);
+	return 0;
+}
+
+static int say_digest_of_folder(int fd)
+{
+	struct tar_entry e = good;
+
+	e.rec.type = 'd';
+	say(fd, &e);
+	return 0;
+}
+
+static int say_socket(int fd)
+{
+	struct tar_entry e = good;
+
+	e.rec.type = 's';
+	e.rec.digest_len = 0;
+	say(fd, &e);
+	return 0;
+}
+
+static int say_outside(int fd)
+{
+	struct tar_entry e = good;
+
+	e.path = "../etc/passwd";
+	say(fd, &e);
+	return 0;
+}
+
+static int die(int fd)
+{
+	say(fd, &good);
+	_exit(0);
+}
+
+static int do_nothing_good(int fd)
+{
+	say(fd, &good);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*fn)(int fd);
+	int want;
+	const char *text;
+} taken_over[] = {
+	{ "garbage", say_garbage, -EBADMSG, "says what is no entry" },
+	{ "endless", say_endless, -EBADMSG, "says what is no entry" },
+	{ "half", say_half, -EBADMSG, "says what is no entry" },
+	{ "short", say_short_digest, -EBADMSG, "says what is no entry" },
+	{ "folder", say_digest_of_folder, -EBADMSG, "says what is no entry" },
+	{ "socket", say_socket, -EBADMSG, "says what is no entry" },
+	{ "outside", say_outside, -EBADMSG, "etc/passwd" },
+	{ "dies", die, -EPIPE, "process unpack: it ended" },
+	/* It may lie about what is in a layer, which is whose maker took it over; not about which layer that is. */
+	{ "lies", do_nothing_good, -EBADMSG, "does not have its digest" },
+};
+
+static int hostile_answer(const struct role_message *m, int body, struct role_message *ret, size_t which)
+{
+	if (m->type != ROLE_UNPACK || body < 0)
+		return -EBADMSG;
+	if (taken_over[which].fn(body) < 0)
+		return -EIO;
+	*ret = (struct role_message){ ROLE_UNPACKED, 4, { 0 } };
+	return 0;
+}
+
+#define HOSTILE(n)                                                                                                     \
+	static int hostile_##n(const struct role_message *m, int body, struct role_message *ret)                       \
+	{                                                                                                              \
+		return hostile_answer(m, body, ret, n);                                                                \
+	}
+HOSTILE(0)
+HOSTILE(1) HOSTILE(2) HOSTILE(3) HOSTILE(4) HOSTILE(5) HOSTILE(6) HOSTILE(7) HOSTILE(8)
+
+	static int (*const hostile[])(const struct role_message *m, int body, struct role_message *ret) = {
+		hostile_0, hostile_1, hostile_2, hostile_3, hostile_4, hostile_5, hostile_6, hostile_7, hostile_8,
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+static void test_taken_over(void **state _unused_)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	const char *wrong = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+	make_layer(&b);
+	for (size_t i = 0; i < ARRAY_SIZE(taken_over); i++) {
+		struct source s = { (const uint8_t *)b.data, b.len, 65536, SIZE_MAX, NULL };
+		struct outcome o;
+
+		role_name = taken_over[i].name;
+		o = apply(s, NULL, taken_over[i].fn == do_nothing_good ? wrong : digest_of(&b), false);
+		if (o.r != taken_over[i].want || !strstr(o.text, taken_over[i].text))
+			fail_msg("%s: %d: %s", role_name, o.r, o.text);
+	}
+	role_name = "unpack";
+}
+
+/* Without anybody who could read it. */
+static void test_no_role(void **state _unused_)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct spawner *there = spawner;
+	struct source s;
+	struct outcome o;
+
+	make_layer(&b);
+	s = (struct source){ (const uint8_t *)b.data, b.len, 65536, SIZE_MAX, NULL };
+	spawner = NULL;
+	o = apply(s, NULL, digest_of(&b), false);
+	spawner = there;
+	assert_int_equal(o.r, -ENOTSUP);
+	assert_non_null(strstr(o.text, "process unpack"));
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_apply),	   cmocka_unit_test(test_empty),   cmocka_unit_test(test_not_packed),
+		cmocka_unit_test(test_taken_over), cmocka_unit_test(test_no_role),
+	};
+	struct role_row others[ARRAY_SIZE(taken_over)];
+	const struct role_row *rows[ARRAY_SIZE(taken_over) + 1] = { &role_unpack };
+	int failed;
+
+	for (size_t i = 0; i < ARRAY_SIZE(taken_over); i++) {
+		others[i] = role_unpack;
+		others[i].name = taken_over[i].name;
+		others[i].answer = hostile[i];
+		rows[i + 1] = &others[i];
+	}
+	if (role_main_of(rows, ARRAY_SIZE(rows), argc, argv, &failed))
+		return failed;
+	signal(SIGPIPE, SIG_IGN);
+	if (spawner_start(&spawner) < 0)
+		return 99;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	spawner_stop(spawner);
+	return failed;
 }

@@ -1,7 +1,7 @@
 /*
  * Fuzz target: what comes from images. The first byte chooses: a layer over another one (checksums of its headers are
- * put right, so that more than the first is looked at), an index, a manifest with its configuration behind a zero byte,
- * the manifest.json of a docker-archive, or containerd's meta.db.
+ * put right, so that more than the first is looked at), entries as the role unpack sends them, an index, a manifest
+ * with its configuration behind a zero byte, the manifest.json of a docker-archive, or containerd's meta.db.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,28 +72,55 @@ static void layer(uint8_t *data, size_t size)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_(image_tree_free_p) struct image_tree *t = NULL;
-	_cleanup_digest_ struct digest *d = NULL;
 	struct image_apply a = { .algo = DIGEST_SHA256, .err = &err };
 	uint64_t entries = 0;
 
 	for (size_t at = 0; at + 512 <= size; at += 512)
 		if (memcmp(data + at + 257, "ustar", 5) == 0)
 			put_checksum(data + at);
-	check(image_tree_new(MIB, &err, &t) == 0 && digest_new(DIGEST_SHA256, &d) == 0);
+	check(image_tree_new(MIB, &err, &t) == 0);
 	a.tree = t;
-	a.digest = d;
 	/* The same bytes twice: the second layer finds what the first made. */
 	for (unsigned n = 1; n <= 2; n++) {
 		struct source s = { data, size };
 		struct tar_input in = { next, NULL, &s };
 
-		if (image_layer_entries(&a, &in, n) < 0) {
+		image_tree_layer(t, n);
+		if (image_entries_of_tar(&in, a.algo, &err, image_layer_entry, &a) < 0) {
 			check(err.len > 0);
 			return;
 		}
 	}
 	check(image_tree_each(t, look, &entries) == 0);
 	check(entries == image_tree_entries(t));
+}
+
+static int twice(void *data, const struct tar_entry *e)
+{
+	struct image_apply *a = data;
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	image_entry_encode(&b, e);
+	check(b.len > 4);
+	return image_layer_entry(a, e);
+}
+
+static void entries(const uint8_t *data, size_t size)
+{
+	_cleanup_buf_ struct buf err = BUF_INIT;
+	_cleanup_(image_tree_free_p) struct image_tree *t = NULL;
+	struct image_apply a = { .algo = DIGEST_SHA256, .err = &err };
+	struct source s = { data, size };
+	struct tar_input in = { next, NULL, &s };
+	uint64_t n = 0;
+
+	check(image_tree_new(MIB, &err, &t) == 0);
+	a.tree = t;
+	image_tree_layer(t, 1);
+	if (image_entries_of_bytes(&in, a.algo, &err, twice, &a) < 0)
+		check(err.len > 0);
+	else
+		check(image_tree_each(t, look, &n) == 0 && n == image_tree_entries(t));
 }
 
 /* --- documents */
@@ -169,7 +196,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data + 1, size - 1);
 	i->err = &err;
 	i->platform = "linux/amd64";
-	if (data[0] % 5 == 0)
+	if (data[0] == 255)
+		entries(copy, size - 1);
+	else if (data[0] % 5 == 0)
 		layer(copy, size - 1);
 	else if (data[0] % 5 == 4)
 		database(i, copy, size - 1);

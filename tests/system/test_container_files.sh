@@ -180,5 +180,16 @@ run_container fresh -d localhost/fresh:1 sh -c 'echo more >>/etc/motd; exec slee
 want fresh changed /etc/motd
 hf baseline list >"$tmp/list" 2>&1
 grep -q 'fresh:1@' "$tmp/list" || fail "no baseline: $(cat "$tmp/list")"
+# Not by the monitor itself: it never had what decompresses.
+grep -q libarchive "/proc/$pid/maps" && fail "the monitor decompresses"
+# One whose layer is not what it should be: said, nothing kept, and the next one is taken.
+make_image localhost/fresh-broken:1
+for f in "$fs"/graph/overlay-layers/*.tar-split.gz; do
+	[ "$f" -nt "$tmp/list" ] && truncate -s -20 "$f"
+done
+run_container broken -d localhost/fresh-broken:1 sh -c 'echo more >>/etc/motd; exec sleep 1000' || die "podman run broken"
+within 30 grep -q 'no baseline of image localhost/fresh-broken:1: .*layer 1 of 1' "$err" || fail "no word of a broken layer: $(tail -3 "$err")"
+hf baseline list >"$tmp/list" 2>&1
+grep -q 'fresh-broken:1@' "$tmp/list" && fail "a baseline of a broken image"
 stop
 end
