@@ -248,7 +248,7 @@ static void probe_calls_of(struct probe_result *r, bool sockets)
 
 static void probe_opens(struct probe_result *r)
 {
-	const struct bpf_opens_row row = { BPF_OPENS_FILE, "probe", 5 };
+	const struct bpf_opens_row row = { BPF_OPENS_FILE, "probe", 5, BPF_OPEN_BIT(BPF_OPENS_MAKE) };
 	const struct bpf_opens_wants wants = { .rows = &row, .n = 1, .dirs = true };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_(bpf_opens_close_p) struct bpf_opens *b = NULL;

@@ -347,7 +347,7 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 	enum calls_dns dns = wants_names(conf, rules) ? DNS_NAMES : DNS_UNASKED;
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
-		bool asked = rules_ask_call(rules, &call_table[i]);
+		bool asked = call_table[i].filter != CALL_OPEN && rules_ask_call(rules, &call_table[i]);
 
 		by_rule |= asked;
 		wanted[i] |= asked || records_call(conf, &call_table[i]);

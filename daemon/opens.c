@@ -1,7 +1,7 @@
 /*
  * Opens that rules ask about: a BPF program tells those of the programs and names that the rules' terms have, a thread
- * ("opens") keeps the ones whose path is meant and hands them to the rules. Nothing is loaded while no rule asks, so
- * that opens cost nothing then. Started, changed and ended on the main thread.
+ * ("opens") keeps the ones whose path is meant and hands them to the rules, as an access to a file or as the call.
+ * Nothing is loaded while no rule asks, so that opens cost nothing then. Started, changed and ended on the main thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ struct opens_part {
 	struct opens wanted;
 	int stop_fd;
 	pthread_t thread;
-	atomic_uint_fast64_t seen, told, lost, no_memory;
+	atomic_uint_fast64_t seen, told, cut, lost, no_memory;
 
 	pthread_mutex_t lock; /* of recent */
 	struct recent recent[OPENS_RECENT];
@@ -82,7 +82,7 @@ void opens_part_accesses(struct monitor *m, struct fs_batch *b)
 	for (uint32_t i = 0; o && i < b->n; i++) {
 		struct fs_event *e = &b->events[i];
 
-		if (e->ops & FS_OPEN && opens_match(&o->wanted, e->path, strlen(e->path), NULL) &&
+		if (e->ops & FS_OPEN && opens_match(&o->wanted, OPEN_BIT(OPEN_READ), e->path, strlen(e->path), NULL) &&
 		    is_told(o, e->path, e->pid, true))
 			e->ops &= ~(uint32_t)FS_OPEN;
 	}
@@ -104,13 +104,12 @@ static bool make_room(struct opens_part *o)
 	return b->events && b->n < OPENS_ROUND;
 }
 
-static void opens_take(const struct bpf_open_event *open, void *data)
+static void take_read(struct opens_part *o, const struct bpf_open_event *open)
 {
-	struct opens_part *o = data;
 	struct fs_event e = { .ops = FS_OPEN, .is_dir = open->is_dir, .pid = open->tgid };
 
-	o->seen++;
-	if (!opens_match(&o->wanted, open->path, open->len, open->comm) || is_told(o, open->path, open->tgid, false))
+	if (!open->path || !opens_match(&o->wanted, OPEN_BIT(OPEN_READ), open->path, open->len, open->comm) ||
+	    is_told(o, open->path, open->tgid, false))
 		return;
 	e.path = make_room(o) ? arena_strndup(&o->batch->arena, open->path, open->len) : NULL;
 	if (!e.path) {
@@ -121,6 +120,60 @@ static void opens_take(const struct bpf_open_event *open, void *data)
 	e.process = proc_table_at(o->m->procs, open->tgid, open->start_ns, e.boot_ns);
 	o->batch->events[o->batch->n++] = e;
 	o->told++;
+}
+
+static struct event *call_event(const struct opens_part *o, const struct bpf_open_event *open)
+{
+	struct event *e = event_new(EVENT_ACCESS);
+
+	if (!e)
+		return NULL;
+	e->time = clock_real_ns() - (clock_mono_ns() - open->mono_ns);
+	e->boot_time = open->mono_ns + o->boot_offset;
+	e->count = 1;
+	e->call = call_new_open(&e->arena, open->call, &open->open, open->result);
+	e->path = open->path ? arena_strndup(&e->arena, open->path, open->len) : NULL;
+	if (e->call && (e->path || !open->path))
+		return e;
+	event_unref(e);
+	return NULL;
+}
+
+static void take_call(struct opens_part *o, const struct bpf_open_event *open)
+{
+	uint32_t classes = open->classes & ~OPEN_BIT(OPEN_READ);
+	struct event *e;
+
+	if (!open->call || !classes ||
+	    (!opens_match(&o->wanted, classes, open->path, open->len, open->comm) &&
+	     !opens_match(&o->wanted, classes, open->open.written, open->written_len, open->comm)))
+		return;
+	o->cut += open->cut;
+	e = call_event(o, open);
+	if (!e) {
+		o->no_memory++;
+		return;
+	}
+	e->process = proc_table_at(o->m->procs, open->tgid, open->start_ns, e->boot_time);
+	if (!e->process)
+		e->process_why = "gone before it could be asked";
+	/* Nothing else is known of the file. */
+	if (!e->path)
+		e->path = e->call->open->written;
+	containers_place(o->m, e);
+	engine_event(o->m->engine, e);
+	event_unref(e);
+	o->told++;
+}
+
+static void opens_take(const struct bpf_open_event *open, void *data)
+{
+	struct opens_part *o = data;
+
+	o->seen++;
+	if (open->classes & OPEN_BIT(OPEN_READ))
+		take_read(o, open);
+	take_call(o, open);
 }
 
 static void opens_flush(struct opens_part *o)
@@ -174,30 +227,40 @@ static void *opens_thread(void *data)
 
 /* --- what the kernel is to look for */
 
+_Static_assert((int)OPEN_READ == BPF_OPENS_READ && (int)OPEN_CALL == BPF_OPENS_CALL &&
+		       (int)OPEN_WRITE == BPF_OPENS_WRITE && (int)OPEN_MAKE == BPF_OPENS_MAKE &&
+		       (int)OPEN_PROGRAM == BPF_OPENS_PROGRAM && (int)OPEN_UP == BPF_OPENS_UP,
+	       "the rules' classes are the program's");
+
 static struct bpf_opens_row last_name(enum bpf_opens_what what, const char *s, size_t len)
 {
 	const char *slash = memrchr(s, '/', len);
 	size_t before = slash ? (size_t)(slash - s) + 1 : 0;
 
-	return (struct bpf_opens_row){ what, s + before, len - before };
+	return (struct bpf_opens_row){ .what = what, .s = s + before, .len = len - before };
 }
 
+/* Without a name: there is none. */
 static struct bpf_opens_row row_of(const struct open_term *t)
 {
 	switch (t->what) {
 	case OPEN_PATH:
 		return last_name(BPF_OPENS_FILE, t->s, t->len);
 	case OPEN_FILE:
-		return (struct bpf_opens_row){ BPF_OPENS_FILE, t->s, t->len };
+		return (struct bpf_opens_row){ .what = BPF_OPENS_FILE, .s = t->s, .len = t->len };
 	case OPEN_COMM:
-		return (struct bpf_opens_row){ BPF_OPENS_COMM, t->s, t->len };
+		return (struct bpf_opens_row){ .what = BPF_OPENS_COMM, .s = t->s, .len = t->len };
 	case OPEN_BELOW:
 		if (t->s[t->len - 1] == '/')
 			return last_name(BPF_OPENS_WAY, t->s, t->len - 1);
 		return last_name(BPF_OPENS_START, t->s, t->len);
-	default:
-		return (struct bpf_opens_row){ BPF_OPENS_WAY, t->name, t->name_len };
+	case OPEN_WAY:
+		return (struct bpf_opens_row){ .what = BPF_OPENS_WAY, .s = t->name, .len = t->name_len };
+	case OPEN_EACH:
+	case OPEN_WHATS:
+		break;
 	}
+	return (struct bpf_opens_row){ .len = 0 };
 }
 
 static int opens_open(struct opens_part *o, struct buf *err)
@@ -208,7 +271,12 @@ static int opens_open(struct opens_part *o, struct buf *err)
 	if (!rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < o->wanted.n; i++) {
-		rows[wants.n] = row_of(&o->wanted.terms[i]);
+		const struct open_term *t = &o->wanted.terms[i];
+
+		rows[wants.n] = row_of(t);
+		rows[wants.n].classes = OPEN_BIT(t->class);
+		if (t->what == OPEN_EACH)
+			wants.always |= OPEN_BIT(t->class);
 		/* No path ends with a slash. */
 		wants.n += rows[wants.n].len > 0;
 	}
@@ -285,6 +353,8 @@ void opens_part_stop(struct monitor *m)
 	struct opens_part *o = m->opens;
 
 	opens_swap(m, NULL);
+	if (m->engine)
+		engine_set_told(m->engine, FACES_OPEN, false);
 	if (o)
 		opens_end(o);
 }
@@ -304,6 +374,8 @@ static void opens_start(struct monitor *m, struct rules *rules, struct opens *wa
 	gapbook_end(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, "they are told now");
 	/* The new one sees before the old one ends. */
 	opens_swap(m, o);
+	if (m->engine)
+		engine_set_told(m->engine, FACES_OPEN, o->wanted.classes & ~OPEN_BIT(OPEN_READ));
 	if (old)
 		opens_end(old);
 }
@@ -343,6 +415,7 @@ json_t *opens_part_status(struct monitor *m)
 	json_object_set_new(s, "terms", json_integer((json_int_t)o->wanted.n));
 	json_object_set_new(s, "seen", json_integer((json_int_t)o->seen));
 	json_object_set_new(s, "told", json_integer((json_int_t)o->told));
+	json_object_set_new(s, "cut", json_integer((json_int_t)o->cut));
 	json_object_set_new(s, "lost", json_integer((json_int_t)o->lost));
 	return s;
 }

@@ -5,6 +5,7 @@
 #include "event/call.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@
 
 /* Since Linux 6.6, the same everywhere. */
 #define HF_FCHMODAT2 452
+/* Since Linux 5.6. */
+#define HF_OPENAT2 437
 
 /* Since Linux 6.11; part of the ABI. */
 #define HF_URING_BIND	56
@@ -89,6 +92,14 @@ const struct call_info call_table[] = {
 	{ SYS_link, "link", "file", CALL_PATHS, .args = { PATH("oldpath"), PATH("newpath") }, .is_change = true },
 #endif
 	{ SYS_linkat, "linkat", "file", CALL_PATHS, .args = { NUMBER("olddir"), PATH("oldpath"), NUMBER("newdir"), PATH("newpath"), HEX("flags") }, .is_change = true },
+#ifdef SYS_open
+	{ SYS_open, "open", "file", CALL_OPEN, .args = { PATH("name"), { "flags", CALL_ARG_OPEN_FLAGS }, MODE } },
+#endif
+	{ SYS_openat, "openat", "file", CALL_OPEN, .args = { PATH("name"), { "flags", CALL_ARG_OPEN_FLAGS }, MODE } },
+	{ HF_OPENAT2, "openat2", "file", CALL_OPEN, .args = { PATH("name"), { "flags", CALL_ARG_OPEN_FLAGS }, MODE } },
+#ifdef SYS_creat
+	{ SYS_creat, "creat", "file", CALL_OPEN, .args = { PATH("name"), { "flags", CALL_ARG_OPEN_FLAGS }, MODE } },
+#endif
 	{ SYS_ioctl, "ioctl", "file", CALL_INODE_FLAGS, .args = { NUMBER("fd"), { "request", CALL_ARG_INODE_REQUEST }, { "flags", CALL_ARG_INODE_FLAGS } }, .of_file = true },
 	{ SYS_init_module, "init_module", "system", CALL_ALL, .args = { HEX("img"), NUMBER("length"), TEXT("uargs") } },
 	{ SYS_finit_module, "finit_module", "system", CALL_ALL, .args = { NUMBER("fd"), TEXT("uargs"), HEX("flags") } },
@@ -180,14 +191,24 @@ static const struct word mode_words[] = {
 	{ S_IRUSR, "S_IRUSR" }, { S_ISVTX, "S_ISVTX" }, { S_ISGID, "S_ISGID" }, { S_ISUID, "S_ISUID" },
 };
 
+/* asm/fcntl.h, but for the two bits of how it is opened. O_SYNC holds O_DSYNC, __O_TMPFILE stands for O_TMPFILE. */
+static const struct word open_words[] = {
+	{ O_CREAT, "O_CREAT" },	      { O_EXCL, "O_EXCL" },	    { O_TRUNC, "O_TRUNC" },
+	{ O_APPEND, "O_APPEND" },     { O_NONBLOCK, "O_NONBLOCK" }, { O_DIRECTORY, "O_DIRECTORY" },
+	{ O_NOFOLLOW, "O_NOFOLLOW" }, { O_CLOEXEC, "O_CLOEXEC" },   { O_DSYNC, "O_SYNC" },
+	{ __O_TMPFILE, "O_TMPFILE" }, { O_PATH, "O_PATH" },	    { O_DIRECT, "O_DIRECT" },
+};
+
 /* linux/fs.h; the second pair on other kinds of machine */
 static const struct word inode_requests[] = {
-	{ 0x40086602, "FS_IOC_SETFLAGS" },    { 0x40046602, "FS_IOC_SETFLAGS" }, { 0x80086602, "FS_IOC_SETFLAGS" },
+	{ 0x40086602, "FS_IOC_SETFLAGS" },
+	{ 0x40046602, "FS_IOC_SETFLAGS" },
+	{ 0x80086602, "FS_IOC_SETFLAGS" },
 	{ 0x401c5820, "FS_IOC_FSSETXATTR" },
 };
 
 static const struct word inode_flags[] = {
-	{ FS_SYNC_FL, "FS_SYNC_FL" },	{ FS_IMMUTABLE_FL, "FS_IMMUTABLE_FL" }, { FS_APPEND_FL, "FS_APPEND_FL" },
+	{ FS_SYNC_FL, "FS_SYNC_FL" },	  { FS_IMMUTABLE_FL, "FS_IMMUTABLE_FL" }, { FS_APPEND_FL, "FS_APPEND_FL" },
 	{ FS_NODUMP_FL, "FS_NODUMP_FL" }, { FS_NOATIME_FL, "FS_NOATIME_FL" },
 };
 
@@ -224,6 +245,16 @@ static const char *write_words(struct arena *a, uint64_t value, const struct wor
 size_t call_mode_text(uint32_t mode, char ret[CALL_MODE_TEXT])
 {
 	return join_words(mode, mode_words, ARRAY_SIZE(mode_words), ret, CALL_MODE_TEXT);
+}
+
+static const char *write_open_flags(struct arena *a, uint64_t value)
+{
+	static const char *const how[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };
+	char text[256], words[192];
+
+	join_words(value, open_words, ARRAY_SIZE(open_words), words, sizeof(words));
+	snprintf(text, sizeof(text), "%s%s%s", how[value & O_ACCMODE], *words ? "|" : "", words);
+	return arena_strdup(a, text);
 }
 
 static const char *write_number(struct arena *a, uint64_t value)
@@ -268,6 +299,8 @@ static const char *write_arg(struct arena *a, enum call_arg_type type, uint64_t 
 		return write_words(a, value, clone_words, ARRAY_SIZE(clone_words));
 	case CALL_ARG_MODE:
 		return write_words(a, value, mode_words, ARRAY_SIZE(mode_words));
+	case CALL_ARG_OPEN_FLAGS:
+		return write_open_flags(a, value);
 	case CALL_ARG_INODE_REQUEST:
 		return write_word(a, value, inode_requests, ARRAY_SIZE(inode_requests));
 	case CALL_ARG_INODE_FLAGS:
@@ -304,6 +337,25 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 	return c;
 }
 
+const struct event_call *call_new_open(struct arena *a, const struct call_info *info, const struct call_open *open,
+				       int64_t result)
+{
+	const uint64_t raw[CALL_ARGS] = { 0, open->flags, open->mode };
+	const char *const texts[CALL_TEXTS] = { open->written };
+	struct event_call *c = (struct event_call *)(uintptr_t)call_new(a, info, raw, texts, result);
+	struct call_open *copy = c ? arena_alloc(a, sizeof(*copy)) : NULL;
+
+	if (!copy)
+		return NULL;
+	*copy = *open;
+	copy->written = c->args[0];
+	copy->raw = open->raw ? arena_strdup(a, open->raw) : NULL;
+	if ((open->raw && !copy->raw) || (open->written && !copy->written))
+		return NULL;
+	c->open = copy;
+	return c;
+}
+
 const char *call_arg(const struct event_call *c, const char *name)
 {
 	for (size_t i = 0; i < CALL_ARGS; i++)
@@ -315,11 +367,26 @@ const char *call_arg(const struct event_call *c, const char *name)
 const char *call_result(const struct event_call *c, char *buf, size_t size)
 {
 	static const struct word errors[] = {
-		{ EPERM, "EPERM" },   { ENOENT, "ENOENT" },   { ESRCH, "ESRCH" },   { EINTR, "EINTR" },
-		{ EIO, "EIO" },	      { EBADF, "EBADF" },     { EAGAIN, "EAGAIN" }, { ENOMEM, "ENOMEM" },
-		{ EACCES, "EACCES" }, { EFAULT, "EFAULT" },   { EBUSY, "EBUSY" },   { EEXIST, "EEXIST" },
-		{ ENODEV, "ENODEV" }, { ENOTDIR, "ENOTDIR" }, { EINVAL, "EINVAL" }, { EMFILE, "EMFILE" },
-		{ ENOSPC, "ENOSPC" }, { EROFS, "EROFS" },     { ENOSYS, "ENOSYS" }, { EOPNOTSUPP, "EOPNOTSUPP" },
+		{ EPERM, "EPERM" },
+		{ ENOENT, "ENOENT" },
+		{ ESRCH, "ESRCH" },
+		{ EINTR, "EINTR" },
+		{ EIO, "EIO" },
+		{ EBADF, "EBADF" },
+		{ EAGAIN, "EAGAIN" },
+		{ ENOMEM, "ENOMEM" },
+		{ EACCES, "EACCES" },
+		{ EFAULT, "EFAULT" },
+		{ EBUSY, "EBUSY" },
+		{ EEXIST, "EEXIST" },
+		{ ENODEV, "ENODEV" },
+		{ ENOTDIR, "ENOTDIR" },
+		{ EINVAL, "EINVAL" },
+		{ EMFILE, "EMFILE" },
+		{ ENOSPC, "ENOSPC" },
+		{ EROFS, "EROFS" },
+		{ ENOSYS, "ENOSYS" },
+		{ EOPNOTSUPP, "EOPNOTSUPP" },
 		{ EINPROGRESS, "EINPROGRESS" },
 		{ ECONNREFUSED, "ECONNREFUSED" },
 		{ ETIMEDOUT, "ETIMEDOUT" },

@@ -27,8 +27,9 @@ enum call_arg_type {
 	CALL_ARG_PTRACE,
 	CALL_ARG_BPF,
 	CALL_ARG_DOMAIN,
-	CALL_ARG_CLONE, /* CLONE_* of setns and unshare, joined by | */
-	CALL_ARG_MODE,	/* S_I* of chmod, the same way */
+	CALL_ARG_CLONE,	     /* CLONE_* of setns and unshare, joined by | */
+	CALL_ARG_MODE,	     /* S_I* of chmod, the same way */
+	CALL_ARG_OPEN_FLAGS, /* O_* of open, joined by | */
 	CALL_ARG_INODE_REQUEST,
 	CALL_ARG_INODE_FLAGS, /* FS_*_FL; of FS_IOC_FSSETXATTR those that mean the same */
 	CALL_ARG_TYPES
@@ -39,6 +40,7 @@ enum call_filter {
 	CALL_RAW_SOCKETS, /* packet sockets and raw ones */
 	CALL_INODE_FLAGS, /* ioctl that sets flags of a file (chattr) */
 	CALL_PATHS,	  /* about files by their paths */
+	CALL_OPEN,	  /* told by a program of its own */
 	/* From here on the call is about a socket, and is told with it. */
 	CALL_CONNECT,
 	CALL_ACCEPT,
@@ -97,17 +99,30 @@ extern const char *const call_of_socketcall[CALL_SOCKETCALLS];
 /* NULL when the sensor does not know it. */
 const struct call_info *call_by_name(const char *name, size_t len);
 
+/* Of CALL_OPEN: what was opened, by what is written in the call. */
+struct call_open {
+	uint32_t flags, mode; /* as the call has them; mode 0 when no file could be made */
+	bool is_dir;	      /* it is a folder, or should be one */
+	bool created;	      /* the call made the file */
+	const char *raw;      /* as it was written; NULL: nothing could be read */
+	const char *written;  /* absolute, see CALL_ARG_PATH; as it was written when where it begins is not known */
+};
+
 /* One call that returned. */
 struct event_call {
 	const struct call_info *info;
-	int64_t result;		     /* negative errno */
-	int32_t fd;		     /* of a socket; -1: it is about none */
-	const char *args[CALL_ARGS]; /* for people and rules; NULL where there is none */
+	int64_t result;		      /* negative errno */
+	int32_t fd;		      /* of a socket; -1: it is about none */
+	const struct call_open *open; /* NULL: it is of another kind */
+	const char *args[CALL_ARGS];  /* for people and rules; NULL where there is none */
 };
 
 /* raw: the arguments as the kernel got them; texts of those that are strings, in their order. NULL: out of memory. */
 const struct event_call *call_new(struct arena *a, const struct call_info *info, const uint64_t raw[CALL_ARGS],
 				  const char *const texts[CALL_TEXTS], int64_t result);
+/* One of CALL_OPEN, and what it opened, which is copied. NULL: out of memory. */
+const struct event_call *call_new_open(struct arena *a, const struct call_info *info, const struct call_open *open,
+				       int64_t result);
 /* The argument of that name, NULL when there is none. */
 const char *call_arg(const struct event_call *c, const char *name);
 #define CALL_MODE_TEXT 128

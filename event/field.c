@@ -119,6 +119,8 @@ const struct face_info face_table[FACE_COUNT] = {
 	[FACE_EXEC] = { { "execve", "execveat" }, 'f', false, false, QUALITY_EXACT, SENSOR_BIT(SENSOR_EXEC), NULL },
 	[FACE_NONE] = { { NULL }, 0, false, false, QUALITY_EXACT, 0, NULL },
 	[FACE_CALL] = { { NULL }, 0, false, false, QUALITY_BLIND, 0, NULL },
+	[FACE_OPENED] = { { NULL }, 0, false, false, QUALITY_BLIND, 0, NULL },
+	[FACE_WRITTEN] = { { NULL }, 0, false, false, QUALITY_BLIND, 0, NULL },
 };
 
 enum face face_of_call(const struct call_info *call)
@@ -228,11 +230,23 @@ static void faces_change(const struct event *e, struct faces *f)
 	}
 }
 
+static void faces_opened(const struct event *e, struct faces *f)
+{
+	const char *path = e->host_path ? e->host_path : e->path, *written = e->call->open->written;
+
+	if (path)
+		face_add(f, FACE_OPENED);
+	if (written && (!path || !streq(path, written)))
+		face_add(f, FACE_WRITTEN);
+}
+
 unsigned event_faces(const struct event *e, enum face ret[FACES_MAX])
 {
 	struct faces f = { ret, 0 };
 
-	if (e->call)
+	if (e->call && e->call->open)
+		faces_opened(e, &f);
+	else if (e->call)
 		face_add(&f, FACE_CALL);
 	else if (e->kind == EVENT_CHANGE)
 		faces_change(e, &f);

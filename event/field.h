@@ -95,8 +95,10 @@ enum face {
 	FACE_XATTR,
 	FACE_UTIME,
 	FACE_EXEC,
-	FACE_NONE, /* stands for no call: a gap, an alert, a note */
-	FACE_CALL, /* any other call: event.call, or fields set from outside */
+	FACE_NONE,    /* stands for no call: a gap, an alert, a note */
+	FACE_CALL,    /* any other call: event.call, or fields set from outside */
+	FACE_OPENED,  /* a call that opens, told as one, by the path that it came to */
+	FACE_WRITTEN, /* the same by the path as it was written, when that is another */
 	FACE_COUNT
 };
 #define FACE_NAMES_MAX 6
@@ -111,6 +113,13 @@ struct face_info {
 };
 extern const struct face_info face_table[FACE_COUNT];
 #define FACE_BIT(f) (1u << (f))
+/* What an open is seen as when it is not told as a call. */
+#define FACES_OPEN                                                                                                     \
+	(FACE_BIT(FACE_OPEN_READ) | FACE_BIT(FACE_OPEN_DIR) | FACE_BIT(FACE_OPEN_WRITE) | FACE_BIT(FACE_CREATE))
+static inline bool face_is_opened(enum face face)
+{
+	return face == FACE_OPENED || face == FACE_WRITTEN;
+}
 _Static_assert(FACE_COUNT <= 32, "a word holds them");
 /* What a call is seen as without being told itself. FACE_NONE: nothing. */
 enum face face_of_call(const struct call_info *call);

@@ -2,6 +2,7 @@
  * Getters of what the event itself says: the call it stands for, its file, the baseline. Run inside rule evaluation:
  * no allocation, no system call.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,15 +16,29 @@ static const struct face_info *face(const struct field_view *v)
 	return &face_table[v->face];
 }
 
+/* NULL when the event is none. */
+static const struct event_call *call(const struct field_view *v)
+{
+	return v->face == FACE_CALL || face_is_opened(v->face) ? v->event->call : NULL;
+}
+
+static const struct call_open *opened(const struct field_view *v)
+{
+	return face_is_opened(v->face) && v->event->call ? v->event->call->open : NULL;
+}
+
+/* Of an open, not told as a call. */
 static bool is_open(const struct field_view *v)
 {
 	return face(v)->read || face(v)->write;
 }
 
-/* NULL when the event is none. */
-static const struct event_call *call(const struct field_view *v)
+/* The path of the file as this face has it. */
+static const char *path_of(const struct field_view *v)
 {
-	return v->face == FACE_CALL ? v->event->call : NULL;
+	if (v->face == FACE_WRITTEN && opened(v))
+		return opened(v)->written;
+	return v->face == FACE_NONE ? NULL : v->event->path;
 }
 
 FIELD_GETTER(get_nothing)
@@ -62,7 +77,7 @@ FIELD_GETTER(get_evt_category)
 {
 	if (call(v))
 		field_set_string(ret, call(v)->info->category);
-	else if (v->face != FACE_NONE && v->face != FACE_CALL)
+	else if (v->face < FACE_NONE)
 		field_set_string(ret, v->face == FACE_EXEC ? "process" : "file");
 }
 
@@ -94,7 +109,7 @@ FIELD_GETTER(get_evt_res)
 
 	if (call(v))
 		field_set_string(ret, call_result(call(v), field_room(v, &len), len + 1));
-	else if (v->face != FACE_NONE && v->face != FACE_CALL)
+	else if (v->face < FACE_NONE)
 		field_set_string(ret, "SUCCESS");
 }
 
@@ -102,7 +117,7 @@ FIELD_GETTER(get_evt_rawres)
 {
 	if (call(v))
 		field_set_number(ret, call(v)->result);
-	else if (v->face != FACE_NONE && v->face != FACE_CALL)
+	else if (v->face < FACE_NONE)
 		field_set_number(ret, 0);
 }
 
@@ -110,25 +125,31 @@ FIELD_GETTER(get_evt_failed)
 {
 	if (call(v))
 		field_set_number(ret, call(v)->result < 0);
-	else if (v->face != FACE_NONE && v->face != FACE_CALL)
+	else if (v->face < FACE_NONE)
 		field_set_number(ret, 0);
 }
 
 FIELD_GETTER(get_is_open_read)
 {
-	if (is_open(v))
+	if (opened(v))
+		field_set_number(ret, (opened(v)->flags & O_ACCMODE) != O_WRONLY);
+	else if (is_open(v))
 		field_set_number(ret, face(v)->read);
 }
 
 FIELD_GETTER(get_is_open_write)
 {
-	if (is_open(v))
+	if (opened(v))
+		field_set_number(ret, (opened(v)->flags & O_ACCMODE) != O_RDONLY);
+	else if (is_open(v))
 		field_set_number(ret, face(v)->write);
 }
 
 FIELD_GETTER(get_is_open_create)
 {
-	if (is_open(v))
+	if (opened(v))
+		field_set_number(ret, opened(v)->created);
+	else if (is_open(v))
 		field_set_number(ret, v->face == FACE_CREATE);
 }
 
@@ -137,7 +158,9 @@ FIELD_GETTER(get_is_open_exec)
 {
 	const struct record *r = field_record(v);
 
-	if (is_open(v))
+	if (opened(v))
+		field_set_number(ret, (opened(v)->mode & 0111) != 0);
+	else if (is_open(v))
 		field_set_number(ret, v->face == FACE_CREATE && field_has(r, ATTR_MODE) && r->mode & 0111);
 }
 
@@ -218,7 +241,9 @@ FIELD_GETTER(get_arg_name)
 
 FIELD_GETTER(get_arg_filename)
 {
-	if (call(v))
+	if (opened(v))
+		field_set_string(ret, opened(v)->written);
+	else if (call(v))
 		get_arg_call(v, ref, ret);
 	else if (v->face == FACE_CHMOD || v->face == FACE_CREATE || v->face == FACE_EXEC)
 		field_set_string(ret, v->event->path);
@@ -293,7 +318,9 @@ FIELD_GETTER(get_evt_args)
 
 FIELD_GETTER(get_fd_num)
 {
-	if (is_open(v))
+	if (opened(v))
+		field_set_number(ret, MAX(call(v)->result, (int64_t)-1));
+	else if (is_open(v))
 		field_set_number(ret, 0);
 	else if (call(v) && v->event->socket && call(v)->fd >= 0)
 		field_set_number(ret, call(v)->fd);
@@ -303,14 +330,20 @@ FIELD_GETTER(get_fd_name)
 {
 	if (v->event->socket)
 		field_socket_name(v, ret);
-	else if (v->face != FACE_NONE)
-		field_set_string(ret, v->event->path);
+	else
+		field_set_string(ret, path_of(v));
+}
+
+FIELD_GETTER(get_fd_nameraw)
+{
+	if (opened(v))
+		field_set_string(ret, opened(v)->raw);
 }
 
 FIELD_GETTER(get_fd_directory)
 {
-	const char *path = v->event->path;
-	const char *slash = path && v->face != FACE_NONE ? strrchr(path, '/') : NULL;
+	const char *path = path_of(v);
+	const char *slash = path ? strrchr(path, '/') : NULL;
 	size_t len;
 	char *s;
 
@@ -325,8 +358,8 @@ FIELD_GETTER(get_fd_directory)
 
 FIELD_GETTER(get_fd_filename)
 {
-	const char *path = v->event->path;
-	const char *slash = path && v->face != FACE_NONE ? strrchr(path, '/') : NULL;
+	const char *path = path_of(v);
+	const char *slash = path ? strrchr(path, '/') : NULL;
 
 	if (slash)
 		field_set_string(ret, slash + 1);
@@ -334,7 +367,9 @@ FIELD_GETTER(get_fd_filename)
 
 FIELD_GETTER(get_fd_type)
 {
-	if (face(v)->typechar)
+	if (opened(v))
+		field_set_string(ret, opened(v)->is_dir ? "directory" : "file");
+	else if (face(v)->typechar)
 		field_set_string(ret, face(v)->typechar == 'd' ? "directory" : "file");
 	else
 		field_socket_type(v, ret);
@@ -342,7 +377,9 @@ FIELD_GETTER(get_fd_type)
 
 FIELD_GETTER(get_fd_typechar)
 {
-	if (face(v)->typechar)
+	if (opened(v))
+		field_set_string(ret, opened(v)->is_dir ? "d" : "f");
+	else if (face(v)->typechar)
 		field_set_bytes(ret, &face(v)->typechar, 1);
 	else
 		field_socket_typechar(v, ret);

@@ -58,6 +58,7 @@ FIELD_GETTER(get_arg_call);
 FIELD_GETTER(get_nothing);
 FIELD_GETTER(get_fd_num);
 FIELD_GETTER(get_fd_name);
+FIELD_GETTER(get_fd_nameraw);
 FIELD_GETTER(get_fd_directory);
 FIELD_GETTER(get_fd_filename);
 FIELD_GETTER(get_fd_type);

@@ -20,6 +20,7 @@ struct classify {
 	sensor_mask sensors;
 	const char *no_opens; /* why not every open that the rule asks for is seen; NULL: the sensor's reason */
 	uint32_t by_call;     /* FACE_BIT of what it is asked about as calls, which are told */
+	bool opened;	      /* calls that open are among them */
 	struct reason reasons[REASONS_MAX];
 	size_t n;
 };
@@ -90,6 +91,8 @@ static enum quality by_call(struct classify *k, const struct constant *c)
 
 	if (call && call->is_change && k->by_call & FACE_BIT(face_of_call(call)))
 		return QUALITY_EXACT;
+	if (k->opened && call && call->filter == CALL_OPEN)
+		return QUALITY_EXACT;
 	for (unsigned i = 0; i < FACE_CALL && c->s; i++) {
 		const struct face_info *f = &face_table[i];
 
@@ -151,20 +154,6 @@ static enum quality by_kinds(struct classify *k, const struct predicate *p)
 
 /* --- checks */
 
-static bool names_own_proc(const struct predicate *p)
-{
-	static const char *const prefixes[] = { "/proc/self/", "/proc/thread-self/" };
-
-	for (uint32_t i = 0; i < p->n; i++) {
-		for (size_t k = 0; k < ARRAY_SIZE(prefixes); k++) {
-			if (p->constants[i].s && p->constants[i].len >= strlen(prefixes[k]) &&
-			    memcmp(p->constants[i].s, prefixes[k], strlen(prefixes[k])) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
 static enum quality by_field(struct classify *k, const struct field_info *f)
 {
 	return by_needs(k, f->name, f->quality, f->needs, f->why);
@@ -189,13 +178,16 @@ static enum quality by_check(struct classify *k, const struct predicate *p)
 		return by_calls(k, p);
 	if (k->by_call && is_argument(f->name))
 		return QUALITY_EXACT;
+	if (k->opened && (field_is_of_open_call(f->name) || streq(f->name, "evt.is_open_read") ||
+			  streq(f->name, "evt.is_open_write")))
+		return QUALITY_EXACT;
 	if (streq(f->name, "hf.kind"))
 		return by_kinds(k, p);
 	if (streq(f->name, "evt.is_open_read") && asks_true(p))
 		return by_needs(k, f->name, QUALITY_EXACT, face_table[FACE_OPEN_READ].needs, NULL);
 	if (streq(f->name, "evt.is_open_write") && asks_true(p))
 		return by_needs(k, f->name, QUALITY_EXACT, face_table[FACE_OPEN_WRITE].needs, NULL);
-	if (strncmp(f->name, "fd.name", 7) == 0 && f->type == FIELD_STRING && names_own_proc(p))
+	if (strncmp(f->name, "fd.name", 7) == 0 && f->type == FIELD_STRING && names_own_proc(p) && !k->opened)
 		return say(k, MAX(f->quality, QUALITY_APPROXIMATE), f->name,
 			   "the kernel reports the file that a link in /proc/self leads to, not the link");
 	q = by_field(k, f);
@@ -410,7 +402,8 @@ enum quality rule_quality(const struct rule *rule, sensor_mask sensors, struct b
 		k.sensors |= SENSOR_BIT(SENSOR_OPENS_SENSITIVE);
 	if (sensors & SENSOR_BIT(SENSOR_EXEC_BPF))
 		k.sensors |= SENSOR_BIT(SENSOR_EXEC);
-	k.by_call = k.sensors & SENSOR_BIT(SENSOR_SYSCALL) ? rule->code->by_call : 0;
+	k.opened = sensors & SENSOR_BIT(SENSOR_OPENS_RULES) && rule->code->opened.asks;
+	k.by_call = k.sensors & SENSOR_BIT(SENSOR_SYSCALL) ? rule->code->by_call & ~FACES_OPEN : 0;
 	q = by_expr(&k, rule->code->condition);
 	if (b && q != QUALITY_EXACT)
 		write_reasons(&k, b);

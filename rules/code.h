@@ -83,6 +83,7 @@ struct output_part {
 struct rule_code {
 	struct program programs[FACE_COUNT];
 	struct rule_opens opens;
+	struct rule_opens opened; /* asks: the rule is asked about calls that open, not about what else shows opens */
 	const struct output_part *output;
 	size_t n_output;
 	const struct expr *condition; /* macros are resolved in it */
@@ -108,6 +109,10 @@ struct rules {
 int rules_index(struct rules *set);
 /* The condition asks what only the call itself says: FACE_BIT of those that are seen as a change of a file too. */
 uint32_t condition_by_call(const struct rule_code *code);
+
+/* (rules/opened.c) What the call that opens says alone; a path that only is one as it was written. */
+bool field_is_of_open_call(const char *name);
+bool names_own_proc(const struct predicate *p);
 
 /* --- evaluation of one predicate (rules/eval.c, rules/match.c) */
 

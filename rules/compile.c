@@ -200,7 +200,32 @@ static bool decided(const struct fold *f, const struct predicate *p)
 		return p->n == 1 && p->constants[0].number <= 0;
 	if (streq(ref->field.info->name, "evt.arg.flags") && is_read(f->view->face))
 		return true;
-	return ref->field.info->class == FIELD_FACE && f->view->face != FACE_CALL;
+	return ref->field.info->class == FIELD_FACE && f->view->face != FACE_CALL && !face_is_opened(f->view->face);
+}
+
+/* Of the calls that open: TREE_LEAF when it holds for some and not for others. */
+static enum tree_kind fold_calls(struct fold *f, const struct predicate *p)
+{
+	size_t n = 0, held = 0;
+
+	for (size_t i = 0; i < call_count; i++) {
+		const struct event_call call = { .info = &call_table[i] };
+		const struct event e = { .kind = EVENT_ACCESS, .call = &call }, *before = f->view->event;
+
+		if (call_table[i].filter != CALL_OPEN)
+			continue;
+		f->view->event = &e;
+		f->state.generation++;
+		held += predicate_test(&f->state, f->view, p);
+		f->view->event = before;
+		n++;
+	}
+	return held == n ? TREE_TRUE : held ? TREE_LEAF : TREE_FALSE;
+}
+
+static bool is_call_name(const struct fold *f, const struct predicate *p)
+{
+	return face_is_opened(f->view->face) && !p->dynamic && streq(f->c->refs[p->ref].field.info->name, "evt.type");
 }
 
 static struct tree *fold(struct fold *f, const struct tree *t);
@@ -257,6 +282,7 @@ static struct tree *fold_children(struct fold *f, const struct tree *t)
 
 static struct tree *fold(struct fold *f, const struct tree *t)
 {
+	enum tree_kind kind;
 	struct tree *ret;
 
 	if (t->kind == TREE_AND || t->kind == TREE_OR)
@@ -266,6 +292,9 @@ static struct tree *fold(struct fold *f, const struct tree *t)
 		return new_tree(f->c,
 				predicate_test(&f->state, f->view, t->predicate) != t->negate ? TREE_TRUE : TREE_FALSE);
 	}
+	kind = t->kind == TREE_LEAF && is_call_name(f, t->predicate) ? fold_calls(f, t->predicate) : t->kind;
+	if (t->kind == TREE_LEAF && kind != TREE_LEAF)
+		return new_tree(f->c, (kind == TREE_TRUE) != t->negate ? TREE_TRUE : TREE_FALSE);
 	ret = new_tree(f->c, t->kind);
 	if (ret) {
 		*ret = *t;
@@ -370,7 +399,13 @@ int compile_programs(struct compiler *c, const struct tree *t, struct rule_code 
 		f.view->number = 1;
 		f.view->face = face;
 		folded[face] = fold(&f, t);
-		r = compile_program(c, folded[face], &ret->programs[face]);
+		if (face == FACE_OPENED && folded[face])
+			r = compile_opened(c, folded[face], &ret->opened);
+		/* The others are asked about what else shows opens. */
+		if (face_is_opened(face) && !ret->opened.asks)
+			folded[face] = new_tree(c, TREE_FALSE);
+		if (r == 0)
+			r = compile_program(c, folded[face], &ret->programs[face]);
 	}
 	if (r == 0)
 		r = compile_opens(c, folded[FACE_OPEN_READ], folded[FACE_OPEN_DIR], &ret->opens);

@@ -246,7 +246,7 @@ static int finish(struct load *l)
 	l->set->ref_table = TAKE_PTR(l->c.refs);
 	l->set->n_refs = l->c.n_refs;
 	for (size_t i = 0; i < l->n; i++)
-		l->codes[i].by_call = condition_by_call(&l->codes[i]);
+		l->codes[i].by_call = condition_by_call(&l->codes[i]) | (l->codes[i].opened.asks ? FACES_OPEN : 0);
 	return rules_index(l->set);
 }
 

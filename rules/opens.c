@@ -22,7 +22,7 @@ struct terms {
 /* What it costs to be told of those that the term does not mean, about. */
 static uint64_t cost_of(const struct open_term *t)
 {
-	static const uint8_t costs[OPEN_WHATS] = { 1, 1, 2, 8, 4 };
+	static const uint8_t costs[OPEN_WHATS] = { 1, 1, 2, 8, 4, 200 };
 	unsigned depth = 0;
 
 	for (uint32_t i = 0; t->what == OPEN_BELOW && i < t->len; i++)
@@ -247,7 +247,9 @@ static int compare(const void *a, const void *b)
 
 	if (!r)
 		r = compare_bytes(x->s, x->len, y->s, y->len);
-	return r ? r : compare_bytes(x->name, x->name_len, y->name, y->name_len);
+	if (!r)
+		r = compare_bytes(x->name, x->name_len, y->name, y->name_len);
+	return r ? r : (x->class > y->class) - (x->class < y->class);
 }
 
 /* --- a condition */
@@ -280,30 +282,55 @@ static void add_others(struct compiler *c, struct terms *ts, const struct terms 
 			add(c, ts, more->items[i]);
 }
 
+static int keep_terms(struct compiler *c, const struct terms *ts, struct rule_opens *ret)
+{
+	struct open_term *copy;
+
+	if (c->error || ts->all)
+		return c->error;
+	copy = arena_alloc(c->a, MAX(ts->n, 1u) * sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	if (ts->n)
+		memcpy(copy, ts->items, ts->n * sizeof(*copy));
+	ret->terms = copy;
+	ret->n = ts->n;
+	return 0;
+}
+
 int compile_opens(struct compiler *c, const struct tree *file, const struct tree *folder, struct rule_opens *ret)
 {
 	struct terms ts = of_tree(c, file), dirs = of_tree(c, folder);
-	struct open_term *copy;
 
 	ret->dirs = folder->kind != TREE_FALSE;
 	add_others(c, &ts, &dirs);
-	if (c->error)
-		return c->error;
-	if (ts.all)
+	return keep_terms(c, &ts, ret);
+}
+
+int compile_opened(struct compiler *c, const struct tree *opened, struct rule_opens *ret)
+{
+	enum open_class class = open_class_of(c, opened);
+	struct terms ts;
+	int r;
+
+	if (opened->kind == TREE_FALSE || !asks_open_call(c, opened))
 		return 0;
-	copy = arena_alloc(c->a, MAX(ts.n, 1u) * sizeof(*copy));
-	if (!copy)
-		return -ENOMEM;
-	if (ts.n)
-		memcpy(copy, ts.items, ts.n * sizeof(*copy));
-	ret->terms = copy;
-	ret->n = ts.n;
-	return 0;
+	ts = of_tree(c, opened);
+	/* Few enough to be told each, where no name bounds them. */
+	if (ts.all && class >= OPEN_MAKE) {
+		ts = (struct terms){ 0 };
+		add(c, &ts, (struct open_term){ .what = OPEN_EACH });
+	}
+	for (uint32_t i = 0; i < ts.n; i++)
+		ts.items[i].class = class;
+	r = keep_terms(c, &ts, ret);
+	ret->asks = ret->calls = ret->terms;
+	return r;
 }
 
 const struct rule_opens *rule_opens(const struct rule *rule)
 {
-	return &rule->code->opens;
+	return rule->code->opened.asks ? &rule->code->opened : &rule->code->opens;
 }
 
 /* --- of all rules */
@@ -323,6 +350,8 @@ static void note_kinds(struct opens *o)
 {
 	size_t at = 0;
 
+	for (size_t i = 0; i < o->n; i++)
+		o->classes |= OPEN_BIT(o->terms[i].class);
 	for (unsigned int what = 0; what < OPEN_WHATS; what++) {
 		o->first[what] = at;
 		while (at < o->n && o->terms[at].what == what)
@@ -390,16 +419,22 @@ static bool begins(const struct open_term *t, const char *path, size_t len)
 	return len >= t->len && memcmp(path, t->s, t->len) == 0;
 }
 
-static bool is_listed(const struct opens *o, enum open_what what, const char *s, size_t len)
+static bool is_listed(const struct opens *o, uint32_t classes, enum open_what what, const char *s, size_t len)
 {
-	const struct open_term key = { .what = what, .s = s, .len = (uint32_t)len };
+	struct open_term key = { .what = what, .s = s, .len = (uint32_t)len };
 
-	return bsearch(&key, o->terms + o->first[what], o->first[what + 1] - o->first[what], sizeof(key), compare);
+	for (classes &= o->classes; classes; classes &= classes - 1) {
+		key.class = (enum open_class)__builtin_ctz(classes);
+		if (bsearch(&key, o->terms + o->first[what], o->first[what + 1] - o->first[what], sizeof(key), compare))
+			return true;
+	}
+	return false;
 }
 
-static bool is_meant(const struct open_term *t, const char *path, size_t len)
+static bool is_meant(const struct open_term *t, uint32_t classes, const char *path, size_t len)
 {
-	return begins(t, path, len) && (t->what == OPEN_BELOW || has_name(t, path, len));
+	return classes & OPEN_BIT(t->class) && begins(t, path, len) &&
+	       (t->what == OPEN_BELOW || has_name(t, path, len));
 }
 
 /* The first of those from there on that is not before the path's first two bytes, which most others do not share. */
@@ -422,28 +457,44 @@ static bool shares_two(const struct open_term *t, const char *path)
 }
 
 /* Beginnings, with a name behind or without. */
-static bool is_below(const struct opens *o, enum open_what what, const char *path, size_t len)
+static bool is_below(const struct opens *o, uint32_t classes, enum open_what what, const char *path, size_t len)
 {
 	size_t i = o->first[what], end = o->first[what + 1];
 
 	/* The shortest stand first. */
 	for (; i < end && o->terms[i].len < 2; i++)
-		if (is_meant(&o->terms[i], path, len))
+		if (is_meant(&o->terms[i], classes, path, len))
 			return true;
 	if (len < 2)
 		return false;
 	for (i = first_near(o, i, end, path); i < end && shares_two(&o->terms[i], path); i++)
-		if (is_meant(&o->terms[i], path, len))
+		if (is_meant(&o->terms[i], classes, path, len))
 			return true;
 	return false;
 }
 
-bool opens_match(const struct opens *o, const char *path, size_t len, const char *comm)
+/* One whose program is not known may be any. */
+static bool is_comm(const struct opens *o, uint32_t classes, const char *comm)
 {
-	const char *slash = memrchr(path, '/', len), *name = slash ? slash + 1 : path;
+	if (comm)
+		return is_listed(o, classes, OPEN_COMM, comm, strlen(comm));
+	for (size_t i = o->first[OPEN_COMM]; i < o->first[OPEN_COMM + 1]; i++)
+		if (classes & OPEN_BIT(o->terms[i].class))
+			return true;
+	return false;
+}
 
-	if (comm ? is_listed(o, OPEN_COMM, comm, strlen(comm)) : o->first[OPEN_COMM] < o->first[OPEN_COMM + 1])
+bool opens_match(const struct opens *o, uint32_t classes, const char *path, size_t len, const char *comm)
+{
+	const char *slash, *name;
+
+	if (is_listed(o, classes, OPEN_EACH, NULL, 0) || is_comm(o, classes, comm))
 		return true;
-	return is_listed(o, OPEN_PATH, path, len) || is_listed(o, OPEN_FILE, name, (size_t)(path + len - name)) ||
-	       is_below(o, OPEN_BELOW, path, len) || is_below(o, OPEN_WAY, path, len);
+	if (!path)
+		return false;
+	slash = memrchr(path, '/', len);
+	name = slash ? slash + 1 : path;
+	return is_listed(o, classes, OPEN_PATH, path, len) ||
+	       is_listed(o, classes, OPEN_FILE, name, (size_t)(path + len - name)) ||
+	       is_below(o, classes, OPEN_BELOW, path, len) || is_below(o, classes, OPEN_WAY, path, len);
 }

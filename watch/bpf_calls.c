@@ -28,8 +28,9 @@ struct bpf_calls {
 };
 
 _Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_PATHS == BPF_CALL_PATHS &&
-		       (int)CALL_CONNECT == BPF_CALL_CONNECT && (int)CALL_DUP == BPF_CALL_DUP &&
-		       (int)CALL_END == BPF_CALL_END && (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
+		       (int)CALL_OPEN == BPF_CALL_OPEN && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
+		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END &&
+		       (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
 	       "the table's filters are the program's");
 _Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
 _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
@@ -176,7 +177,7 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 	bss->wants_data = wants->data;
 	for (size_t i = 0; i < call_count; i++) {
 		const struct call_info *c = &call_table[i];
-		uint8_t id = wants->calls[i] ? (uint8_t)(i + 1) : 0;
+		uint8_t id = wants->calls[i] && c->filter != CALL_OPEN ? (uint8_t)(i + 1) : 0;
 
 		if (c->number >= 0 && c->number < BPF_CALL_NUMBERS)
 			bss->call_of[c->number] = id;

@@ -3,6 +3,7 @@
  * names and arguments are whatever a user chose.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -413,32 +414,80 @@ int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_eve
 
 /* --- opens */
 
+static const struct call_info *open_call(uint32_t call)
+{
+	static const char *const names[BPF_OPEN_KINDS] = {
+		[BPF_OPEN_OPEN] = "open",
+		[BPF_OPEN_OPENAT] = "openat",
+		[BPF_OPEN_OPENAT2] = "openat2",
+		[BPF_OPEN_CREAT] = "creat",
+	};
+
+	return call < BPF_OPEN_KINDS && names[call] ? call_by_name(names[call], strlen(names[call])) : NULL;
+}
+
+static bool is_ended(const char *strings, size_t len)
+{
+	return strings && (!len || !strings[len - 1]);
+}
+
+static int decode_opened(const struct bpf_open *o, const char *raw, const char *base, struct arena *a,
+			 struct bpf_open_event *ret)
+{
+	bool cut = o->flags & BPF_OPEN_BASE_CUT;
+
+	ret->call = open_call(o->call);
+	if (!ret->call)
+		return -EBADMSG;
+	ret->cut = cut;
+	ret->open = (struct call_open){
+		.flags = o->open_flags,
+		.mode = o->mode,
+		.is_dir = o->flags & BPF_OPEN_DIR || o->open_flags & O_DIRECTORY,
+		.created = o->flags & BPF_OPEN_CREATED,
+		.raw = raw,
+		.written = cut || !*raw ? raw : absolute_path(raw, base, o->base_len, a),
+	};
+	if (!ret->open.written)
+		return -ENOMEM;
+	ret->written_len = strlen(ret->open.written);
+	return 0;
+}
+
 int bpf_decode_open(const void *data, size_t len, struct arena *a, struct bpf_open_event *ret)
 {
 	struct cursor c = { data, len };
-	const char *head = take(&c, sizeof(struct bpf_open)), *names;
+	const char *head = take(&c, sizeof(struct bpf_open)), *raw, *names, *base;
 	struct bpf_open o;
 
 	if (!head)
 		return -EBADMSG;
 	memcpy(&o, head, sizeof(o));
-	names = take(&c, o.len);
-	/* Half a path would be another's. */
-	if (!names || o.tgid <= 0 || o.cut || (o.len && names[o.len - 1]))
+	raw = take(&c, o.raw_len);
+	names = raw ? take(&c, o.len) : NULL;
+	base = names ? take(&c, o.base_len) : NULL;
+	if (o.tgid <= 0 || !is_ended(raw, o.raw_len) || !is_ended(names, o.len) || !is_ended(base, o.base_len))
 		return -EBADMSG;
 	*ret = (struct bpf_open_event){
 		.tgid = o.tgid,
 		.mono_ns = o.mono_ns,
 		.start_ns = proc_tick(o.start_ns),
-		.path = join_path(names, o.len, "", a),
-		.is_dir = o.is_dir,
+		.classes = o.classes,
+		.is_dir = o.flags & BPF_OPEN_DIR,
+		.result = o.result,
 	};
 	memcpy(ret->comm, o.comm, sizeof(ret->comm));
 	ret->comm[sizeof(ret->comm) - 1] = '\0';
-	if (!ret->path)
-		return -ENOMEM;
-	ret->len = strlen(ret->path);
-	return 0;
+	/* Half a path would be another's. */
+	if (!(o.flags & (BPF_OPEN_NO_FILE | BPF_OPEN_CUT))) {
+		ret->path = join_path(names, o.len, "", a);
+		if (!ret->path)
+			return -ENOMEM;
+		ret->len = strlen(ret->path);
+	}
+	if (o.raw_len)
+		return decode_opened(&o, raw, base, a, ret);
+	return ret->path ? 0 : -EBADMSG;
 }
 
 /* --- DNS */

@@ -60,40 +60,65 @@ static int put_name(const struct opens_bpf *s, const struct bpf_opens_row *row)
 
 	memcpy(key, row->s, MIN(row->len, sizeof(key) - 1));
 	bpf_map_lookup_elem(fd, key, &as);
-	as |= row->what == BPF_OPENS_FILE ? BPF_OPEN_FILE : BPF_OPEN_WAY;
+	as |= row->what == BPF_OPENS_FILE ? row->classes : BPF_OPEN_WAY(row->classes);
 	return bpf_map_update_elem(fd, key, &as, BPF_ANY);
 }
 
-static int put_start(const struct opens_bpf *s, const struct bpf_opens_row *row)
+static bool begins(const struct bpf_opens_row *row, const struct bpf_opens_row *start)
+{
+	return start->what == BPF_OPENS_START && start->len <= row->len && memcmp(row->s, start->s, start->len) == 0;
+}
+
+/* The longest is found: it stands for all that it begins with too. */
+static int put_start(const struct opens_bpf *s, const struct bpf_opens_wants *w, const struct bpf_opens_row *row)
 {
 	size_t len = MIN(row->len, (size_t)BPF_OPEN_NAME - 1);
 	struct {
 		uint32_t bits;
 		char name[BPF_OPEN_NAME];
 	} key = { .bits = (uint32_t)len * 8 };
-	uint32_t one = 1;
+	uint32_t classes = 0, before = 0;
+	int fd = bpf_map__fd(s->maps.starts);
 
 	memcpy(key.name, row->s, len);
-	return bpf_map_update_elem(bpf_map__fd(s->maps.starts), &key, &one, BPF_ANY);
+	bpf_map_lookup_elem(fd, &key, &before);
+	for (size_t i = 0; i < w->n; i++)
+		if (begins(row, &w->rows[i]))
+			classes |= w->rows[i].classes;
+	classes |= before;
+	return bpf_map_update_elem(fd, &key, &classes, BPF_ANY);
 }
 
 static int put_comm(const struct opens_bpf *s, const struct bpf_opens_row *row)
 {
+	int fd = bpf_map__fd(s->maps.comms);
 	char key[16] = { 0 };
-	uint32_t one = 1;
+	uint32_t classes = 0;
 
 	memcpy(key, row->s, MIN(row->len, sizeof(key) - 1));
-	return bpf_map_update_elem(bpf_map__fd(s->maps.comms), key, &one, BPF_ANY);
+	bpf_map_lookup_elem(fd, key, &classes);
+	classes |= row->classes;
+	return bpf_map_update_elem(fd, key, &classes, BPF_ANY);
+}
+
+static int put_row(struct opens_bpf *s, const struct bpf_opens_wants *w, const struct bpf_opens_row *row)
+{
+	switch (row->what) {
+	case BPF_OPENS_FILE:
+	case BPF_OPENS_WAY:
+		return put_name(s, row);
+	case BPF_OPENS_START:
+		return put_start(s, w, row);
+	case BPF_OPENS_COMM:
+		return put_comm(s, row);
+	case BPF_OPENS_WHATS:
+		break;
+	}
+	return -EINVAL;
 }
 
 static int fill(struct opens_bpf *s, const struct bpf_opens_wants *w)
 {
-	static int (*const put[BPF_OPENS_WHATS])(const struct opens_bpf *s, const struct bpf_opens_row *row) = {
-		[BPF_OPENS_FILE] = put_name,
-		[BPF_OPENS_WAY] = put_name,
-		[BPF_OPENS_START] = put_start,
-		[BPF_OPENS_COMM] = put_comm,
-	};
 	int r = 0;
 
 	for (size_t i = 0; i < w->n && r == 0; i++) {
@@ -101,28 +126,33 @@ static int fill(struct opens_bpf *s, const struct bpf_opens_wants *w)
 			return -EINVAL;
 		if (w->rows[i].what != BPF_OPENS_COMM)
 			put_pair(s, &w->rows[i]);
-		r = put[w->rows[i].what](s, &w->rows[i]);
+		r = put_row(s, w, &w->rows[i]);
 	}
 	return r;
 }
 
 static void set_calls(struct opens_bpf *s)
 {
-	static const int calls[] = {
+	/* Of this architecture, and of i386; elsewhere none is taken for such a call. */
+	static const struct {
+		int number, compat;
+		enum bpf_open_call call;
+	} calls[] = {
 #ifdef SYS_open
-		SYS_open,
+		{ SYS_open, 5, BPF_OPEN_OPEN },
 #endif
-		SYS_openat,
-		437 /* openat2, the same everywhere */,
-		SYS_open_by_handle_at,
+#ifdef SYS_creat
+		{ SYS_creat, 8, BPF_OPEN_CREAT },
+#endif
+		{ SYS_openat, 295, BPF_OPEN_OPENAT },
+		{ 437, 437, BPF_OPEN_OPENAT2 }, /* the same everywhere */
+		{ SYS_open_by_handle_at, 342, BPF_OPEN_HANDLE },
 	};
-	/* Of i386: open, openat, openat2, open_by_handle_at. Elsewhere none is taken for such a call. */
-	static const int compat[] = { 5, 295, 437, 342 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-		s->bss->is_open[calls[i]] = 1;
-	for (size_t i = 0; i < ARRAY_SIZE(compat); i++)
-		s->bss->is_open_compat[compat[i]] = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		s->bss->is_open[calls[i].number] = (uint8_t)calls[i].call;
+		s->bss->is_open_compat[calls[i].compat] = (uint8_t)calls[i].call;
+	}
 }
 
 /* --- life */
@@ -130,9 +160,15 @@ static void set_calls(struct opens_bpf *s)
 static void set_kinds(struct opens_bpf *s, const struct bpf_opens_wants *w)
 {
 	bool any[BPF_OPENS_WHATS] = { false };
+	uint32_t wanted = w->always;
 
-	for (size_t i = 0; i < w->n; i++)
+	for (size_t i = 0; i < w->n; i++) {
 		any[w->rows[i].what] = true;
+		wanted |= w->rows[i].classes;
+	}
+	s->rodata->wanted = wanted;
+	s->rodata->always = w->always;
+	s->rodata->calls_too = wanted & ~BPF_OPEN_BIT(BPF_OPENS_READ);
 	s->rodata->by_name = any[BPF_OPENS_FILE] || any[BPF_OPENS_WAY];
 	s->rodata->by_start = any[BPF_OPENS_START];
 	s->rodata->by_comm = any[BPF_OPENS_COMM];

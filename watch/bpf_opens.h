@@ -1,7 +1,8 @@
 /*
- * Opens for reading that succeeded, told by a BPF program as their system calls return: those of programs and of names
- * on the way to a file that are wanted, no others, each with the path as the process sees it, in whatever container or
- * mount the file lies. Opens through io_uring are no such calls and are not told. A struct belongs to one thread.
+ * Opens, told by a BPF program as their system calls return: those of programs and of names on the way to a file, or in
+ * the path as it was written, that are wanted, no others, each with the path as the process sees it, in whatever
+ * container or mount the file lies. Opens through io_uring are no such calls and are not told. A struct belongs to one
+ * thread.
  */
 #ifndef WATCH_BPF_OPENS_H
 #define WATCH_BPF_OPENS_H
@@ -10,9 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event/call.h"
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
+#include "watch/bpf/record.h"
 
 #define BPF_OPENS_RING (1 << 18)
 #define BPF_OPENS_ROWS 4096 /* of one kind, at most */
@@ -23,10 +26,16 @@ struct bpf_open_event {
 	int32_t tgid;
 	uint64_t mono_ns;
 	uint64_t start_ns; /* of the process, as /proc gives it */
-	const char *path;  /* borrowed for the call */
+	uint32_t classes;  /* BPF_OPEN_BIT of those wanted that it has; enum bpf_open_class */
+	const char *path;  /* borrowed for the call; NULL: it failed, or the file has none */
 	size_t len;
 	char comm[16]; /* of the process */
 	bool is_dir;
+	const struct call_info *call; /* NULL: known as a file alone; else: */
+	struct call_open open;	      /* strings are borrowed too */
+	size_t written_len;
+	int64_t result;
+	bool cut; /* where the path as written begins is not known */
 };
 
 enum bpf_opens_what {
@@ -42,12 +51,14 @@ struct bpf_opens_row {
 	enum bpf_opens_what what;
 	const char *s;
 	size_t len;
+	uint32_t classes; /* BPF_OPEN_BIT: of opens that are such */
 };
 
 struct bpf_opens_wants {
 	const struct bpf_opens_row *rows;
 	size_t n;
-	bool dirs; /* opens of folders too */
+	bool dirs;	 /* opens of folders for reading too */
+	uint32_t always; /* classes of which each is wanted */
 };
 
 /* Own opens are never told. Errors as bpf_procs_open; -E2BIG: more rows than BPF_OPENS_ROWS. */

@@ -5,13 +5,15 @@
 
 static void print_terms(struct buf *b, const struct rule_opens *o)
 {
-	static const char *const names[OPEN_WHATS] = { "path", "file", "comm", "below", "way" };
+	static const char *const names[OPEN_WHATS] = { "path", "file", "comm", "below", "way", "each" };
+
+	static const char *const classes[OPEN_CLASSES] = { "", "call ", "write ", "make ", "program ", "up " };
 
 	buf_str(b, !o->asks ? "no" : !o->terms ? "all" : o->dirs ? "dirs" : "");
 	for (uint32_t i = 0; o->asks && o->terms && i < o->n; i++) {
 		const struct open_term *t = &o->terms[i];
 
-		buf_printf(b, " %s:%.*s", names[t->what], (int)t->len, t->s);
+		buf_printf(b, " %s%s:%.*s", classes[t->class], names[t->what], (int)t->len, t->s ?: "");
 		if (t->what == OPEN_WAY)
 			buf_printf(b, "+%.*s", (int)t->name_len, t->name);
 	}
@@ -27,7 +29,6 @@ static const struct {
 	{ "fd.name = /etc/shadow", "no" },
 	{ "evt.type = openat and evt.is_open_write = true and fd.name = /etc/shadow", "no" },
 	{ "hf.change = removed and hf.path = /etc/shadow", "no" },
-	{ "evt.type = open and evt.arg.flags contains O_CREAT and fd.directory = /dev", "no" },
 	{ READ "proc.pname = x", "all" },
 	{ "evt.is_open_read = true", "all" },
 	/* What bounds. */
@@ -69,6 +70,93 @@ static const struct {
 	  "fd.typechar = d",
 	  "dirs path:/a/b" },
 };
+
+/* What only the call says: the call is asked for. */
+#define OPEN "evt.type in (open, openat, openat2) and "
+
+static const struct {
+	const char *condition, *terms;
+} calls[] = {
+	{ "evt.type = open and evt.arg.flags contains O_CREAT and fd.directory = /dev", " make below:/dev" },
+	{ OPEN "evt.is_open_write = true and evt.arg.flags contains O_TRUNC and (fd.directory in (/a, /b) or "
+	       "fd.filename = c)",
+	  " make file:c make below:/a make below:/b" },
+	{ OPEN "evt.is_open_write = true and evt.arg.flags contains O_APPEND and fd.name = /a", " write path:/a" },
+	{ OPEN "evt.arg.flags contains O_APPEND and fd.name = /a", " call path:/a" },
+	{ OPEN "evt.arg.flags contains O_APPEND and fd.name contains /a", "no" },
+	{ OPEN "evt.arg.flags contains O_CREAT and fd.name contains /a", " make each:" },
+	{ OPEN "not evt.arg.flags contains O_CREAT and fd.name contains /a", "all" },
+	{ OPEN "(evt.arg.flags contains O_CREAT or proc.name = x) and fd.name = /a", " call path:/a" },
+	{ OPEN "evt.is_open_exec = true and evt.rawres >= 0", " program each:" },
+	{ OPEN "evt.is_open_exec = false and evt.rawres >= 0", "all" },
+	{ OPEN "fd.nameraw contains '../' and fd.nameraw glob '*../*../*'", " up each:" },
+	{ OPEN "fd.nameraw glob '*[.][.]/*'", "all" },
+	{ OPEN "fd.nameraw contains '../' and fd.name startswith /etc/", " up below:/etc/" },
+	{ OPEN "fd.num = -1 and evt.res startswith E and fd.name startswith /etc/", " call below:/etc/" },
+	{ OPEN "evt.is_open_write = true and (fd.name = /proc/self/exe or fd.name startswith /proc/self/fd/)",
+	  " write path:/proc/self/exe write below:/proc/self/fd/" },
+	{ OPEN "evt.arg.flags contains O_CREAT and fd.name = /a and hf.size > 1", "no" },
+	{ "(evt.type = rename and evt.arg.newpath contains x) or (" OPEN
+	  "evt.arg.flags contains O_TRUNC and fd.name = /a)",
+	  " make path:/a" },
+	{ "evt.type = connect and evt.res = EPERM and fd.name = /a", "no" },
+	{ "evt.type = creat and evt.arg.mode contains S_IXUSR and fd.name = /a", " call path:/a" },
+};
+
+static void test_calls(void **state _unused_)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		_cleanup_buf_ struct buf b = BUF_INIT;
+		struct rules_messages m = { 0 };
+		struct rules *r;
+
+		assert_int_equal(load_condition(calls[i].condition, &r, &m), 0);
+		print_terms(&b, rule_opens(rules_get(r, 0)));
+		if (!streq(b.data ?: "", calls[i].terms))
+			fail_msg("%s: %s, not %s", calls[i].condition, b.data, calls[i].terms);
+		rules_unref(r);
+		buf_free(&m.text);
+	}
+}
+
+/* A term is one for its class alone. */
+static void test_classes(void **state _unused_)
+{
+	static const struct {
+		enum open_class class;
+		const char *path;
+		bool meant;
+	} cases[] = {
+		{ OPEN_MAKE, "/a", true },    { OPEN_READ, "/a", false },   { OPEN_CALL, "/a", false },
+		{ OPEN_READ, "/b", true },    { OPEN_MAKE, "/b", false },   { OPEN_PROGRAM, "/x", true },
+		{ OPEN_PROGRAM, NULL, true }, { OPEN_UP, NULL, false },	    { OPEN_UP, "/x", false },
+		{ OPEN_CALL, "/c/d", true },  { OPEN_READ, "/c/d", false },
+	};
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct rules_messages m = { 0 };
+	struct opens o;
+	struct rules *r;
+
+	buf_str(&b,
+		"- rule: a\n  desc: d\n  output: o\n  priority: INFO\n  condition: " OPEN
+		"evt.arg.flags contains O_CREAT and fd.name = /a\n"
+		"- rule: b\n  desc: d\n  output: o\n  priority: INFO\n  condition: " OPEN
+		"evt.is_open_read = true and fd.name = /b\n"
+		"- rule: c\n  desc: d\n  output: o\n  priority: INFO\n  condition: " OPEN
+		"evt.failed = true and fd.directory = /c\n"
+		"- rule: x\n  desc: d\n  output: o\n  priority: INFO\n  condition: " OPEN "evt.is_open_exec = true\n");
+	assert_int_equal(load_text(b.data, &r, &m), 0);
+	assert_int_equal(rules_opens(r, &o), 0);
+	assert_int_equal(o.classes,
+			 OPEN_BIT(OPEN_MAKE) | OPEN_BIT(OPEN_READ) | OPEN_BIT(OPEN_CALL) | OPEN_BIT(OPEN_PROGRAM));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (opens_match(&o, OPEN_BIT(cases[i].class), cases[i].path, cases[i].path ? strlen(cases[i].path) : 0,
+				"cat") != cases[i].meant)
+			fail_msg("%zu: %s", i, cases[i].path ?: "none");
+	opens_free(&o);
+	rules_unref(r);
+	buf_free(&m.text);
+}
 
 static void test_terms(void **state _unused_)
 {
@@ -144,7 +232,8 @@ static void test_match(void **state _unused_)
 
 		assert_int_equal(load_condition(meant[i].condition, &r, &m), 0);
 		assert_int_equal(rules_opens(r, &o), 0);
-		if (opens_match(&o, meant[i].path, strlen(meant[i].path), meant[i].comm) != meant[i].meant)
+		if (opens_match(&o, OPEN_BIT(OPEN_READ), meant[i].path, strlen(meant[i].path), meant[i].comm) !=
+		    meant[i].meant)
 			fail_msg("%s: %s by %s", meant[i].condition, meant[i].path, meant[i].comm);
 		opens_free(&o);
 		rules_unref(r);
@@ -189,7 +278,7 @@ static void test_together(void **state _unused_)
 	assert_int_equal(o.rules, 6);
 	assert_int_equal(o.left_out, 1);
 	assert_true(o.dirs);
-	assert_false(opens_match(&o, "/d", 2, NULL));
+	assert_false(opens_match(&o, OPEN_BIT(OPEN_READ), "/d", 2, NULL));
 	assert_int_equal(rules_opens(r, &again), 0);
 	assert_true(opens_equal(&o, &again));
 	again.n--;
@@ -213,6 +302,11 @@ static const struct {
 	{ READ "fd.name contains a", SENSOR_BIT(SENSOR_OPENS_RULES) | SENSOR_BIT(SENSOR_OPENS_SENSITIVE),
 	  QUALITY_APPROXIMATE, "no path, name or program" },
 	{ READ "fd.name contains a", SENSOR_BIT(SENSOR_OPENS_RULES) | SENSOR_BIT(SENSOR_OPENS), QUALITY_EXACT, "" },
+	{ OPEN "evt.arg.flags contains O_TRUNC", SENSOR_BIT(SENSOR_OPENS_RULES), QUALITY_EXACT, "" },
+	{ OPEN "evt.is_open_write = true and evt.arg.flags contains O_TRUNC", 0, QUALITY_APPROXIMATE,
+	  "from the effect" },
+	{ OPEN "fd.nameraw contains ..", SENSOR_BIT(SENSOR_OPENS_RULES), QUALITY_EXACT, "" },
+	{ OPEN "fd.nameraw contains ..", SENSOR_BIT(SENSOR_OPENS), QUALITY_BLIND, "fd.nameraw" },
 };
 
 static void test_quality(void **state _unused_)
@@ -235,10 +329,8 @@ static void test_quality(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_terms),
-		cmocka_unit_test(test_match),
-		cmocka_unit_test(test_together),
-		cmocka_unit_test(test_quality),
+		cmocka_unit_test(test_terms), cmocka_unit_test(test_calls),    cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_match), cmocka_unit_test(test_together), cmocka_unit_test(test_quality),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,12 +31,14 @@ struct fixture {
 	bool is_dir, end;
 };
 
+#define READS BPF_OPEN_BIT(BPF_OPENS_READ)
+
 static const struct bpf_opens_row rows[] = {
-	{ BPF_OPENS_FILE, "secret", 6 },  { BPF_OPENS_WAY, ".way", 4 },
-	{ BPF_OPENS_START, "begin", 5 },  { BPF_OPENS_COMM, "reader", 6 },
-	{ BPF_OPENS_FILE, "the end", 7 }, { BPF_OPENS_FILE, "both", 4 },
-	{ BPF_OPENS_WAY, "both", 4 },	  { BPF_OPENS_FILE, "y", 1 },
-	{ BPF_OPENS_START, "z", 1 },	  { BPF_OPENS_FILE, LONG, sizeof(LONG) - 1 },
+	{ BPF_OPENS_FILE, "secret", 6, READS },	 { BPF_OPENS_WAY, ".way", 4, READS },
+	{ BPF_OPENS_START, "begin", 5, READS },	 { BPF_OPENS_COMM, "reader", 6, READS },
+	{ BPF_OPENS_FILE, "the end", 7, READS }, { BPF_OPENS_FILE, "both", 4, READS },
+	{ BPF_OPENS_WAY, "both", 4, READS },	 { BPF_OPENS_FILE, "y", 1, READS },
+	{ BPF_OPENS_START, "z", 1, READS },	 { BPF_OPENS_FILE, LONG, sizeof(LONG) - 1, READS },
 };
 
 static void make(const char *dir, const char *name)
@@ -299,7 +301,7 @@ static void test_decode(void **state _unused_)
 		struct {
 			struct bpf_open open;
 			char names[16];
-		} r = { .open = { .tgid = cases[i].tgid, .cut = cases[i].cut } };
+		} r = { .open = { .tgid = cases[i].tgid, .flags = cases[i].cut ? BPF_OPEN_CUT : 0 } };
 
 		memset(r.open.comm, 'x', sizeof(r.open.comm));
 		r.open.len = cases[i].len + cases[i].more;

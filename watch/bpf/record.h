@@ -116,6 +116,7 @@ enum bpf_call_filter {
 	BPF_CALL_RAW_SOCKETS,
 	BPF_CALL_INODE_FLAGS,
 	BPF_CALL_PATHS, /* told as struct bpf_path_call */
+	BPF_CALL_OPEN,	/* not told by these programs */
 	BPF_CALL_CONNECT,
 	BPF_CALL_ACCEPT,
 	BPF_CALL_LOCAL,	       /* bind, listen */
@@ -270,20 +271,58 @@ struct bpf_flood {
 #define BPF_OPEN_NAMES 4096
 #define BPF_OPEN_PAIRS 65536 /* of the first two bytes of a name, the first one in the upper half */
 
-enum bpf_open_name {
-	BPF_OPEN_FILE = 1 << 0, /* the file itself is called so */
-	BPF_OPEN_WAY = 1 << 1,	/* it, or a folder on the way to it, is */
+/* How a file is opened. What is asked for, and what an open is, are sets of them: bits. */
+enum bpf_open_class {
+	BPF_OPENS_READ,	   /* for reading, and it succeeded */
+	BPF_OPENS_CALL,	   /* by any call that names a path, and what came of it */
+	BPF_OPENS_WRITE,   /* such a call, for writing */
+	BPF_OPENS_MAKE,	   /* such a call with O_CREAT or O_TRUNC */
+	BPF_OPENS_PROGRAM, /* such a call, with a mode for a new file that lets it be run */
+	BPF_OPENS_UP,	   /* such a call with ".." in the path as it was written */
+	BPF_OPENS_CLASSES
+};
+#define BPF_OPEN_BIT(class) (1u << (class))
+
+/* Values of names: classes of opens of files called so, and of those with such a name on the way, which is the file's
+ * own too. */
+#define BPF_OPEN_WAY(classes) ((classes) << 16)
+
+/* The call; of compat ones too. */
+enum bpf_open_call {
+	BPF_OPEN_NONE,
+	BPF_OPEN_OPEN,
+	BPF_OPEN_OPENAT,
+	BPF_OPEN_OPENAT2,
+	BPF_OPEN_CREAT,
+	BPF_OPEN_HANDLE,
+	BPF_OPEN_KINDS
 };
 
-/* Behind it the names of the path from the last one up, each with its NUL. */
+enum bpf_open_flag {
+	BPF_OPEN_DIR = 1 << 0,
+	BPF_OPEN_CUT = 1 << 1,	    /* the file's path is deeper or longer than there is room for, or has no folder */
+	BPF_OPEN_NO_FILE = 1 << 2,  /* it failed */
+	BPF_OPEN_BASE_CUT = 1 << 3, /* the same of the folder that the path as written begins at */
+	BPF_OPEN_CREATED = 1 << 4,  /* it made the file */
+};
+
+/*
+ * Behind it, with their NULs: the path as it was written, the names of the file's path from the last one up, and those
+ * of the folder that a relative path as written begins at. The first and the last only of calls (not BPF_OPENS_READ
+ * alone).
+ */
 struct bpf_open {
 	__u64 mono_ns;
 	__u64 start_ns; /* of the process, since boot */
+	__s64 result;
 	__s32 tgid;
-	__u32 is_dir;
-	__u32 cut;     /* deeper or longer than there is room for, or without a folder */
-	__u32 len;     /* of names */
+	__u32 classes; /* those that it has, of the ones asked for */
+	__u32 call;    /* enum bpf_open_call */
+	__u32 flags;   /* enum bpf_open_flag */
+	__u32 open_flags, mode;
+	__u32 raw_len, len, base_len;
 	char comm[16]; /* of the process */
+	__u32 pad;
 };
 
 /* --- DNS */
