@@ -23,6 +23,7 @@ static void containers_seen(const char *cgroup, int32_t pid, void *data)
 	if (n == 0)
 		return;
 	containers_hint(m->containers, cgroup, pid);
+	entered_seen(m->entered, in[n - 1].id, pid);
 	mountns_seen(m->mountns, in[n - 1].id, pid);
 }
 
@@ -159,8 +160,22 @@ static void place_second(struct event *e)
 	e->path2 = inner ?: e->path2;
 }
 
+/* Who is in a container's namespaces is in it, whatever its cgroup says. */
+static void place_entered(struct monitor *m, struct event *e)
+{
+	char id[CGROUP_ID_MAX];
+	enum entered_how how = entered_namespaces(m->entered, e->process, id);
+
+	if (how == ENTERED_NOT)
+		return;
+	e->entry = how == ENTERED_NOW ? ENTRY_NAMESPACES : ENTRY_NONE;
+	container_unrefp(&e->container);
+	e->container = containers_by_id(m->containers, id);
+}
+
 void containers_place(struct monitor *m, struct event *e)
 {
+	bool start = e->kind == EVENT_EXEC && e->process && e->exec_type != EXEC_TYPE_LIBRARY;
 	const char *inner;
 
 	if (!m->containers)
@@ -171,6 +186,8 @@ void containers_place(struct monitor *m, struct event *e)
 			e->container = container_ref(e->about->container);
 		return;
 	}
+	if (start)
+		place_entered(m, e);
 	/* Whose file it is comes before who did it: a change of a container's files from the host is the container's.
 	 */
 	if (!e->container && e->path && e->path[0] == '/') {
@@ -188,8 +205,9 @@ void containers_place(struct monitor *m, struct event *e)
 					      e->kind == EVENT_EXEC ? e->boot_time : 0);
 	if (e->container && e->kind == EVENT_EXEC && e->path && !e->host_path)
 		find_host_path(e);
-	if (e->container && e->kind == EVENT_EXEC && e->process && e->exec_type != EXEC_TYPE_LIBRARY)
-		e->container_exec = entered_from_outside(m->entered, e->container, e->process, e->time, e->boot_time);
+	if (e->container && start && e->entry == ENTRY_NONE &&
+	    entered_from_outside(m->entered, e->container, e->process, e->time, e->boot_time))
+		e->entry = ENTRY_RUNTIME;
 }
 
 /* --- status */

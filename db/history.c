@@ -138,8 +138,8 @@ static void fill_change(struct row *row, const struct event *e)
 
 	row_int(row, change || exec, exec ? (int64_t)e->verdict : (int64_t)e->change);
 	row_int(row, change || exec || e->kind == EVENT_ACCEPT, exec ? (int64_t)e->exec_type : (int64_t)e->status);
-	if (exec && e->container_exec) {
-		row_int(row, true, 1);
+	if (exec && e->entry != ENTRY_NONE) {
+		row_int(row, true, e->entry);
 		row_null(row);
 	} else {
 		row_attributes(row, change ? e->attributes : 0);

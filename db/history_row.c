@@ -128,7 +128,7 @@ static void read_exec(struct event *e)
 	e->verdict = (enum exec_verdict)e->change;
 	e->exec_type = (enum exec_type)e->status;
 	e->exec_ns = e->until;
-	e->container_exec = e->attributes == 1;
+	e->entry = e->attributes <= ENTRY_NAMESPACES ? (enum container_entry)e->attributes : ENTRY_NONE;
 	e->attributes = 0;
 	e->change = CHANGE_ADDED;
 	e->status = STATUS_OPEN;

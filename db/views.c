@@ -1,7 +1,7 @@
 /*
  * What people read of the store: its views, as this version has them. None is ever edited in a store: whenever it is
- * brought up to date all of them are dropped and made anew (migrate.c), so a change here wants a new version in the table
- * of migrations.c, if only one without statements. holdfast-db(5) describes them.
+ * brought up to date all of them are dropped and made anew (migrate.c), so a change here wants a new version in the
+ * table of migrations.c, if only one without statements. holdfast-db(5) describes them.
  */
 #include "db/store.h"
 
@@ -197,11 +197,12 @@ const char *const db_views[] = {
 
 	/*
 	 * Program starts (history.c): change, status and until hold verdict, type and duration, text what the environment
-	 * makes the loader do, attributes 1 where somebody outside had it started in a container.
+	 * makes the loader do, attributes how it came into a container (enum container_entry).
 	 */
 	"CREATE VIEW execs AS " SQL_EVENT SQL_PATH " AS path, " SQL_WHERE ", " SQL_DETAIL("digest") ", "
 	SQL_EXEC_TYPE("e.status") " AS type, ct.image AS image, " SQL_VERDICT("e.change") " AS verdict, e.reason AS reason, "
 	"e.cause AS trusted_by, e.until/1000 AS duration_us, e.text AS environment, e.attributes IS 1 AS container_exec, "
+	"e.attributes IS 2 AS container_nsenter, "
 	SQL_POD " FROM event e" SQL_PLACE_FROM " WHERE e.kind = 2 AND e.status IS NOT 5",
 
 	"CREATE VIEW unexpected_binaries AS SELECT " SQL_PATH " AS path, g.digest AS digest, CASE e.status WHEN 5 THEN "

@@ -104,6 +104,13 @@ enum priority {
 	PRIORITY_COUNT
 };
 
+/* How a program came into a container that runs; numbers are stored. */
+enum container_entry {
+	ENTRY_NONE,
+	ENTRY_RUNTIME,	  /* somebody outside had its runtime start it there: podman exec, kubectl exec */
+	ENTRY_NAMESPACES, /* into its namespaces, and not into its cgroup: nsenter */
+};
+
 extern const char *const priority_names[PRIORITY_COUNT];
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
 extern const char *const exec_verdict_names[EXEC_VERDICT_COUNT];
@@ -139,11 +146,12 @@ struct event {
 	attr_mask attributes; /* which differ */
 	bool has_before, has_after;
 	struct record before, after; /* whole records, as far as known */
-	/* What is there now, of a file whose content is kept (fim/differ.h); text is what became of it. NULL: not kept. */
+	/* What is there now, of a file whose content is kept (fim/differ.h); text is what became of it. NULL: not kept.
+	 */
 	const char *content;
 	size_t content_len;
-	const char *cause;	     /* why it may be fine, or how it was found: "rescan after queue overflow" */
-	uint64_t count;		     /* CHANGE_TRANSIENT and merged opens: how many; else 1 */
+	const char *cause; /* why it may be fine, or how it was found: "rescan after queue overflow" */
+	uint64_t count;	   /* CHANGE_TRANSIENT and merged opens: how many; else 1 */
 
 	/* EVENT_GAP: one row each in gaps, opened first and closed (same gap_key) later */
 	enum gap_reason gap_reason;
@@ -161,8 +169,8 @@ struct event {
 	 */
 	enum exec_verdict verdict;
 	enum exec_type exec_type;
-	uint64_t exec_ns; /* how long the verdict took; 0 unknown */
-	bool container_exec; /* somebody outside had it started in a container that runs: podman exec, kubectl exec */
+	uint64_t exec_ns;	    /* how long the verdict took; 0 unknown */
+	enum container_entry entry; /* into event.container */
 
 	/*
 	 * EVENT_ALERT: reason is the rule's name, text its output; path, path2 and process are those of what it was
@@ -181,7 +189,8 @@ struct event {
 	enum action_result result;
 	uint64_t response; /* number of the ladder at work, and of its quarantine entry; 0: none */
 
-	const struct event_call *call; /* EVENT_ACCESS, EVENT_CONNECTION: the system call it is; NULL: it is of a file */
+	const struct event_call
+		*call; /* EVENT_ACCESS, EVENT_CONNECTION: the system call it is; NULL: it is of a file */
 	const struct event_socket *socket; /* of that call; NULL: it is about none, or the event was read back */
 
 	/* EVENT_CONNECTION: what was done (SOCKET_*), text is both ends, details JSON as socket_json makes it. */

@@ -57,8 +57,8 @@ static void json_exec(json_t *o, const struct event *e)
 		json_object_set_new(o, "duration_ns", json_u64(e->exec_ns));
 	if (e->has_after)
 		json_object_set_new(o, "after", attr_json(&e->after, ATTR_ALL));
-	if (e->container_exec)
-		json_object_set_new(o, "container_exec", json_true());
+	if (e->entry != ENTRY_NONE)
+		json_object_set_new(o, e->entry == ENTRY_RUNTIME ? "container_exec" : "container_nsenter", json_true());
 	json_put_digest(o, e);
 }
 

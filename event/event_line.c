@@ -290,12 +290,13 @@ static void line_exec(struct buf *b, const struct event *e, bool colour)
 	line_path(b, e);
 	if (e->reason && e->verdict != EXEC_ALLOWED)
 		line_text(b, e->reason);
-	if (e->container_exec) {
+	if (e->entry != ENTRY_NONE) {
 		line_next(b);
-		buf_str(b, "started from outside of the container");
+		buf_str(b, e->entry == ENTRY_RUNTIME ? "started from outside of the container"
+						     : "came into the container past its runtime");
 	}
 	if (e->text && !streq(e->text, EVENT_ENVIRONMENT_UNKNOWN)) {
-		if (e->container_exec)
+		if (e->entry != ENTRY_NONE)
 			line_next(b);
 		line_text(b, e->text);
 	}

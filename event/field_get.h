@@ -186,5 +186,6 @@ FIELD_GETTER(get_hf_session_command);
 FIELD_GETTER(get_hf_hour);
 FIELD_GETTER(get_hf_weekday);
 FIELD_GETTER(get_hf_container_exec);
+FIELD_GETTER(get_hf_container_nsenter);
 
 #endif

@@ -71,5 +71,11 @@ FIELD_GETTER(get_hf_weekday)
 FIELD_GETTER(get_hf_container_exec)
 {
 	if (v->event->kind == EVENT_EXEC && v->event->container)
-		field_set_number(ret, v->event->container_exec);
+		field_set_number(ret, v->event->entry == ENTRY_RUNTIME);
+}
+
+FIELD_GETTER(get_hf_container_nsenter)
+{
+	if (v->event->kind == EVENT_EXEC && v->event->container)
+		field_set_number(ret, v->event->entry == ENTRY_NAMESPACES);
 }

@@ -333,6 +333,9 @@ const struct field_info field_table[] = {
 	  "day of the week, local time: mon, tue, wed, thu, fri, sat, sun" },
 	{ "hf.container_exec", FIELD_BOOL, FIELD_EVENT, ARG_NONE, EXACT, RUNTIME, NULL, get_hf_container_exec,
 	  "the program was started in a running container from outside: podman exec, kubectl exec" },
+	{ "hf.container_nsenter", FIELD_BOOL, FIELD_EVENT, ARG_NONE, EXACT, RUNTIME | BPF, NULL,
+	  get_hf_container_nsenter,
+	  "the process came into the container's namespaces past its runtime, and is not in its cgroup: nsenter" },
 	{ "hf.gap", FIELD_STRING, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_hf_gap, "why something was not watched" },
 };
 

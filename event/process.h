@@ -29,6 +29,7 @@ enum process_known {
 	PROCESS_COMM = 1 << 11,
 	PROCESS_NO_LOGINUID = 1 << 12, /* known to have none (daemon), as opposed to not known */
 	PROCESS_NO_TTY = 1 << 13,
+	PROCESS_NAMESPACES = 1 << 14, /* mnt_ns pid_ns */
 };
 
 #define PROCESS_ARGV_MAX  4096 /* bytes of argv kept; cmdline_cut says that there was more */
@@ -44,6 +45,7 @@ struct process {
 	uint32_t uid, gid, euid, egid;
 	uint32_t loginuid;
 	uint32_t session;
+	uint32_t mnt_ns, pid_ns; /* inodes of the namespaces that it was in at its last exec */
 	int32_t sid;
 	uint32_t depth; /* ancestors reachable through parent */
 	bool cmdline_cut;

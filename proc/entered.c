@@ -1,6 +1,6 @@
 /*
- * Who was brought into a container. State: the first process of each container that was seen, in a ring; any thread,
- * under a lock that is held for no system call.
+ * Who was brought into a container. State: the first process of each container that was seen, and the namespaces that
+ * processes of containers were seen in, each in a ring; any thread, under a lock that is held for no system call.
  */
 #include "proc/entered.h"
 
@@ -24,12 +24,37 @@ struct first {
 	uint64_t start_ns;
 };
 
+/* Namespaces, by inode: the number of one that is gone is given to another. */
+struct spaces {
+	uint32_t mnt, pid;
+};
+
+/* Those that a process of a container was seen in. */
+struct home {
+	char id[CGROUP_ID_MAX];
+	struct spaces in;
+	int32_t process; /* that was */
+};
+
 struct entered {
 	int procfd;
+	struct spaces host;
 	pthread_mutex_t lock;
+	struct home homes[ENTERED_MAX];
+	size_t n_homes; /* counts up without end */
 	struct first firsts[ENTERED_MAX];
 	size_t n; /* counts up without end */
 };
+
+/* Those of a process; 0 what is not known. */
+static struct spaces spaces_of(int procfd, int32_t pid)
+{
+	_cleanup_close_ int dirfd = proc_open(procfd, pid);
+
+	if (dirfd < 0)
+		return (struct spaces){ 0 };
+	return (struct spaces){ proc_namespace(dirfd, "mnt"), proc_namespace(dirfd, "pid") };
+}
 
 int entered_new(const char *procfs, struct entered **ret)
 {
@@ -44,6 +69,9 @@ int entered_new(const char *procfs, struct entered **ret)
 		free(e);
 		return r;
 	}
+	e->host = spaces_of(e->procfd, 1);
+	if (!e->host.mnt || !e->host.pid)
+		e->host = spaces_of(e->procfd, getpid());
 	pthread_mutex_init(&e->lock, NULL);
 	*ret = e;
 	return 0;
@@ -165,4 +193,108 @@ bool entered_from_outside(struct entered *e, const struct container *c, const st
 		put_first(e, c, p);
 	pthread_mutex_unlock(&e->lock);
 	return entered;
+}
+
+/* --- who is in its namespaces */
+
+/* Those that are not the host's too; 0 the others, and all where the host's are not known. */
+static struct spaces own_spaces(const struct entered *e, struct spaces in)
+{
+	if (!e->host.mnt || !e->host.pid)
+		return (struct spaces){ 0 };
+	return (struct spaces){ in.mnt == e->host.mnt ? 0 : in.mnt, in.pid == e->host.pid ? 0 : in.pid };
+}
+
+/* Lock held. The newest. in: NULL any; id: NULL anybody's. */
+static struct home *find_home(struct entered *e, const char *id, const struct spaces *in)
+{
+	for (size_t i = e->n_homes; i > 0 && i + ENTERED_MAX > e->n_homes; i--) {
+		struct home *h = &e->homes[(i - 1) % ENTERED_MAX];
+
+		if (id && !streq(h->id, id))
+			continue;
+		if (!in || (in->mnt && h->in.mnt == in->mnt) || (in->pid && h->in.pid == in->pid))
+			return h;
+	}
+	return NULL;
+}
+
+/* Nobody who lives has them. */
+static void put_home(struct entered *e, const char *id, struct spaces in, int32_t pid)
+{
+	struct home *h;
+
+	if (!in.mnt && !in.pid)
+		return;
+	pthread_mutex_lock(&e->lock);
+	h = find_home(e, id, &in);
+	if (!h || h->in.mnt != in.mnt || h->in.pid != in.pid)
+		h = &e->homes[e->n_homes++ % ENTERED_MAX];
+	snprintf(h->id, sizeof(h->id), "%s", id);
+	h->in = in;
+	h->process = pid;
+	pthread_mutex_unlock(&e->lock);
+}
+
+void entered_seen(struct entered *e, const char *id, int32_t pid)
+{
+	bool known;
+
+	pthread_mutex_lock(&e->lock);
+	known = find_home(e, id, NULL);
+	pthread_mutex_unlock(&e->lock);
+	if (!known)
+		put_home(e, id, own_spaces(e, spaces_of(e->procfd, pid)), pid);
+}
+
+static bool shares(const struct process *p, const struct spaces *in)
+{
+	return p && p->known & PROCESS_NAMESPACES &&
+	       ((in->mnt && p->mnt_ns == in->mnt) || (in->pid && p->pid_ns == in->pid));
+}
+
+/* The process that was seen in them still is: they are not gone, and their numbers another's. */
+static bool still_has(const struct entered *e, const struct home *h)
+{
+	struct spaces now = own_spaces(e, spaces_of(e->procfd, h->process));
+
+	return now.mnt == h->in.mnt && now.pid == h->in.pid;
+}
+
+/* Whose they are, copied to ret; a mount namespace says more than a pid namespace, which pods share. */
+static bool find_owner(struct entered *e, struct spaces in, struct home *ret)
+{
+	const struct spaces mnt = { .mnt = in.mnt }, pid = { .pid = in.pid };
+	struct home *h;
+
+	pthread_mutex_lock(&e->lock);
+	h = find_home(e, NULL, &mnt) ?: find_home(e, NULL, &pid);
+	if (h)
+		*ret = *h;
+	pthread_mutex_unlock(&e->lock);
+	return h && still_has(e, ret);
+}
+
+enum entered_how entered_namespaces(struct entered *e, const struct process *p, char ret_id[CGROUP_ID_MAX])
+{
+	struct cgroup_container in[CGROUP_NEST_MAX];
+	struct spaces own = own_spaces(e, (struct spaces){ p->mnt_ns, p->pid_ns }), asked = own;
+	struct home owner;
+	size_t n;
+
+	if (!(p->known & PROCESS_NAMESPACES) || !(p->known & PROCESS_CGROUP) || (!own.mnt && !own.pid))
+		return ENTERED_NOT;
+	n = cgroup_containers(p->cgroup, in);
+	if (n)
+		asked.pid = 0; /* which containers may share */
+	if (!find_owner(e, asked, &owner)) {
+		if (n)
+			put_home(e, in[n - 1].id, own, p->pid);
+		return ENTERED_NOT;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (streq(in[i].id, owner.id))
+			return ENTERED_NOT;
+	memcpy(ret_id, owner.id, sizeof(owner.id));
+	return shares(p->parent, &asked) ? ENTERED_BEFORE : ENTERED_NOW;
 }

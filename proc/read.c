@@ -436,6 +436,34 @@ static void read_cgroup(int dirfd, struct arena *a, struct process *ret)
 		set_text(ret, PROCESS_CGROUP, &ret->cgroup, arena_strndup(a, path, len));
 }
 
+uint32_t proc_namespace(int dirfd, const char *kind)
+{
+	char name[16], target[64];
+	const char *number;
+	uint32_t ino;
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "ns/%s", kind);
+	n = readlinkat(dirfd, name, target, sizeof(target) - 1);
+	target[MAX(n, 0)] = '\0';
+	number = strchr(target, '[');
+	if (!number || target[n - 1] != ']')
+		return 0;
+	number++;
+	return proc_parse_u32(number, (size_t)(target + n - 1 - number), &ino) == 0 ? ino : 0;
+}
+
+static void read_namespaces(int dirfd, struct process *ret)
+{
+	uint32_t mnt = proc_namespace(dirfd, "mnt"), pid = proc_namespace(dirfd, "pid");
+
+	if (!mnt || !pid)
+		return;
+	ret->mnt_ns = mnt;
+	ret->pid_ns = pid;
+	ret->known |= PROCESS_NAMESPACES;
+}
+
 static void read_ids(int dirfd, struct process *ret)
 {
 	char buf[4096];
@@ -453,6 +481,8 @@ int proc_read_fd(int dirfd, unsigned int parts, struct arena *a, struct process 
 		set_text(ret, PROCESS_EXE, &ret->exe, read_link(dirfd, "exe", a));
 	if (parts & PROC_PART_ARGV)
 		read_cmdline(dirfd, a, ret);
+	if (parts & PROC_PART_NAMESPACES)
+		read_namespaces(dirfd, ret);
 	if (parts & PROC_PART_CWD)
 		set_text(ret, PROCESS_CWD, &ret->cwd, read_link(dirfd, "cwd", a));
 	/* Before stat, which says whether it can be believed. */

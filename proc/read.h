@@ -21,8 +21,10 @@ enum proc_part {
 	PROC_PART_STAT = 1 << 4,   /* start, parent, session, tty, comm */
 	PROC_PART_LOGIN = 1 << 5,  /* loginuid, audit session */
 	PROC_PART_IDS = 1 << 6,
+	PROC_PART_NAMESPACES = 1 << 7, /* gone at exit */
 	PROC_PART_IMAGE = PROC_PART_EXE | PROC_PART_ARGV,
-	PROC_PART_REST = PROC_PART_CWD | PROC_PART_CGROUP | PROC_PART_STAT | PROC_PART_LOGIN, /* of an exec */
+	PROC_PART_REST = PROC_PART_NAMESPACES | PROC_PART_CWD | PROC_PART_CGROUP | PROC_PART_STAT |
+			 PROC_PART_LOGIN, /* of an exec */
 	PROC_PART_ALL = PROC_PART_IMAGE | PROC_PART_REST | PROC_PART_IDS,
 };
 
@@ -33,6 +35,9 @@ int proc_read(const char *procfs, int32_t pid, struct arena *a, struct process *
 int proc_open(int procfd, int32_t pid);
 /* Adds the parts to *ret, whose known bits for those parts must be clear. -ESRCH: nothing could be read. */
 int proc_read_fd(int dirfd, unsigned int parts, struct arena *a, struct process *ret);
+
+/* Inode of its namespace of that kind ("mnt"); 0: not known. */
+uint32_t proc_namespace(int dirfd, const char *kind);
 
 /* The files of an image, opened ahead; -1 where not. */
 struct proc_fds {

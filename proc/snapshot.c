@@ -80,6 +80,7 @@ static const struct group {
 	{ PROC_PART_LOGIN, PROCESS_LOGINUID | PROCESS_NO_LOGINUID | PROCESS_SESSION },
 	{ PROC_PART_CGROUP, PROCESS_CGROUP },
 	{ PROC_PART_IDS, PROCESS_IDS },
+	{ PROC_PART_NAMESPACES, PROCESS_NAMESPACES },
 };
 
 static void take_members(struct process *to, const struct process *from, uint32_t bits)
@@ -110,6 +111,10 @@ static void take_members(struct process *to, const struct process *from, uint32_
 		to->gid = from->gid;
 		to->euid = from->euid;
 		to->egid = from->egid;
+	}
+	if (bits & PROCESS_NAMESPACES) {
+		to->mnt_ns = from->mnt_ns;
+		to->pid_ns = from->pid_ns;
 	}
 }
 
@@ -149,7 +154,8 @@ static bool same_numbers(const struct process *a, const struct process *b)
 {
 	return a->known == b->known && a->pid == b->pid && a->ppid == b->ppid && a->start_ns == b->start_ns &&
 	       a->exec_count == b->exec_count && a->uid == b->uid && a->gid == b->gid && a->euid == b->euid &&
-	       a->egid == b->egid && a->loginuid == b->loginuid && a->session == b->session && a->sid == b->sid;
+	       a->egid == b->egid && a->loginuid == b->loginuid && a->session == b->session && a->sid == b->sid &&
+	       a->mnt_ns == b->mnt_ns && a->pid_ns == b->pid_ns;
 }
 
 bool snapshot_same(const struct process *a, const struct process *b)

@@ -151,6 +151,11 @@ static void decode_process(const struct bpf_record *r, struct arena *a, struct p
 	};
 	memcpy(ret->comm, r->comm, sizeof(ret->comm));
 	ret->comm[sizeof(ret->comm) - 1] = '\0';
+	if (r->mnt_ns && r->pid_ns) {
+		ret->mnt_ns = r->mnt_ns;
+		ret->pid_ns = r->pid_ns;
+		ret->known |= PROCESS_NAMESPACES;
+	}
 	decode_login(r, ret);
 	decode_tty(r, a, ret);
 }

@@ -95,9 +95,96 @@ static void test_late(void **state _unused_)
 	tree_remove(&t);
 }
 
+/* --- past the runtime */
+
+#define OTHER_ID "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define OTHER	 "/machine.slice/libpod-" OTHER_ID ".scope"
+#define HOST_MNT 4026531832
+#define HOST_PID 4026531836
+
+static void put_spaces(struct tree *t, int32_t pid, uint32_t mnt, uint32_t pidns)
+{
+	char path[128], target[32];
+
+	tree_text(t, pid, "comm", "x\n");
+	snprintf(path, sizeof(path), "%s/%d/ns", t->root, pid);
+	mkdir(path, 0755);
+	snprintf(target, sizeof(target), "mnt:[%u]", mnt);
+	tree_link(t, pid, "ns/mnt", target);
+	snprintf(target, sizeof(target), "pid:[%u]", pidns);
+	tree_link(t, pid, "ns/pid", target);
+}
+
+static const struct {
+	const char *what;
+	const char *cgroup;
+	uint32_t mnt, pidns;
+	uint32_t parent_mnt, parent_pidns;
+	enum entered_how how;
+	const char *id;
+} spaces[] = {
+	{ "of the host", "/user.slice", HOST_MNT, HOST_PID, HOST_MNT, HOST_PID, ENTERED_NOT, NULL },
+	{ "the container's own", INSIDE, 100, 200, HOST_MNT, HOST_PID, ENTERED_NOT, NULL },
+	{ "its mounts", "/user.slice", 100, HOST_PID, HOST_MNT, HOST_PID, ENTERED_NOW, ID },
+	{ "all of it", "/user.slice", 100, 200, HOST_MNT, HOST_PID, ENTERED_NOW, ID },
+	{ "a child of that", "/user.slice", 100, 200, 100, 200, ENTERED_BEFORE, ID },
+	{ "its pids", "/user.slice", HOST_MNT, 200, HOST_MNT, HOST_PID, ENTERED_NOW, ID },
+	{ "from another container", OTHER, 100, 300, 300, 300, ENTERED_NOW, ID },
+	{ "of a pod that shares pids", OTHER, 301, 200, HOST_MNT, HOST_PID, ENTERED_NOT, NULL },
+	{ "of nobody", "/system.slice/x.service", 400, HOST_PID, HOST_MNT, HOST_PID, ENTERED_NOT, NULL },
+};
+
+static enum entered_how how_entered(struct entered *e, size_t i, int32_t pid, char id[CGROUP_ID_MAX])
+{
+	struct process *parent = made(5, "/user.slice", NULL, 0, NULL),
+		       *p = made(pid, spaces[i].cgroup, NULL, 0, parent);
+	enum entered_how how;
+
+	parent->mnt_ns = spaces[i].parent_mnt;
+	parent->pid_ns = spaces[i].parent_pidns;
+	p->mnt_ns = spaces[i].mnt;
+	p->pid_ns = spaces[i].pidns;
+	how = entered_namespaces(e, p, id);
+	assert_int_equal(how, ENTERED_NOT); /* nothing is known of them */
+	parent->known |= PROCESS_NAMESPACES;
+	p->known |= PROCESS_NAMESPACES;
+	how = entered_namespaces(e, p, id);
+	process_unref(p);
+	process_unref(parent);
+	return how;
+}
+
+static void test_namespaces(void **state _unused_)
+{
+	_cleanup_(entered_free_p) struct entered *e = NULL;
+	char id[CGROUP_ID_MAX];
+	struct tree t;
+
+	tree_make(&t);
+	put_spaces(&t, 1, HOST_MNT, HOST_PID);
+	put_spaces(&t, 10, 100, 200);
+	assert_int_equal(entered_new(t.root, &e), 0);
+	entered_seen(e, ID, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(spaces); i++) {
+		put_spaces(&t, (int32_t)(20 + i), spaces[i].mnt, spaces[i].pidns);
+		if (how_entered(e, i, (int32_t)(20 + i), id) != spaces[i].how ||
+		    (spaces[i].id && strcmp(id, spaces[i].id) != 0))
+			fail_msg("%s", spaces[i].what);
+	}
+	/* The container is gone, and the number of its namespace another's. */
+	put_spaces(&t, 10, HOST_MNT, HOST_PID);
+	assert_int_equal(how_entered(e, 2, 50, id), ENTERED_NOT);
+	/* Started again, with the same numbers. */
+	put_spaces(&t, 11, 100, 200);
+	assert_int_equal(how_entered(e, 1, 11, id), ENTERED_NOT);
+	assert_int_equal(how_entered(e, 2, 50, id), ENTERED_NOW);
+	tree_remove(&t);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_steps), cmocka_unit_test(test_late) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_steps), cmocka_unit_test(test_late),
+					    cmocka_unit_test(test_namespaces) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,17 @@ static __always_inline void fill_session(struct bpf_record *r, const struct task
 	r->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
 }
 
+/* The pid namespace is the one that it is in, not the one that its children will be in. */
+static __always_inline void fill_namespaces(struct bpf_record *r, const struct task_struct *task)
+{
+	const struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	const void *own = (const void *)pid + bpf_core_field_offset(pid->numbers) +
+			  BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
+
+	r->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	r->pid_ns = BPF_CORE_READ((const struct upid *)own, ns, ns.inum);
+}
+
 static __always_inline void fill(struct bpf_record *r, enum bpf_record_kind kind, const struct task_struct *task)
 {
 	const struct cred *cred = BPF_CORE_READ(task, cred);
@@ -315,6 +326,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	fill(&s->r, BPF_RECORD_EXEC, task);
+	fill_namespaces(&s->r, task);
 	fill_file(&s->r, BPF_CORE_READ(file, f_inode));
 	s->r.flags |= has_plain_environment(s, task) ? BPF_ENV_PLAIN : 0;
 	s->r.argv_len = put_argv(s, task);

@@ -99,7 +99,9 @@ struct bpf_record {
 	__u32 exe_dev;	 /* major << 20 | minor */
 	__u32 argv_len, exe_len, cwd_len, cgroup_len;
 	char comm[16];
-	__u32 refused; /* enum bpf_refused */
+	__u32 refused;	      /* enum bpf_refused */
+	__u32 mnt_ns, pid_ns; /* exec: inodes of its namespaces; 0 unknown */
+	__u32 pad;
 	__u64 cgroups; /* exec: never 0; of two processes at a time the same when all their cgroups are */
 };
 
