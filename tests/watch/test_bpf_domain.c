@@ -43,6 +43,56 @@ static int hear(const void *data, size_t len)
 	return 0;
 }
 
+/* Of another name, which no policy knows. */
+static const char other[] = "\x12\x35\x81\x80\0\1\0\1\0\0\0\0\4none\7example\0\0\1\0\1"
+			    "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\x42\0\x0b";
+
+static size_t put_message(char *to, const char *message, size_t len)
+{
+	to[0] = (char)(len >> 8);
+	to[1] = (char)len;
+	memcpy(to + 2, message, len);
+	return len + 2;
+}
+
+/* Over TCP; two answers in one packet, as of two questions that were asked together. */
+static int hear_stream(void)
+{
+	struct sockaddr_in server = { .sin_family = AF_INET,
+				      .sin_port = htons(53),
+				      .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), to = socket(AF_INET, SOCK_STREAM, 0), from, one = 1;
+	char data[2 * sizeof(answer)], got[sizeof(data)];
+	size_t len = put_message(data, other, sizeof(other) - 1);
+
+	len += put_message(data + len, answer, sizeof(answer) - 1);
+	NEED(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
+	NEED(bind(listener, (struct sockaddr *)&server, sizeof(server)) == 0 && listen(listener, 1) == 0);
+	NEED(connect(to, (struct sockaddr *)&server, sizeof(server)) == 0);
+	from = accept(listener, NULL, NULL);
+	NEED(from >= 0 && send(from, data, len, 0) == (ssize_t)len);
+	NEED(recv(to, got, len, MSG_WAITALL) == (ssize_t)len);
+	close(from);
+	close(to);
+	close(listener);
+	return 0;
+}
+
+static int act_stream(void)
+{
+	int r;
+
+	NEED(own_network() == 0);
+	NEED(reach("127.66.0.9", 1, SOCK_STREAM) == EPERM);
+	r = hear_stream();
+	if (r)
+		return r;
+	NEED(reach("127.66.0.9", 1, SOCK_STREAM) == ECONNREFUSED);
+	NEED(reach("127.66.0.10", 1, SOCK_STREAM) == ECONNREFUSED);
+	NEED(reach("127.66.0.11", 1, SOCK_STREAM) == EPERM);
+	return 0;
+}
+
 static int act_domain(void)
 {
 	char cut[sizeof(answer)];
@@ -97,6 +147,7 @@ static void test_domain(void **state)
 	child(act_domain);
 	/* An answer counts where it came. */
 	child(act_elsewhere);
+	child(act_stream);
 	/* Said by user space, it counts everywhere. */
 	assert_int_equal(bpf_policy_name(f->b, policy_hash_domain("other.example", false), hosts, DEADLINE_NS), 0);
 	child(act_named);

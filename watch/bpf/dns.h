@@ -11,6 +11,7 @@
 #define IPPROTO_UDP 17
 #define IPV6_HEADER 40
 #define UDP_HEADER  8
+#define TCP_OFFSET  12 /* of its length, in the upper half */
 #define DNS_PORT    53
 
 /* Where the header behind that of IP begins, and whose it is; 0: it is none, or behind extension headers. */

@@ -340,7 +340,8 @@ int on_send6(struct bpf_sock_addr *ctx)
 
 /* --- names */
 
-#define MESSAGE_MAX 512 /* power of two */
+#define MESSAGE_MAX 2048 /* power of two; bytes of an answer that are read */
+#define MESSAGES    4	 /* of one packet of a stream: its questions are often asked together */
 #define NAME_MAX    255
 #define LABELS	    8 /* of a name that are looked for in the policies, from the first one on */
 #define RECORDS	    32
@@ -507,38 +508,71 @@ static long take_record(__u32 i __attribute__((unused)), void *ctx)
 	return 0;
 }
 
-SEC("cgroup_skb/ingress")
-int on_answer(struct __sk_buff *skb)
+/* One message, of which len bytes stand at `at`. */
+__noinline int take_message(struct __sk_buff *skb, __u32 at, __u32 len)
 {
-	__u32 udp = find_udp(skb), len, answers;
-	struct message *m;
+	struct message *m = scratch_of(&messages);
+	__u32 answers;
 
-	if (!tables[in_force & 1].by_domain || !udp || !is_answer(skb, udp) || skb->len <= udp + UDP_HEADER)
-		return 1;
-	m = scratch_of(&messages);
 	if (!m)
-		return 1;
-	len = skb->len - udp - UDP_HEADER;
+		return 0;
 	if (len > MESSAGE_MAX)
 		len = MESSAGE_MAX;
 	asm volatile("" : "+r"(len));
-	if (len - 1 >= MESSAGE_MAX || bpf_skb_load_bytes(skb, udp + UDP_HEADER, m->data, len))
-		return 1;
+	if (len - 1 >= MESSAGE_MAX || bpf_skb_load_bytes(skb, at, m->data, len))
+		return 0;
 	m->len = len;
 	/* A response without an error to one question. */
 	if (len <= DNS_HEADER || (word_at(m, 2) & 0xf80f) != 0x8000 || word_at(m, 4) != 1)
-		return 1;
+		return 0;
 	answers = word_at(m, 6);
 	m->at = DNS_HEADER;
 	m->label = m->labels = m->end = 0;
 	bpf_loop(NAME_MAX, take_question, &m, 0);
 	if (m->end != 1)
-		return 1;
+		return 0;
 	find_domains(m);
 	if (!m->n_found)
-		return 1;
+		return 0;
 	m->at += 4; /* type and class */
 	m->netns = has_cookie ? bpf_get_netns_cookie(skb) : 0;
 	bpf_loop(answers < RECORDS ? answers : RECORDS, take_record, &m, 0);
+	return 0;
+}
+
+/* A packet of a stream: servers send a message and its length at once. What is cut here has the records that came. */
+static __always_inline void take_stream(struct __sk_buff *skb, __u32 tcp)
+{
+	__u16 length;
+	__u8 offset;
+	__u32 at;
+
+	if (bpf_skb_load_bytes(skb, tcp + TCP_OFFSET, &offset, sizeof(offset)))
+		return;
+	at = tcp + (offset >> 4) * 4;
+	for (int i = 0; i < MESSAGES; i++) {
+		if (bpf_skb_load_bytes(skb, at, &length, sizeof(length)))
+			return;
+		at += sizeof(length);
+		length = __builtin_bswap16(length);
+		if (at >= skb->len)
+			return;
+		take_message(skb, at, length < skb->len - at ? length : skb->len - at);
+		at += length;
+	}
+}
+
+SEC("cgroup_skb/ingress")
+int on_answer(struct __sk_buff *skb)
+{
+	__u8 protocol = 0;
+	__u32 at = find_transport(skb, &protocol);
+
+	if (!tables[in_force & 1].by_domain || !at || !is_answer(skb, at))
+		return 1;
+	if (protocol == IPPROTO_TCP)
+		take_stream(skb, at);
+	else if (protocol == IPPROTO_UDP && skb->len > at + UDP_HEADER)
+		take_message(skb, at + UDP_HEADER, skb->len - at - UDP_HEADER);
 	return 1;
 }
