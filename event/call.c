@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -110,6 +111,11 @@ const struct call_info call_table[] = {
 #ifdef SYS_userfaultfd
 	{ SYS_userfaultfd, "userfaultfd", "process", CALL_ALL, .args = { HEX("flags") } },
 #endif
+#ifdef SYS_mmap
+	{ SYS_mmap, "mmap", "memory", CALL_CODE_NEW, .args = { HEX("addr"), HEX("length"), { "prot", CALL_ARG_PROT }, HEX("flags") } },
+#endif
+	{ SYS_mprotect, "mprotect", "memory", CALL_CODE, .args = { HEX("addr"), HEX("length"), { "prot", CALL_ARG_PROT } } },
+	{ SYS_pkey_mprotect, "pkey_mprotect", "memory", CALL_CODE, .args = { HEX("addr"), HEX("length"), { "prot", CALL_ARG_PROT } } },
 	{ SYS_keyctl, "keyctl", "system", CALL_ALL, .args = { NUMBER("option") } },
 	{ SYS_memfd_create, "memfd_create", "file", CALL_ALL, .args = { TEXT("name"), HEX("flags") } },
 	{ SYS_open_by_handle_at, "open_by_handle_at", "file", CALL_ALL, .args = { NUMBER("mountfd"), { NULL, CALL_ARG_NONE }, HEX("flags") } },
@@ -197,6 +203,12 @@ static const struct word open_words[] = {
 	{ O_APPEND, "O_APPEND" },     { O_NONBLOCK, "O_NONBLOCK" }, { O_DIRECTORY, "O_DIRECTORY" },
 	{ O_NOFOLLOW, "O_NOFOLLOW" }, { O_CLOEXEC, "O_CLOEXEC" },   { O_DSYNC, "O_SYNC" },
 	{ __O_TMPFILE, "O_TMPFILE" }, { O_PATH, "O_PATH" },	    { O_DIRECT, "O_DIRECT" },
+};
+
+static const struct word prot_words[] = {
+	{ PROT_READ, "PROT_READ" },
+	{ PROT_WRITE, "PROT_WRITE" },
+	{ PROT_EXEC, "PROT_EXEC" },
 };
 
 /* linux/fs.h; the second pair on other kinds of machine */
@@ -301,6 +313,8 @@ static const char *write_arg(struct arena *a, enum call_arg_type type, uint64_t 
 		return write_words(a, value, mode_words, ARRAY_SIZE(mode_words));
 	case CALL_ARG_OPEN_FLAGS:
 		return write_open_flags(a, value);
+	case CALL_ARG_PROT:
+		return write_words(a, value, prot_words, ARRAY_SIZE(prot_words));
 	case CALL_ARG_INODE_REQUEST:
 		return write_word(a, value, inode_requests, ARRAY_SIZE(inode_requests));
 	case CALL_ARG_INODE_FLAGS:

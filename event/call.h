@@ -30,6 +30,7 @@ enum call_arg_type {
 	CALL_ARG_CLONE,	     /* CLONE_* of setns and unshare, joined by | */
 	CALL_ARG_MODE,	     /* S_I* of chmod, the same way */
 	CALL_ARG_OPEN_FLAGS, /* O_* of open, joined by | */
+	CALL_ARG_PROT,	     /* PROT_* of mmap and mprotect */
 	CALL_ARG_INODE_REQUEST,
 	CALL_ARG_INODE_FLAGS, /* FS_*_FL; of FS_IOC_FSSETXATTR those that mean the same */
 	CALL_ARG_TYPES
@@ -41,6 +42,8 @@ enum call_filter {
 	CALL_INODE_FLAGS, /* ioctl that sets flags of a file (chattr) */
 	CALL_PATHS,	  /* about files by their paths */
 	CALL_OPEN,	  /* told by a program of its own */
+	CALL_CODE,	  /* mprotect that makes memory executable */
+	CALL_CODE_NEW,	  /* mmap of executable memory that is no file's */
 	/* From here on the call is about a socket, and is told with it. */
 	CALL_CONNECT,
 	CALL_ACCEPT,

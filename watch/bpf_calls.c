@@ -28,7 +28,8 @@ struct bpf_calls {
 };
 
 _Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_PATHS == BPF_CALL_PATHS &&
-		       (int)CALL_OPEN == BPF_CALL_OPEN && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
+		       (int)CALL_OPEN == BPF_CALL_OPEN && (int)CALL_CODE == BPF_CALL_CODE &&
+		       (int)CALL_CODE_NEW == BPF_CALL_CODE_NEW && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
 		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END &&
 		       (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
 	       "the table's filters are the program's");

@@ -6,8 +6,8 @@
  *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
  *   act halt TID               stops that one thread until its standard input ends
  *   act lease FILE             holds a write lease on it until its standard input ends; says so first
- *   act setns | setuid | packet | traceme | attach | userfault     that system call, in a child; whether it is let or
- * not
+ *   act setns | setuid | packet | traceme | attach | userfault | code     that system call, in a child; whether it is
+ * let or not
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -212,13 +212,26 @@ static void call_runtime(void)
 		_exit(1);
 }
 
+/* Executable at once, and later. */
+static void call_code(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *q = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || q == MAP_FAILED)
+		_exit(1);
+	mprotect(q, 4096, PROT_READ | PROT_EXEC);
+	mprotect(q, 4096, PROT_READ);
+	syscall(SYS_pkey_mprotect, q, 4096, PROT_EXEC, -1);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } calls[] = {
 	{ "setns", call_setns },     { "setuid", call_setuid },	  { "packet", call_packet },
 	{ "traceme", call_traceme }, { "attach", call_attach },	  { "userfault", call_userfault },
-	{ "module", call_module },   { "runtime", call_runtime },
+	{ "module", call_module },   { "runtime", call_runtime },   { "code", call_code },
 };
 
 /* Lives a little before and after, to be looked at. Ends at once: what is traced is not to be looked through for leaks.

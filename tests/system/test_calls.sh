@@ -2,6 +2,8 @@
 # System calls under the real monitor: rules see those they ask for, with arguments, errors and author; nothing is loaded
 # while no rule asks.
 . "$(dirname "$0")/lib.sh"
+act=${ACT:-$PWD/tests/system/act}
+[ -x "$act" ] || skip "no $act"
 command -v setpriv >/dev/null || skip "no setpriv"
 
 cat >"$tmp/calls.yaml" <<'END'
@@ -29,6 +31,16 @@ cat >"$tmp/calls.yaml" <<'END'
   desc: chattr
   condition: evt.type=ioctl and evt.arg.request in (FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR) and evt.arg.flags contains FS_NODUMP_FL
   output: flags %fd.name %evt.arg.flags by %proc.name
+  priority: NOTICE
+- rule: code
+  desc: memory becomes code, in programs that are named here
+  condition: evt.type in (mmap, mprotect, pkey_mprotect) and evt.arg.prot contains PROT_EXEC and proc.name = act
+  output: code by %evt.type %evt.arg.prot %evt.res
+  priority: NOTICE
+- rule: any code
+  desc: what is not made executable, or is a file's, is no event
+  condition: evt.type in (mmap, mprotect) and not evt.arg.prot contains PROT_EXEC
+  output: no code by %evt.type %evt.arg.prot
   priority: NOTICE
 END
 cat >"$tmp/none.yaml" <<'END'
@@ -66,8 +78,13 @@ if command -v chattr >/dev/null; then
 	chattr +d "$g/prog" 2>/dev/null
 	told '"rule":"flags"' "flags $g/prog FS_NODUMP_FL" 'by chattr'
 fi
+"$act" code || fail "act code"
+told '"rule":"code"' 'code by mmap PROT_READ|PROT_WRITE|PROT_EXEC SUCCESS'
+told '"rule":"code"' 'code by mprotect PROT_READ|PROT_EXEC SUCCESS'
+told '"rule":"code"' 'code by pkey_mprotect PROT_EXEC SUCCESS'
 unshare -u true
 settled
+never '"rule":"any code"'
 [ "$(lines '"rule":"mode"' "$g/prog")" = 1 ] || fail "a change of mode raises two alerts"
 # By what it says, not by their number: others on this machine may make networks too.
 never '"rule":"new network"' 'made by unshare CLONE_NEWUTS SUCCESS'

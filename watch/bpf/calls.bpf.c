@@ -22,6 +22,10 @@ __u8 socketcall_of[BPF_SOCKETCALLS];
 __u8 uring_of[BPF_URING_OPS]; /* by opcode, the same */
 struct bpf_call_row rows[BPF_CALL_ROWS];
 
+/* asm-generic/mman.h, which x86-64 and arm64 go by */
+#define PROT_EXEC     0x4
+#define MAP_ANONYMOUS 0x20
+
 #define AF_PACKET 17
 #define SOCK_RAW  3
 
@@ -53,6 +57,10 @@ static __always_inline bool passes(const struct bpf_call_row *row, __u64 *args)
 		return (__u32)args[0] == AF_PACKET || (args[1] & 0xf) == SOCK_RAW;
 	if (row->filter == BPF_CALL_INODE_FLAGS)
 		return sets_inode_flags(args);
+	if (row->filter == BPF_CALL_CODE)
+		return args[2] & PROT_EXEC;
+	if (row->filter == BPF_CALL_CODE_NEW)
+		return args[2] & PROT_EXEC && args[3] & MAP_ANONYMOUS;
 	return true;
 }
 

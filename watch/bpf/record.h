@@ -119,6 +119,8 @@ enum bpf_call_filter {
 	BPF_CALL_INODE_FLAGS,
 	BPF_CALL_PATHS, /* told as struct bpf_path_call */
 	BPF_CALL_OPEN,	/* not told by these programs */
+	BPF_CALL_CODE,
+	BPF_CALL_CODE_NEW,
 	BPF_CALL_CONNECT,
 	BPF_CALL_ACCEPT,
 	BPF_CALL_LOCAL,	       /* bind, listen */

@@ -461,7 +461,8 @@ static int into_another(void)
 	exit(payload());
 }
 
-#define PLAIN_CODE "what a program that was let run does with its own memory is not judged"
+#define PLAIN_CODE "what a program that was let run does with its own memory is not judged; rules see it (mmap, mprotect)"
+#define FOREIGN_CODE "memory is not judged; rules see it (process_vm_writev, ptrace)"
 
 const struct attack start_attacks[] = {
 	{ "start of an unknown program", ON_ALL, NULL, by_name, .worst = PREVENTED },
@@ -504,6 +505,6 @@ const struct attack start_attacks[] = {
 	{ "file mapped as code later", ON_ALL, NULL, map_foreign_code, .worst = LIMIT,
 	  .why = "as a library: exec.libraries: all" },
 	{ "anonymous memory mapped as code", ON_ONE, NULL, anonymous_code, .worst = LIMIT, .why = PLAIN_CODE },
-	{ "written into another process", ON_ONE, NULL, into_another, .worst = LIMIT, .why = PLAIN_CODE },
+	{ "written into another process", ON_ONE, NULL, into_another, .worst = LIMIT, .why = FOREIGN_CODE },
 };
 const size_t start_attack_count = sizeof(start_attacks) / sizeof(start_attacks[0]);
