@@ -49,6 +49,7 @@ static const struct sensor_probe {
 	{ SENSOR_EXEC_BPF, "BPF", bpf_wanted },
 	{ SENSOR_SYSCALL, "system calls", bpf_wanted },
 	{ SENSOR_NETWORK, "network", bpf_wanted },
+	{ SENSOR_LOOKS, "proc connector", NULL },
 	{ SENSOR_SESSIONS, "audit records", sessions_recorded },
 	{ SENSOR_PROC, "capabilities", NULL },
 	{ SENSOR_LAYERS, "overlay events", NULL },

@@ -67,15 +67,8 @@ static void calls_tell(struct calls *c, struct event *e, int32_t tgid, uint64_t 
 	if (!e->process)
 		e->process_why = tgid > 0 ? "gone before it could be asked" : "connected before the monitor ran";
 	c->told++;
-	if (e->kind == EVENT_CONNECTION) {
-		connection_describe(e);
-		c->recorded++;
-		pipeline_emit(e, c->m);
-		return;
-	}
-	containers_place(c->m, e);
-	engine_event(c->m->engine, e);
-	event_unref(e);
+	c->recorded += e->kind == EVENT_CONNECTION;
+	connection_tell(c->m, e);
 }
 
 static void calls_take(const struct bpf_call_event *b, void *data)
@@ -335,7 +328,8 @@ static void want_accepts(bool *wanted)
 		wanted[i] |= call_table[i].filter == CALL_ACCEPT;
 }
 
-static void calls_apply(struct monitor *m, const struct conf *conf, const struct rules *rules)
+/* Whether rules ask for what looks find, where no BPF program tells it. */
+static bool calls_apply(struct monitor *m, const struct conf *conf, const struct rules *rules)
 {
 	_cleanup_free_ bool *wanted = calloc(call_count, sizeof(*wanted));
 	struct bpf_calls_wants wants = {
@@ -343,13 +337,14 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		.unix_too = conf->network.record == CONF_RECORD_ALL || rules_ask_unix(rules),
 		.data = rules_ask_field(rules, "evt.buffer"),
 	};
-	bool off = m->conf->sensors.bpf == CONF_BPF_OFF, by_rule = false, any = false;
+	bool off = m->conf->sensors.bpf == CONF_BPF_OFF, by_rule = false, any = false, looked = false;
 	enum calls_dns dns = wants_names(conf, rules) ? DNS_NAMES : DNS_UNASKED;
 
 	for (size_t i = 0; wanted && i < call_count; i++) {
 		bool asked = call_table[i].filter != CALL_OPEN && rules_ask_call(rules, &call_table[i]);
 
 		by_rule |= asked;
+		looked |= asked && call_is_looked_for(&call_table[i]);
 		wanted[i] |= asked || records_call(conf, &call_table[i]);
 		any |= wanted[i];
 		if (wanted[i] && call_table[i].filter == CALL_QUERY)
@@ -364,7 +359,7 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		gapbook_open(m->gaps, GAP_WEAK_SENSOR, "system calls", "rules ask for them, and sensors.bpf is off", 0,
 			     0);
 	if (!any || off)
-		return;
+		return looked;
 	if (m->calls) {
 		m->calls->record = conf->network.record;
 		bpf_calls_want(m->calls->bpf, &wants);
@@ -376,20 +371,20 @@ static void calls_apply(struct monitor *m, const struct conf *conf, const struct
 		calls_check_ends(m->calls, &wants);
 	if (m->engine)
 		engine_set_told(m->engine, calls_faces(), m->calls != NULL);
+	return looked;
 }
 
 void calls_rules(struct monitor *m, const struct conf *conf, const struct rules *rules)
 {
-	bool recorded = conf->network.record != CONF_RECORD_OFF;
+	bool recorded = conf->network.record != CONF_RECORD_OFF, asked = calls_apply(m, conf, rules) || recorded;
 
-	calls_apply(m, conf, rules);
-	if (recorded && !m->calls) {
-		looks_start(m);
+	if (asked && !m->calls) {
+		looks_start(m, recorded);
 		return;
 	}
 	looks_stop(m);
 	gapbook_end(m->gaps, GAP_WEAK_SENSOR, "connections",
-		    recorded ? "they are told as they are made" : "nobody asks for them");
+		    asked ? "they are told as they are made" : "nobody asks for them");
 }
 
 json_t *calls_status(struct monitor *m)

@@ -46,12 +46,28 @@ void connection_describe(struct event *e)
 	e->details = json && !details.failed ? arena_strdup(&e->arena, details.data) : NULL;
 }
 
-bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s)
+void connection_tell(struct monitor *m, struct event *e)
 {
-	struct event *e = event_new(EVENT_CONNECTION);
+	if (e->kind == EVENT_CONNECTION) {
+		connection_describe(e);
+		pipeline_emit(e, m);
+		return;
+	}
+	containers_place(m, e);
+	engine_event(m->engine, e);
+	event_unref(e);
+}
+
+bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s, const struct call_info *call,
+		      bool recorded)
+{
+	static const uint64_t no_args[CALL_ARGS];
+	static const char *const no_texts[CALL_TEXTS];
+	struct event *e = event_new(recorded ? EVENT_CONNECTION : EVENT_ACCESS);
 
 	if (!e)
 		return false;
+	e->call = call ? call_new(&e->arena, call, no_args, no_texts, 0) : NULL;
 	e->time = clock_real_ns();
 	e->boot_time = clock_boot_ns();
 	e->count = 1;
@@ -59,12 +75,11 @@ bool connection_found(struct monitor *m, int32_t pid, const struct event_socket 
 	e->process = proc_table_get(m->procs, pid, false);
 	if (!e->process)
 		e->process_why = "gone before it could be asked";
-	if (!e->socket) {
+	if (!e->socket || (call && !e->call)) {
 		event_unref(e);
 		return false;
 	}
-	connection_describe(e);
-	pipeline_emit(e, m);
+	connection_tell(m, e);
 	return true;
 }
 
@@ -74,7 +89,7 @@ static void finder_take(int32_t pid, const struct event_socket *s, void *data)
 	struct process *p;
 	int r;
 
-	*f->recorded += connection_found(f->m, pid, s);
+	*f->recorded += connection_found(f->m, pid, s, NULL, true);
 	if (s->protocol != IPPROTO_TCP || !s->connected || !s->cookie)
 		return;
 	p = proc_table_get(f->m->procs, pid, false);

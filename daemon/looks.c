@@ -1,8 +1,8 @@
 /*
- * Connections where no BPF program tells them: a thread ("sockets") looks at the kernel's own list again and again, and
- * records what was not there the time before. Whose it is and since when are as of the look, and what is over by then
- * was never seen: a gap as long as it lasts. Started and ended on the main thread; the thread enters other network
- * namespaces, so nothing else is done on it.
+ * Connections where no BPF program tells them: a thread ("sockets") looks at the kernel's own list again and again;
+ * what was not there the time before is recorded, and told to the rules as the call that makes such a one. Whose it is
+ * and since when are as of the look, and what is over by then was never seen: a gap as long as it lasts. Started and
+ * ended on the main thread; the thread enters other network namespaces, so nothing else is done on it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/monitor.h"
@@ -35,8 +36,8 @@ struct looks {
 	struct monitor *m;
 	pthread_t thread;
 	int stop_fd;
-	atomic_bool stop;
-	atomic_uint_fast64_t looks, recorded;
+	atomic_bool stop, record;
+	atomic_uint_fast64_t looks, told;
 	struct inodes before, now; /* the thread's */
 	bool full;		   /* of what it lists not all could be kept */
 };
@@ -70,9 +71,20 @@ static bool inodes_add(struct inodes *s, uint64_t ino)
 	return true;
 }
 
+/* NULL: it was there before the first look, which was whenever it was. */
+static const struct call_info *looks_call(const struct looks *l, const struct event_socket *s)
+{
+	const char *name = s->connected		    ? (s->accepted ? "accept4" : "connect")
+			   : s->type == SOCK_STREAM ? "listen"
+						    : "bind";
+
+	return l->looks ? call_by_name(name, strlen(name)) : NULL;
+}
+
 static void looks_take(int32_t pid, const struct event_socket *s, void *data)
 {
 	struct event_socket found = *s;
+	const struct call_info *call;
 	struct looks *l = data;
 
 	if (!inodes_add(&l->now, s->ino)) {
@@ -82,7 +94,9 @@ static void looks_take(int32_t pid, const struct event_socket *s, void *data)
 	if (inodes_have(&l->before, s->ino) || pid == getpid())
 		return;
 	found.approximate = true;
-	l->recorded += connection_found(l->m, pid, &found);
+	call = looks_call(l, &found);
+	if (call || l->record)
+		l->told += connection_found(l->m, pid, &found, call, l->record);
 }
 
 static void look(struct looks *l)
@@ -133,15 +147,18 @@ static void looks_free(struct looks *l)
 	free(l);
 }
 
-void looks_start(struct monitor *m)
+void looks_start(struct monitor *m, bool recorded)
 {
 	struct looks *l = m->looks ? NULL : calloc(1, sizeof(*l));
 	sigset_t all, before;
 	int r;
 
+	if (m->looks)
+		m->looks->record = recorded;
 	if (!l)
 		return;
 	l->m = m;
+	l->record = recorded;
 	l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -180,6 +197,6 @@ json_t *looks_status(struct monitor *m)
 	json_object_set_new(o, "source", json_string("sock_diag"));
 	json_object_set_new(o, "approximate", json_true());
 	json_object_set_new(o, "looks", json_integer((json_int_t)m->looks->looks));
-	json_object_set_new(o, "recorded", json_integer((json_int_t)m->looks->recorded));
+	json_object_set_new(o, "told", json_integer((json_int_t)m->looks->told));
 	return o;
 }

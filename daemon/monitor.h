@@ -80,9 +80,9 @@ struct monitor {
 	struct exec_trust *vouch;
 	struct warden *warden;
 	struct respond *respond;
-	struct users *users;	 /* NULL: users.record is no, or it could not be */
-	struct looks *looks;	 /* NULL while connections are not recorded, or told as they are made */
-	struct calls *calls;	 /* NULL while no rule asks for system calls, or they cannot be had */
+	struct users *users; /* NULL: users.record is no, or it could not be */
+	struct looks *looks; /* NULL while connections are not recorded, or told as they are made */
+	struct calls *calls; /* NULL while no rule asks for system calls, or they cannot be had */
 	pthread_mutex_t opens_lock;
 	struct opens_part *opens; /* NULL while no rule asks for opens, or they cannot be had; guarded by it */
 	pthread_mutex_t network_lock;
@@ -266,8 +266,13 @@ json_t *calls_status(struct monitor *m);
 /* --- connections.c */
 /* Fills in what history keeps of e->socket and e->call. */
 void connection_describe(struct event *e);
-/* One that is there: an event. Any thread. Whether it was recorded. */
-bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s);
+/* Takes over an event of a socket: one of kind connection is recorded, else it is for the rules alone. Any thread. */
+void connection_tell(struct monitor *m, struct event *e);
+/*
+ * One that is there: an event. call: what rules take it for; NULL: nothing. Any thread. Whether it was told.
+ */
+bool connection_found(struct monitor *m, int32_t pid, const struct event_socket *s, const struct call_info *call,
+		      bool recorded);
 /*
  * Connections that are there already are recorded, and counted in recorded, from now on, on a thread of its own; bpf is
  * told whose the TCP ones are, for their end. Both are borrowed. NULL: a gap says why. Main thread.
@@ -280,8 +285,9 @@ void finder_free(struct finder *f);
 
 /* --- looks.c: connections where no BPF program tells them; main thread */
 
-/* Nothing when they are looked for already, or not. */
-void looks_start(struct monitor *m);
+/* Whether they are recorded too, or for the rules alone; also when they are looked for already. */
+void looks_start(struct monitor *m, bool recorded);
+/* Nothing when they are not. */
 void looks_stop(struct monitor *m);
 /* While they are looked for. */
 json_t *looks_status(struct monitor *m);

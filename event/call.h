@@ -74,6 +74,12 @@ struct call_info {
 	uint8_t uring;	   /* operation of io_uring that does the same (IORING_OP_*), 0: none */
 };
 
+/* What it leaves behind is found by a look at all sockets too. */
+static inline bool call_is_looked_for(const struct call_info *c)
+{
+	return c->filter == CALL_CONNECT || c->filter == CALL_ACCEPT || c->filter == CALL_LOCAL;
+}
+
 static inline bool call_has_socket(const struct call_info *c)
 {
 	return c->filter >= CALL_CONNECT;

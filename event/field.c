@@ -33,6 +33,8 @@ const struct sensor_info sensor_table[SENSOR_COUNT] = {
 			    "layers of containers are not looked at" },
 	[SENSOR_SYSCALL] = { "syscall", "system calls as they are made", "no sensor for system calls" },
 	[SENSOR_NETWORK] = { "network", "connections", "no sensor for the network" },
+	[SENSOR_LOOKS] = { "looks", "connections that are there when it is looked, every second or less often",
+			   "connections are not looked for" },
 	[SENSOR_SESSIONS] = { "sessions", "records of logins, su and sudo (the kernel's audit)",
 			      "no audit records: sessions are told from utmp, wtmp, btmp and the process table alone" },
 	[SENSOR_BASELINE] = { "baseline", "a baseline to compare with", "no baseline" },

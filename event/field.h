@@ -58,6 +58,7 @@ enum sensor {
 	SENSOR_LAYERS,		/* the layers of a container's file system */
 	SENSOR_SYSCALL,		/* system calls as they are made */
 	SENSOR_NETWORK,		/* connections */
+	SENSOR_LOOKS,		/* the kernel's list of connections, looked at again and again */
 	SENSOR_SESSIONS,	/* records of logins, su, sudo (audit) */
 	SENSOR_BASELINE,	/* a baseline to compare with */
 	SENSOR_TRUST,		/* verdicts over programs */

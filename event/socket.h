@@ -75,7 +75,7 @@ struct event_socket {
 static inline bool socket_is_server(const struct event_socket *s)
 {
 	return s->op == SOCKET_ACCEPT || s->op == SOCKET_LISTEN || s->op == SOCKET_BIND || s->op == SOCKET_RECEIVE ||
-	       (s->op == SOCKET_CLOSE && s->accepted);
+	       (s->op == SOCKET_CLOSE && s->accepted) || (s->op == SOCKET_FOUND && (s->accepted || !s->has_remote));
 }
 
 /* "tcp", "udp", "icmp", "raw"; NULL when it is none of these. */

@@ -62,6 +62,9 @@ static enum quality by_needs(struct classify *k, const char *name, enum quality 
 {
 	enum sensor missing = first_missing(needs, k->sensors), other = stand_in(missing);
 
+	if (missing == SENSOR_NETWORK && k->sensors & SENSOR_BIT(SENSOR_LOOKS))
+		return say(k, QUALITY_APPROXIMATE, name,
+			   "without BPF connections are looked for every second or less often");
 	if (best == QUALITY_BLIND)
 		return needs && missing == SENSOR_COUNT ? QUALITY_EXACT : say(k, QUALITY_BLIND, name, why);
 	if (missing == SENSOR_COUNT)
@@ -100,7 +103,8 @@ static enum quality by_call(struct classify *k, const struct constant *c)
 			found = f;
 	}
 	if (!found && call)
-		return by_needs(k, c->s, QUALITY_BLIND, SENSOR_BIT(SENSOR_SYSCALL),
+		return by_needs(k, c->s, QUALITY_BLIND,
+				SENSOR_BIT(call_is_looked_for(call) ? SENSOR_NETWORK : SENSOR_SYSCALL),
 				"this call is not seen: there is no sensor for system calls");
 	if (!found)
 		return say(k, QUALITY_BLIND, c->s ? c->s : "evt.type", "no sensor sees this call");

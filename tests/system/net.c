@@ -5,6 +5,7 @@
  *   net uring   connects to 127.0.0.8, port 2, through io_uring; exit status 77: there is none
  *   net ends    a client sends 5 bytes to port 77 and gets 7; both ends are closed
  *   net pool    connects to 198.51.100.9, port 3333, where somebody listens
+ *   net serve   listens at 127.0.0.1, port 13, until it is ended
  */
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -153,12 +154,20 @@ static int pool(void)
 	       listen(listener, 1) || connect(client, (struct sockaddr *)&a, sizeof(a));
 }
 
+static int serve(void)
+{
+	struct sockaddr_in a = at("127.0.0.1", 13);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	return bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 1) || pause();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int (*act)(void);
-	} acts[] = { { "dns", dns }, { "uring", uring }, { "ends", ends }, { "pool", pool } };
+	} acts[] = { { "dns", dns }, { "uring", uring }, { "ends", ends }, { "pool", pool }, { "serve", serve } };
 	int r = own_network();
 
 	if (r || argc != 2)

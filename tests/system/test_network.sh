@@ -166,12 +166,32 @@ within 30 flood || fail "no gap though the ring is small"
 stop
 
 # Without BPF: what is there when it is looked, and said to be no more than that.
-config 'network: {record: ip}' 'sensors: {bpf: off}' "rules: {files: ['$tmp/net.yaml']}"
+cat >"$tmp/found.yaml" <<'END'
+- rule: found
+  desc: x
+  condition: evt.type = connect and fd.sip = "127.0.0.1" and fd.sport in (12, 13)
+  output: "%evt.type %fd.sip:%fd.sport %fd.l4proto by %proc.name"
+  priority: NOTICE
+- rule: found a server
+  desc: x
+  condition: evt.type = listen and fd.sport = 13
+  output: "%evt.type at %fd.sip:%fd.sport by %proc.name"
+  priority: NOTICE
+END
+config 'network: {record: ip}' 'sensors: {bpf: off}' "rules: {files: ['$tmp/net.yaml', '$tmp/found.yaml']}"
+hf rules list "$tmp/found.yaml" >"$tmp/rules" 2>&1
+grep -q '^0 exact, 2 approximate, 0 blind' "$tmp/rules" || fail "not approximate: $(cat "$tmp/rules")"
 watch
 hf status --json 2>/dev/null | grep -qF '"source":"sock_diag"' || fail "nothing looks for connections"
 bash -c 'exec 3<>/dev/udp/127.0.0.1/12; read -r _ <"$0"' "$tmp/hold" &
 pids="$pids $!"
 recorded 1 "operation = 'found' AND remote_port = 12 AND pid = $! AND exe LIKE '%/bash'"
+# What is asked of the calls that make connections is asked of those that are found, with their server.
+"$net" serve &
+pids="$pids $!"
+told '"rule":"found a server"' 'listen at 127.0.0.1:13 by net'
+told '"rule":"found"' 'connect 127.0.0.1:12 udp by bash'
+if line '"rule":"found"' ':13 '; then fail "a server is taken for a client"; fi
 hf history --kind connection --json | grep -F '"remote_port":12' | grep -qF '"approximate":true' || fail "not marked"
 line '"kind":"gap"' '"scope":"connections"' 'without BPF' || fail "no gap though it is approximate"
 line '"kind":"gap"' '"scope":"system calls"' 'sensors.bpf is off' || fail "no gap though rules ask for calls"
