@@ -188,9 +188,13 @@ static int start_watch(struct monitor *m)
 		.data = m,
 		.state_dir = m->state_dir,
 	};
-	int r = watch_start(&o, m->o->sensor, &m->watch, &err);
+	struct watch *w;
+	int r = watch_start(&o, m->o->sensor, &w, &err);
 
 	if (r == 0) {
+		pthread_mutex_lock(&m->watch_lock);
+		m->watch = w;
+		pthread_mutex_unlock(&m->watch_lock);
 		engine_set_accesses(m->engine, streq(watch_sensor(m->watch), "fanotify"));
 		return 0;
 	}
@@ -200,7 +204,12 @@ static int start_watch(struct monitor *m)
 
 static void stop_watch(struct monitor *m)
 {
-	watch_stop(TAKE_PTR(m->watch));
+	struct watch *w;
+
+	pthread_mutex_lock(&m->watch_lock);
+	w = TAKE_PTR(m->watch);
+	pthread_mutex_unlock(&m->watch_lock);
+	watch_stop(w);
 }
 
 static int start_live(struct monitor *m)
@@ -217,6 +226,7 @@ static int start_live(struct monitor *m)
 		.noticed = pipeline_noticed,
 		.gap = pipeline_scan_gap,
 		.canary = pipeline_canary,
+		.seen = pipeline_seen,
 		.device = pipeline_device,
 		.lost = pipeline_rescan,
 		.known = m->known ? pipeline_known : NULL,
@@ -489,6 +499,7 @@ int daemon_run(const struct daemon_options *o)
 	int status = EX_OSERR;
 
 	pthread_mutex_init(&m.emit_lock, NULL);
+	pthread_mutex_init(&m.watch_lock, NULL);
 	pthread_mutex_init(&m.vouch_lock, NULL);
 	pthread_mutex_init(&m.outputs_lock, NULL);
 	pthread_mutex_init(&m.network_lock, NULL);

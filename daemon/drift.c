@@ -255,6 +255,7 @@ int drift_part_start(struct monitor *m)
 		.emit = pipeline_live,
 		.lost = lost,
 		.crowded = crowded,
+		.seen = pipeline_seen,
 		.no_baseline = no_baseline,
 		.sweep = m->mark_overlays ? SWEEP_NS : 0,
 		.data = m,

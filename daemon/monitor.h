@@ -66,6 +66,7 @@ struct monitor {
 	char *no_connector; /* why there is none */
 	struct queue *inbox;
 	struct watch *watch;
+	pthread_mutex_t watch_lock; /* for those who outlive it */
 	struct live *live;
 	bool left_behind; /* a thread of live, which uses what its parts share: that is not freed, and the process ends
 			     by _exit */
@@ -131,6 +132,7 @@ size_t pipeline_room(void *data);
 void pipeline_noticed(const char *path, bool linked, bool sensitive, void *data);
 void pipeline_scan_gap(const struct watch_gap *g, void *data);
 bool pipeline_canary(const struct fs_event *e, void *data);
+uint64_t pipeline_seen(void *data); /* watch_seen; any thread */
 void pipeline_device(const struct fs_event *e, void *data);
 void pipeline_rescan(const struct fs_event *e, void *data);
 void pipeline_sensor_gap(const struct watch_gap *g, void *data);

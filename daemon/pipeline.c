@@ -99,6 +99,17 @@ bool pipeline_canary(const struct fs_event *e, void *data)
 	return canary_event(m->canary, e);
 }
 
+uint64_t pipeline_seen(void *data)
+{
+	struct monitor *m = data;
+	uint64_t seen;
+
+	pthread_mutex_lock(&m->watch_lock);
+	seen = m->watch ? watch_seen(m->watch) : UINT64_MAX;
+	pthread_mutex_unlock(&m->watch_lock);
+	return seen;
+}
+
 /* --- rescans that close gaps */
 
 struct healing {

@@ -17,8 +17,9 @@
 #define DRIFT_MOUNTS_NS	   (20 * NSEC_PER_MSEC)	 /* who mounts, mounts more */
 #define DRIFT_YOUNG_NS	   (250 * NSEC_PER_MSEC) /* a runtime writes down what it mounts */
 #define DRIFT_MOUNTS_WAITS 40
-#define DRIFT_STANDING_NS  (2 * NSEC_PER_SEC) /* between looks while something is: nobody tells that a namespace ended */
-#define DRIFT_MOUNTS_COST  20 /* times as long as a look took, before the next */
+#define DRIFT_STANDING_NS  (2 * NSEC_PER_SEC) /* between looks while something is: nobody tells that a namespace ended \
+					       */
+#define DRIFT_MOUNTS_COST 20		      /* times as long as a look took, before the next */
 
 /* An event, on its way to the thread. */
 struct drift_note {
@@ -53,13 +54,14 @@ struct drift_live {
 	struct drift_images *images;
 	struct lately lately;
 	struct settle settle;
+	uint64_t seen; /* boot ns: all events until then are in it */
 	struct arena arena;
 	bool losing;
 	uint64_t swept; /* boot ns */
 	struct drift_mounts *mounts;
 	struct drift_stand *stand;
 	unsigned mounts_waits;
-	bool mounts_idle; /* due is the next of the looks while something is mounted */
+	bool mounts_idle;		  /* due is the next of the looks while something is mounted */
 	uint64_t mounts_due, mounts_rest; /* boot ns; due: 0 nothing to look at */
 	const char *cause;		  /* of paths that a scan names */
 

@@ -305,9 +305,18 @@ static void *drift_main(void *data)
 	pthread_setname_np(pthread_self(), "drift");
 	pthread_mutex_lock(&l->lock);
 	while (wait_for_work(l, next)) {
-		struct drift_note *notes = TAKE_PTR(l->notes);
-		uint64_t lost = l->lost;
-		bool forget = l->forget, mounted = l->mounted;
+		struct drift_note *notes;
+		uint64_t lost, seen;
+		bool forget, mounted;
+
+		/* Before the notes are taken: what was handed over by then is among them. */
+		pthread_mutex_unlock(&l->lock);
+		seen = l->o.seen ? l->o.seen(l->o.data) : UINT64_MAX;
+		pthread_mutex_lock(&l->lock);
+		notes = TAKE_PTR(l->notes);
+		lost = l->lost;
+		forget = l->forget;
+		mounted = l->mounted;
 
 		l->notes_end = &l->notes;
 		l->n_notes = 0;
@@ -321,6 +330,7 @@ static void *drift_main(void *data)
 			containers_each(l->o.containers, scan_one, l);
 		}
 		take_notes(l, notes);
+		l->seen = seen;
 		heal(l, lost);
 		sweep(l);
 		look_at_due(l, clock_boot_ns(), UINT64_MAX);
@@ -332,6 +342,7 @@ static void *drift_main(void *data)
 	}
 	pthread_mutex_unlock(&l->lock);
 	/* What is pending is judged as it is now: the monitor's end waits for no path to be quiet. */
+	l->seen = UINT64_MAX;
 	look_at_due(l, UINT64_MAX, clock_mono_ns() + STOP_NS);
 	return NULL;
 }

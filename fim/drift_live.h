@@ -29,6 +29,8 @@ struct drift_live_options {
 	void (*lost)(uint64_t n, bool over, void *data);
 	/* n things mounted in containers are not followed for want of room; 0: all are again. May be NULL. */
 	void (*crowded)(uint64_t n, void *data);
+	/* watch_seen, as in fim/live.h; on its thread. NULL: the sensor always has come that far. */
+	uint64_t (*seen)(void *data);
 	uint64_t sweep; /* ns: all layers are looked at so often, because not all is told; 0: never */
 	/* An image of a running container has no baseline; told once for each while it is so. May be NULL. */
 	void (*no_baseline)(struct container *c, void *data);

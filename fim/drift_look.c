@@ -237,9 +237,10 @@ static int open_sight(struct sight *s, int *ret_fd)
 	return *ret_fd < 0 ? -errno : upper_new(*ret_fd, s->image->base, s->image->files, &s->upper);
 }
 
-/* from: in the same container, or NULL. */
-static int look(struct sight *s, const char *from)
+/* p: a look that it was taken for, and may be put back; from: in the same container, or NULL. 1: it was. */
+static int look(struct sight *s, struct pending *p, const char *from)
 {
+	uint64_t looked = clock_boot_ns();
 	struct upper_file file;
 	struct judge_input in;
 	int r;
@@ -247,9 +248,13 @@ static int look(struct sight *s, const char *from)
 	s->l->counters.looks++;
 	upper_forget(s->upper);
 	r = drift_left_out(s->policy, s->c, s->inner) == DRIFT_COMPARED ? judge(s, from, &in, &file) : -ENOENT;
-	if (r == 0)
-		settle_judgement(s, &in, &file);
-	return r;
+	if (r < 0)
+		return r;
+	if (p && in.last.exists && !in.now.exists &&
+	    settle_doubts(&s->l->settle, p, looked, s->l->seen, clock_boot_ns()))
+		return 1;
+	settle_judgement(s, &in, &file);
+	return 0;
 }
 
 /* The new name of a rename is judged first, and takes the old one along. */
@@ -297,10 +302,12 @@ bool drift_look(struct drift_live *l, struct pending *p)
 			other = containers_by_path(l->o.containers, p->taken.from, &from);
 		r = open_sight(&s, &fd);
 		if (r == 0)
-			r = look(&s, other == c ? from : NULL);
+			r = look(&s, p, other == c ? from : NULL);
 		if (s.upper)
 			upper_free(s.upper);
 	}
+	if (r > 0)
+		return false;
 	if (r < 0 && r != -ENOENT)
 		l->counters.errors++;
 	settle_done(&l->settle, p, clock_boot_ns(), clock_mono_ns() - started);
@@ -347,7 +354,7 @@ static int scan_path(void *data, const char *path)
 	arena_reset(&l->arena);
 	k->s.inner = path;
 	k->s.host = k->host.data;
-	return look(&k->s, NULL) == -ENOMEM ? -ENOMEM : 0;
+	return look(&k->s, NULL, NULL) == -ENOMEM ? -ENOMEM : 0;
 }
 
 void drift_scan(struct drift_live *l, struct container *c, const char *inner, const struct facts *f, const char *cause)

@@ -223,6 +223,7 @@ void evaluate_start(struct live *l, struct pending *p)
 	j->message.kind = MESSAGE_RESULT;
 	j->p = p;
 	j->path = p->node.path;
+	j->looked = clock_boot_ns();
 	j->mask = mask;
 	j->create_only = f->ops & FS_CREATE && !(f->ops & EVALUATE_OWN_END) && !f->is_dir && !p->writer_open;
 	j->list = f->ops & (FS_CREATE | FS_RENAME_TO) || (f->candidate && !f->scan);
@@ -441,7 +442,9 @@ void evaluate_finish(struct live *l, struct job *j)
 		settle_put_back(&l->settle, p, p->taken.first + l->settle.settle_max);
 	} else if (r < 0 || (r = evaluate_input(l, j, &in)) < 0) {
 		evaluate_failed(l, j, r);
-	} else if (!evaluate_waits(l, j, &in.last)) {
+	} else if (!(in.last.exists && !j->now.exists &&
+		     settle_doubts(&l->settle, p, j->looked, l->seen, clock_boot_ns())) &&
+		   !evaluate_waits(l, j, &in.last)) {
 		evaluate_judge(l, j, &in);
 		evaluate_end(l, p, j->cost);
 	}

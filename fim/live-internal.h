@@ -69,6 +69,7 @@ struct job {
 	int error;
 	bool still_open;
 	struct side now, from_now;
+	uint64_t looked; /* boot ns, at its begin */
 	bool has_prefix;
 	uint8_t prefix[DIGEST_MAX];
 	uint8_t extra[DIGEST_MAX];
@@ -146,6 +147,7 @@ struct live {
 	uint64_t join_until;  /* CLOCK_REALTIME ns: threads that have not ended by then are left behind */
 
 	struct settle settle;
+	uint64_t seen; /* boot ns: all events until then are in it */
 	struct states *states;
 	struct move moves[LIVE_MOVES_MAX];
 	size_t next_move;

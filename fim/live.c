@@ -72,6 +72,7 @@ static void live_finish(struct live *l)
 	uint64_t deadline = clock_boot_ns() + LIVE_STOP_NS;
 	size_t batches = queue_depth(l->o.in);
 
+	l->seen = UINT64_MAX;
 	/* The sensor goes on until it is stopped after us: only what was there counts. */
 	for (; clock_boot_ns() < deadline; batches -= batches > 0) {
 		intake_mail(l);
@@ -85,6 +86,15 @@ static void live_finish(struct live *l)
 	hold_flush(l);
 }
 
+/* What the sensor says it handed over has been taken over once the inbox is empty. */
+static void live_seen(struct live *l)
+{
+	uint64_t seen = l->o.seen && !l->stopping ? l->o.seen(l->o.data) : UINT64_MAX;
+
+	if (queue_depth(l->o.in) == 0)
+		l->seen = seen;
+}
+
 static void *live_main(void *data)
 {
 	struct live *l = data;
@@ -93,6 +103,7 @@ static void *live_main(void *data)
 	while (!l->stopping) {
 		uint64_t next, merged, fresh, held, brief;
 
+		live_seen(l);
 		intake_mail(l);
 		rescan_step(l);
 		fresh = fresh_flush(l, clock_boot_ns());

@@ -57,6 +57,11 @@ struct live_options {
 	 * reads content itself, for it is to find what no event told of. May be NULL.
 	 */
 	int (*known)(void *data, int fd, enum digest_algo algo, uint8_t ret[DIGEST_MAX]);
+	/*
+	 * watch_seen: a file that is gone may have been renamed, which is known when the sensor has come that far. On
+	 * the live thread. NULL: it always has.
+	 */
+	uint64_t (*seen)(void *data);
 	/* A file with a canary's name: true when it is the daemon's own, which is not judged. May be NULL. */
 	bool (*canary)(const struct fs_event *e, void *data);
 	/* Somebody wrote to the device node of a watched file system. May be NULL. */

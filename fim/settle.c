@@ -312,6 +312,20 @@ void settle_put_back(struct settle *s, struct pending *p, uint64_t due)
 	heap_insert(s, p);
 }
 
+bool settle_doubts(struct settle *s, struct pending *p, uint64_t looked, uint64_t seen, uint64_t now)
+{
+	const uint32_t told = FS_DELETE | FS_RENAME_FROM;
+
+	if (p->taken.ops & told)
+		return false;
+	p->gone_ns = p->gone_ns ?: looked;
+	/* What came while it was looked at is to be judged with it. */
+	if (!(p->facts.ops & told) && (seen >= p->gone_ns || now - p->gone_ns > SETTLE_GONE_MAX))
+		return false;
+	settle_put_back(s, p, now + SETTLE_GONE_STEP);
+	return true;
+}
+
 void settle_hasten(struct settle *s, struct pending *p, uint64_t due)
 {
 	if (p->heap == SIZE_MAX || p->due <= due)
@@ -327,6 +341,7 @@ void settle_done(struct settle *s, struct pending *p, uint64_t now, uint64_t cos
 	facts_clear(&p->taken);
 	p->busy = false;
 	p->waited = 0;
+	p->gone_ns = 0;
 	if (p->impatient) {
 		p->patience = MIN(MAX(p->patience, s->settle_max) * 2, SETTLE_PATIENCE_MAX);
 		rest = p->patience;

@@ -24,6 +24,8 @@
 #define SETTLE_COST_FACTOR  20
 #define SETTLE_TEMPORARY    (10 * NSEC_PER_SEC)
 #define SETTLE_CANDIDATE    (250 * NSEC_PER_MSEC)
+#define SETTLE_GONE_MAX	    (10 * NSEC_PER_SEC)
+#define SETTLE_GONE_STEP    (5 * NSEC_PER_MSEC)
 #define SETTLE_BYTES	    1024 /* for each entry of the limit; long names use up more than one's share */
 
 /* What events and rescans told about a path. */
@@ -49,6 +51,7 @@ struct pending {
 	uint64_t due;
 	uint64_t patience;   /* 0: settle_max */
 	uint64_t rest_until; /* not judged before */
+	uint64_t gone_ns;    /* boot ns: it was found gone, and no event had told so; 0: it was not */
 	uint16_t waited;     /* times it gave way to the other end of its rename */
 	bool writer_open;    /* written or created, and not closed since */
 	bool busy;
@@ -78,6 +81,12 @@ struct pending *settle_take(struct settle *s, uint64_t now);
 uint64_t settle_next(const struct settle *s);
 /* Puts one that was taken back, due at `due`, with everything it had and what came meanwhile. */
 void settle_put_back(struct settle *s, struct pending *p, uint64_t due);
+/*
+ * A look that began at `looked` found gone one that was there. True: no event has told of that yet, and it was put back
+ * until the sensor has handed over all that happened by then (seen, boot ns, taken over by the caller), for
+ * SETTLE_GONE_MAX at most: it may have been renamed.
+ */
+bool settle_doubts(struct settle *s, struct pending *p, uint64_t looked, uint64_t seen, uint64_t now);
 /* Makes it due no later than `due`. */
 void settle_hasten(struct settle *s, struct pending *p, uint64_t due);
 /* It was judged: cost is the time its reading took. Forgotten unless events came meanwhile or it has to rest. */

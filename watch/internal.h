@@ -68,6 +68,9 @@ struct watch {
 	char *weak_why;
 	atomic_bool linked_full;
 	atomic_bool stop;
+	/* For watch_seen. turn: odd while the thread is at work, even while it waits; fds: what it waits for then. */
+	_Atomic uint64_t seen, turn; /* seen: boot ns */
+	_Atomic int fds[2];
 	struct watch_inbox inbox;
 	struct watch_published published;
 	struct watch_follower follower;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -137,9 +138,43 @@ static void mounts_poll(struct watch *w, bool changed)
 	rounds_mounts(w);
 }
 
+/* A moment; all that happened before is handed over. */
+struct moment {
+	uint64_t real, boot;
+};
+
+static struct moment moment_now(void)
+{
+	return (struct moment){ clock_real_ns(), clock_boot_ns() };
+}
+
+static void seen_until(struct watch *w, const struct moment *m)
+{
+	w->emit.seen_until = m->real;
+	atomic_store(&w->seen, m->boot);
+}
+
+static bool is_unread(int fd)
+{
+	int n = 0;
+
+	return fd >= 0 && (ioctl(fd, FIONREAD, &n) < 0 || n > 0);
+}
+
+uint64_t watch_seen(struct watch *w)
+{
+	uint64_t now = clock_boot_ns(), turn = atomic_load(&w->turn);
+
+	/* It holds nothing, there was nothing, and it did not take anything in between. */
+	if (turn % 2 == 0 && !is_unread(atomic_load(&w->fds[0])) && !is_unread(atomic_load(&w->fds[1])) &&
+	    atomic_load(&w->turn) == turn)
+		return now;
+	return atomic_load(&w->seen);
+}
+
 static void read_events(struct watch *w)
 {
-	uint64_t before = clock_real_ns();
+	const struct moment before = moment_now();
 	bool all = true;
 
 	if (w->fan)
@@ -147,16 +182,16 @@ static void read_events(struct watch *w)
 	if (w->ino)
 		all = ino_read(w->ino) && all;
 	if (all)
-		w->emit.seen_until = before;
+		seen_until(w, &before);
 }
 
-/* before: real time when it was begun to wait. */
-static void events_poll(struct watch *w, struct pace *pace, bool came, uint64_t before)
+/* before: when it was begun to wait. */
+static void events_poll(struct watch *w, struct pace *pace, bool came, const struct moment *before)
 {
 	uint64_t now = clock_mono_ns();
 
 	if (!came)
-		w->emit.seen_until = before;
+		seen_until(w, before);
 	if (!came || !pace_due(pace, now))
 		return;
 	read_events(w);
@@ -168,16 +203,19 @@ static void *notify_main(void *arg)
 	struct watch *w = arg;
 	struct pace pace = { .step = PACE_NS };
 	struct pollfd fds[POLL_COUNT];
-	uint64_t before;
+	struct moment before;
 
 	pthread_setname_np(pthread_self(), "notify");
 	while (!atomic_load(&w->stop)) {
 		bool looked;
 		int n;
 
-		before = clock_real_ns();
+		before = moment_now();
+		atomic_store(&w->fds[0], w->fan ? fan_fd(w->fan) : -1);
+		atomic_store(&w->fds[1], w->ino ? ino_fd(w->ino) : -1);
+		atomic_fetch_add(&w->turn, 1);
 		n = wait_for(w, &pace, fds, &looked);
-
+		atomic_fetch_add(&w->turn, 1);
 		if (n < 0 && errno != EINTR)
 			emit_lost(&w->emit, 0, "the sensor cannot wait for events");
 		if (n < 0)
@@ -188,7 +226,7 @@ static void *notify_main(void *arg)
 		if (fds[POLL_MOUNTS].revents)
 			pace_begin(&pace);
 		if (looked)
-			events_poll(w, &pace, fds[POLL_FAN].revents || fds[POLL_INO].revents, before);
+			events_poll(w, &pace, fds[POLL_FAN].revents || fds[POLL_INO].revents, &before);
 		emit_retry(&w->emit);
 	}
 	return NULL;
@@ -270,6 +308,8 @@ static struct watch *watch_new(const struct watch_options *o)
 	w->conf = conf_ref((struct conf *)(uintptr_t)o->conf);
 	w->mountinfo = -1;
 	w->wake = -1;
+	w->fds[0] = w->fds[1] = -1;
+	w->turn = 1;
 	w->pid = getpid();
 	pthread_mutex_init(&w->inbox.lock, NULL);
 	pthread_cond_init(&w->inbox.done, NULL);

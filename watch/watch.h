@@ -120,6 +120,11 @@ void watch_stop(struct watch *w);
 /* New configuration: marks are added first, then taken away. */
 int watch_reload(struct watch *w, const struct conf *conf);
 const char *watch_sensor(const struct watch *w);
+/*
+ * Boot ns: whatever happened before was read and handed over, to `out` and to `accesses`. What a file is now may be
+ * ahead of that on a machine that is late. Any thread.
+ */
+uint64_t watch_seen(struct watch *w);
 void watch_get_stats(struct watch *w, struct watch_stats *ret);
 /* Each file system in scope, for status and canary. fn non-zero ends. */
 int watch_each_mark(struct watch *w, int (*fn)(const struct watch_mark *m, void *data), void *data);

@@ -116,6 +116,13 @@ void rig_baseline(struct rig *r, const char *yaml)
 	close(o.common.rootfd);
 }
 
+static uint64_t rig_seen(void *data)
+{
+	struct rig *r = data;
+
+	return r->late ?: watch_seen(r->watch);
+}
+
 void rig_start(struct rig *r, const char *sensor)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -128,6 +135,7 @@ void rig_start(struct rig *r, const char *sensor)
 				  .gap = rig_gap,
 				  .known = r->known,
 				  .room = rig_room,
+				  .seen = rig_seen,
 				  .canary = rig_arrival,
 				  .data = r };
 
@@ -142,7 +150,7 @@ void rig_start(struct rig *r, const char *sensor)
 	w.procs = r->procs;
 	w.out = r->inbox;
 	w.state_dir = r->state; /* borrowed as long as it runs */
-	if (watch_start(&w, sensor, &r->watch, &err) < 0)
+	if (!streq(sensor, "none") && watch_start(&w, sensor, &r->watch, &err) < 0)
 		fail_msg("%s", err.data);
 	l.in = r->inbox;
 	if (live_start(&l, &r->live, &err) < 0)
@@ -160,7 +168,8 @@ void rig_stop(struct rig *r)
 	r->left_behind = live_stop(r->live);
 	if (r->left_behind)
 		rig_left_behind = r->live;
-	watch_stop(r->watch);
+	if (r->watch)
+		watch_stop(TAKE_PTR(r->watch));
 	queue_close(r->inbox);
 	while ((b = queue_pop(r->inbox)))
 		fs_batch_free(b);

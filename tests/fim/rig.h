@@ -31,6 +31,7 @@ struct rig {
 	int (*known)(void *data, int fd, enum digest_algo algo,
 		     uint8_t ret[DIGEST_MAX]); /* of live_options; NULL none */
 	bool left_behind;		       /* what live_stop said */
+	_Atomic uint64_t late; /* not 0: how far the sensor has come, boot ns */
 	unsigned fences, arrivals;
 	_Atomic unsigned arrived;
 	_Atomic bool held;
@@ -44,7 +45,7 @@ extern struct live *rig_left_behind;
 void rig_make(struct rig *r);
 /* Takes the baseline of g as it is now. */
 void rig_baseline(struct rig *r, const char *yaml);
-/* sensor as for watch_start. */
+/* sensor as for watch_start; "none": events are put into the inbox by the test, and rig_settle is not to be called. */
 void rig_start(struct rig *r, const char *sensor);
 /* The inbox stays when a thread is left behind. */
 void rig_stop(struct rig *r);

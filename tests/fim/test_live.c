@@ -263,13 +263,86 @@ static void test_recheck(void **state)
 	rig_free(&r);
 }
 
+static void put_event(struct rig *r, uint32_t ops, const char *name, const char *name2)
+{
+	struct fs_batch *b = calloc(1, sizeof(*b));
+	char path[128], path2[128];
+
+	assert_non_null(b);
+	snprintf(path, sizeof(path), "%s/g/%s", r->dir, name);
+	snprintf(path2, sizeof(path2), "%s/g/%s", r->dir, name2 ?: "");
+	b->boot_ns = clock_boot_ns();
+	b->real_ns = clock_real_ns();
+	b->events = arena_alloc(&b->arena, sizeof(*b->events));
+	b->n = 1;
+	b->events[0] = (struct fs_event){ .ops = ops,
+					  .path = arena_strdup(&b->arena, path),
+					  .path2 = name2 ? arena_strdup(&b->arena, path2) : NULL,
+					  .boot_ns = b->boot_ns };
+	assert_int_equal(queue_push(r->inbox, b), 0);
+}
+
+static void await_looks(struct rig *r, uint64_t n)
+{
+	uint64_t until = clock_mono_ns() + 60 * NSEC_PER_SEC;
+	struct live_stats stats;
+
+	do {
+		usleep(1000);
+		live_get_stats(r->live, &stats);
+	} while (stats.evaluated < n && clock_mono_ns() < until);
+	assert_true(stats.evaluated >= n);
+}
+
+/* On a machine that is late the disk is ahead of the events. */
+static void test_late(void **state)
+{
+	static const struct {
+		const char *script;
+		uint32_t ops; /* of what comes late */
+		const char *path, *path2, *told;
+	} late[] = {
+		{ "mv a b", FS_RENAME_TO, "b", "a", "renamed a -> b" },
+		{ "rm a", FS_DELETE, "a", NULL, "removed a" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(late); i++) {
+		uint64_t until = clock_mono_ns() + 60 * NSEC_PER_SEC;
+		char *told = NULL;
+		struct rig r;
+
+		rig_make(&r);
+		rig_shell(&r, "g", "echo a >a");
+		rig_baseline(&r, "limits: {settle: 20ms, recheck: 0, rehash: 0}\n");
+		r.late = clock_boot_ns();
+		rig_start(&r, "none");
+		rig_shell(&r, "g", late[i].script);
+		put_event(&r, FS_ATTRIB, "a", NULL);
+		/* It is found gone more than once, and that is all that is known. */
+		await_looks(&r, 3);
+		told = rig_told(&r, "g");
+		assert_string_equal(told, "");
+		put_event(&r, late[i].ops, late[i].path, late[i].path2);
+		if (late[i].path2)
+			put_event(&r, FS_RENAME_FROM, late[i].path2, late[i].path);
+		r.late = UINT64_MAX;
+		do {
+			free(told);
+			usleep(1000);
+			told = rig_told(&r, "g");
+		} while (!*told && clock_mono_ns() < until);
+		assert_string_equal(told, late[i].told);
+		free(told);
+		rig_free(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fanotify),
-		cmocka_unit_test(test_inotify),
-		cmocka_unit_test(test_flood),
-		cmocka_unit_test(test_recheck),
+		cmocka_unit_test(test_fanotify), cmocka_unit_test(test_inotify), cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_recheck),	 cmocka_unit_test(test_late),
 	};
 
 	if (geteuid() != 0) {

@@ -220,6 +220,45 @@ static void test_candidate(void **state)
 	settle_free(&s);
 }
 
+/* Gone, and no event has told so: not believed before the sensor has come that far. */
+static void test_gone(void **state)
+{
+	const uint64_t looked = T0 + SETTLE_MAX;
+	struct settle s;
+	struct pending *p;
+
+	(void)state;
+	start(&s, 16);
+	note(&s, "/a", FS_CLOSE_WRITE, T0);
+	p = settle_take(&s, looked);
+	assert_true(settle_doubts(&s, p, looked, looked - 1, looked));
+	assert_null(settle_take(&s, looked + SETTLE_GONE_STEP - 1));
+	p = settle_take(&s, looked + SETTLE_GONE_STEP);
+	assert_non_null(p);
+	/* Asked about the first look, not about this one. */
+	assert_true(settle_doubts(&s, p, looked + SETTLE_GONE_STEP, looked - 1, looked + SETTLE_GONE_STEP));
+	p = settle_take(&s, UINT64_MAX);
+	assert_false(settle_doubts(&s, p, looked + NSEC_PER_SEC, looked, looked + NSEC_PER_SEC));
+	settle_done(&s, p, looked + NSEC_PER_SEC, 0);
+	/* What an event told is so. */
+	note(&s, "/b", FS_RENAME_FROM, T0);
+	note(&s, "/c", FS_DELETE, T0);
+	while ((p = settle_take(&s, looked))) {
+		assert_false(settle_doubts(&s, p, looked, 0, looked));
+		settle_done(&s, p, looked, 0);
+	}
+	/* One that never comes that far is not waited for any longer. */
+	note(&s, "/a", FS_CLOSE_WRITE, T0);
+	p = settle_take(&s, looked);
+	assert_true(settle_doubts(&s, p, looked, 0, looked));
+	p = settle_take(&s, UINT64_MAX);
+	assert_true(settle_doubts(&s, p, looked, 0, looked + SETTLE_GONE_MAX));
+	p = settle_take(&s, UINT64_MAX);
+	assert_false(settle_doubts(&s, p, looked, 0, looked + SETTLE_GONE_MAX + 1));
+	settle_done(&s, p, looked, 0);
+	settle_free(&s);
+}
+
 /* Long names fill it before their number does, and what is done gives its share back. */
 static void test_full_by_bytes(void **state)
 {
@@ -256,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_full_by_bytes), cmocka_unit_test(test_due),    cmocka_unit_test(test_order),
 		cmocka_unit_test(test_full),	      cmocka_unit_test(test_rearm),  cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_cost),	      cmocka_unit_test(test_rename), cmocka_unit_test(test_candidate),
+		cmocka_unit_test(test_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,4 +192,35 @@ within 30 grep -q 'no baseline of image localhost/fresh-broken:1: .*layer 1 of 1
 hf baseline list >"$tmp/list" 2>&1
 grep -q 'fresh-broken:1@' "$tmp/list" && fail "a baseline of a broken image"
 stop
+
+# A sensor that comes late: what is gone from the disk is not told as removed before it is known that nobody renamed it.
+stall=$PWD/tests/system/stall.so
+if sanitized || [ ! -e "$stall" ] || ! LD_PRELOAD=$stall true 2>/dev/null; then
+	echo "not tried: a sensor that comes late (a program built with sanitizers, or no preloading)"
+else
+	drift() { hf status --json 2>/dev/null | sed -n 's/.*"container_files":{\([^}]*\)}.*/\1/p' | grep -o "\"$1\":[0-9]*" | cut -d: -f2; }
+	reached() { [ "$(drift "$1")" -ge "$2" ] 2>/dev/null; }
+	config "containers:" "  stores: [$fs/graph]" '  policies: [{image: "localhost/*"}]' 'limits: {settle: 4s, settle_max: 9s}' 'exec: {mode: off}'
+	HOLDFAST_STALL=$tmp/stall LD_PRELOAD=$stall
+	export HOLDFAST_STALL LD_PRELOAD
+	watch
+	unset HOLDFAST_STALL LD_PRELOAD
+	run_container late -d "$image" sleep 1000 || die "podman run late"
+	podman exec late sh -c 'echo more >>/etc/motd' || fail "podman exec late"
+	within 20 reached pending 1 || fail "no event: $(hf status --json)"
+	: >"$tmp/stall"
+	podman exec late mv /etc/motd /etc/motd.old || fail "podman exec late"
+	before=$(drift looks)
+	if has late changed /etc/motd; then
+		echo "not tried: a sensor that comes late (it was looked at before it was renamed: this machine is slow)"
+		rm "$tmp/stall"
+	else
+		within 20 reached looks $((before + 3)) || fail "nothing was looked at: $(hf status --json)"
+		has late removed /etc/motd && fail "removed, and nobody had said so: $(grep -F /etc/motd "$tmp/history")"
+		rm "$tmp/stall"
+		want late renamed /etc/motd '"path2":"/etc/motd.old"'
+		has late removed /etc/motd && fail "removed and renamed: $(grep -F /etc/motd "$tmp/history")"
+	fi
+	stop
+fi
 end
