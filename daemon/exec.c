@@ -28,6 +28,9 @@
 #define EXEC_LOSSES  6
 #define EXEC_TICK_NS (2 * NSEC_PER_SEC)
 
+/* Other threads may know the offset of the clocks a little otherwise. No process runs two programs within that. */
+#define EXEC_SLACK_NS 20000
+
 struct exec {
 	struct monitor *m;
 	struct gate *gate;
@@ -38,6 +41,7 @@ struct exec {
 	struct loop_source *beat, *tick;
 	bool host;
 	uint64_t told[EXEC_LOSSES]; /* of exec_losses: what has a gap row */
+	uint64_t boot_offset;	    /* the verdicts' thread's */
 	atomic_bool ending;	    /* what is still told is told without looking anything up */
 };
 
@@ -126,6 +130,15 @@ static void exec_describe(struct exec *x, const struct gate_verdict *v, struct e
 	r->have |= r->mime ? ATTR_BIT(ATTR_MIME) : 0;
 }
 
+/* The process as it was when it began to run the program: a shell that runs another at once is a shell. */
+static struct process *exec_process(struct exec *x, const struct gate_verdict *v)
+{
+	if (!v->seen)
+		return proc_table_get(x->m->procs, v->pid, false);
+	clock_update_boot_offset(&x->boot_offset);
+	return proc_table_told(x->m->procs, v->pid, v->exec_ns ? v->exec_ns + x->boot_offset + EXEC_SLACK_NS : 0);
+}
+
 static void exec_verdict(const struct gate_verdict *v, void *data)
 {
 	struct exec *x = data;
@@ -148,8 +161,7 @@ static void exec_verdict(const struct gate_verdict *v, void *data)
 	e->cause = *v->why ? arena_strdup(&e->arena, v->why) : NULL;
 	e->container = v->container ? container_ref(v->container) : NULL;
 	if (!x->ending)
-		e->process =
-			v->seen ? proc_table_told(x->m->procs, v->pid) : proc_table_get(x->m->procs, v->pid, false);
+		e->process = exec_process(x, v);
 	if (!e->process)
 		e->process_why = x->ending ? "the monitor was ending" : "gone before it could be asked";
 	exec_describe(x, v, e);

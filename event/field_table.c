@@ -29,8 +29,11 @@
 #define NO_ENDS	    "ends of connections are not seen"
 #define NO_QUERIES  "queries of DNS are not seen"
 #define NO_NETWORK  "there is no sensor for the network"
-#define NO_NAMES    "names are known of answers of DNS that came while the monitor ran, the newest of an address"
-#define SEEN_AFTER  "the mode that came of it is seen, not the argument"
+#define NO_NAMES                                                                                                       \
+	"the rule means every address that a name has; known are those in DNS answers that went by in clear text "     \
+	"while "                                                                                                       \
+	"the monitor ran, and of an address its newest name (it asks no server itself)"
+#define SEEN_AFTER "the mode that came of it is seen, not the argument"
 
 const struct field_info field_table[] = {
 	{ "evt.num", FIELD_NUMBER, FIELD_EVENT, ARG_NONE, EXACT, 0, NULL, get_evt_num, "number of the event, from 1" },

@@ -73,6 +73,7 @@ struct slot {
 	struct file_id id;
 	uint32_t uid, gid, mode;
 	uint64_t born_ns, answered_ns; /* monotonic */
+	uint64_t exec_ns;	       /* the same: its exec; 0: not told */
 	uint64_t real_ns, boot_ns, spent_ns;
 	struct judgement j;
 	struct container *container; /* counted */

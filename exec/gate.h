@@ -76,7 +76,8 @@ struct gate_verdict {
 		*container; /* in which it runs, as told while it waited; NULL: the host, or too late to tell */
 	bool leased;	    /* the file could not change from before it was read until the start was seen */
 	bool cached;
-	bool seen; /* the exec happened: its process is known to run the file */
+	bool seen;	  /* the exec happened: its process is known to run the file */
+	uint64_t exec_ns; /* when it was told to have, monotonic; 0: not seen */
 	uint64_t real_ns, boot_ns;
 	uint64_t spent_ns; /* from reading the event to its answer */
 };
@@ -149,8 +150,9 @@ void gate_keep(struct gate *g, bool kept);
 int gate_exempt(struct gate *g, const char *path);
 
 /*
- * Guards the file system that holds path; dev as mountinfo names it, 0: whatever it is. -EOPNOTSUPP for types that are never
- * gated (remote, FUSE, pseudo), -ENODEV when another one is mounted there by now, -ENOSPC when there are too many.
+ * Guards the file system that holds path; dev as mountinfo names it, 0: whatever it is. -EOPNOTSUPP for types that are
+ * never gated (remote, FUSE, pseudo), -ENODEV when another one is mounted there by now, -ENOSPC when there are too
+ * many.
  *
  * layers: it is there for the layers of containers alone. Who starts something from there in a container whose policy
  * asks for it is judged, and refused where that policy enforces; any other start is let go and never told. Whether a
@@ -173,7 +175,8 @@ void gate_set_conf(struct gate *g, const struct conf *conf);
 
 /*
  * The process connector's messages, on its thread and in its order, mono_ns the time of the exec (CLOCK_MONOTONIC;
- * 0: now), told what the programs saw, NULL: /proc is to be asked. They end leases early and start the look after the exec; without them leases end after a second.
+ * 0: now), told what the programs saw, NULL: /proc is to be asked. They end leases early and start the look after the
+ * exec; without them leases end after a second.
  */
 void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told);
 void gate_exit_seen(struct gate *g, int32_t pid);

@@ -56,6 +56,7 @@ static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 	bool runs = v->have_exe && gate_same_program(g, &s->id, &v->exe);
 
 	s->seen = true;
+	s->exec_ns = v->mono_ns;
 	s->runs |= runs;
 	s->check_argv = slot_role(s) == GATE_MAIN && runs && g->o.scripts != GATE_SCRIPTS_OFF;
 	s->recheck = runs && s->j.has_digest && (s->id.ctime != v->exe.ctime || s->id.size != v->exe.size);
@@ -208,6 +209,7 @@ static void hand_over(struct gate *g, struct slot *s)
 		.leased = s->leased,
 		.cached = s->cached,
 		.seen = s->seen,
+		.exec_ns = s->exec_ns,
 		.real_ns = s->real_ns,
 		.boot_ns = s->boot_ns,
 		.spent_ns = s->spent_ns,

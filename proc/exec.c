@@ -320,19 +320,28 @@ void proc_table_execed(struct proc_table *t, const struct process *told, uint64_
 
 /* --- looking back */
 
-/* Lock held. unsure: there may have been execs that the table does not know of. A reference, or NULL: out of memory. */
-static struct process *image_at(struct proc_table *t, struct entry *e, uint64_t boot_ns, bool unsure)
+/* Lock held. What has been another program since. NULL: not kept. */
+static struct process *image_before(const struct proc_table *t, int32_t pid, uint64_t boot_ns)
 {
-	struct process v;
-
-	if (e->exec_ns <= boot_ns && !unsure)
-		return process_ref(e->p);
 	for (size_t i = 0; i < PROC_IMAGES_MAX; i++) {
 		const struct image *was = &t->images[i];
 
-		if (was->p && was->p->pid == e->pid && was->since_ns <= boot_ns && boot_ns < was->until_ns)
-			return process_ref(was->p);
+		if (was->p && was->p->pid == pid && was->since_ns <= boot_ns && boot_ns < was->until_ns)
+			return was->p;
 	}
+	return NULL;
+}
+
+/* Lock held. unsure: there may have been execs that the table does not know of. A reference, or NULL: out of memory. */
+static struct process *image_at(struct proc_table *t, struct entry *e, uint64_t boot_ns, bool unsure)
+{
+	struct process v, *was;
+
+	if (e->exec_ns <= boot_ns && !unsure)
+		return process_ref(e->p);
+	was = image_before(t, e->pid, boot_ns);
+	if (was)
+		return process_ref(was);
 	snapshot_values(e->p, &v);
 	forget_image(&v);
 	return snapshot_child(t, &v, e->p->parent);
@@ -362,4 +371,29 @@ struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_
 	if (!e || !began(e->p, start_ns))
 		e = entry_ended(t, pid);
 	return e && began(e->p, start_ns) ? image_at(t, e, boot_ns, late) : TAKE_PTR(p);
+}
+
+/* Lock held. NULL: it is to be asked. */
+static struct process *told_at(struct proc_table *t, int32_t pid, uint64_t boot_ns)
+{
+	struct process *was = NULL;
+	struct entry *e = entry_live(t, pid);
+
+	if (!e)
+		e = entry_ended(t, pid);
+	if (e && boot_ns && e->exec_ns > boot_ns)
+		was = image_before(t, pid, boot_ns);
+	if (was)
+		return process_ref(was);
+	return e && !e->unread && !e->login_stale ? process_ref(e->p) : NULL;
+}
+
+struct process *proc_table_told(struct proc_table *t, int32_t pid, uint64_t boot_ns)
+{
+	struct process *p;
+
+	table_lock(t);
+	p = told_at(t, pid, boot_ns);
+	table_unlock(&t);
+	return p ? p : proc_table_get(t, pid, false);
 }

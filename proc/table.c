@@ -370,19 +370,6 @@ struct process *table_settled(struct proc_table *t, int32_t pid)
 	return settle(t, old, &trust);
 }
 
-struct process *proc_table_told(struct proc_table *t, int32_t pid)
-{
-	struct entry *e;
-
-	table_lock(t);
-	e = entry_live(t, pid);
-	if (!e)
-		e = entry_ended(t, pid);
-	struct process *p = e && !e->unread && !e->login_stale ? process_ref(e->p) : NULL;
-	table_unlock(&t);
-	return p ? p : proc_table_get(t, pid, false);
-}
-
 /* The one that ended last; or one whose end is not told yet. */
 static struct process *get_ended(struct proc_table *t, int32_t pid)
 {

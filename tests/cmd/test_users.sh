@@ -123,6 +123,8 @@ at_nobodys_terminal() {
 	exec 7<>"$tmp/keys"
 	: >"$tmp/btmp"
 	: >"$tmp/typed"
+	# A shell that is another program at once.
+	SHELL=/bin/sh timeout 60 script -qec "exec true $tmp/at-once" /dev/null </dev/null >/dev/null 2>&1
 	unshare -m sh -c 'mount --make-rprivate / && mount --bind "$0" /var/log && SHELL=/bin/sh exec setpriv --reuid nobody --clear-groups \
 		timeout 60 script -qec ": $0/btmp; su -c true root; :" /dev/null' "$tmp" <"$tmp/keys" 7>&- >"$tmp/typed" 2>&1 &
 	su=$!
@@ -147,6 +149,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && id nobody >/dev/null 2
 	fi
 	if at_nobodys_terminal; then
 		told 1 '"rule":"Shell without a login"' "$tmp/btmp"
+		told 1 '"rule":"Shell without a login"' "$tmp/at-once"
 		told 1 '"rule":"Refused to become another"' 'nobody was refused to become root'
 		told 1 '"operation":"su"' '"result":"failed"' '"by":"nobody"' '"account":"root"' '/su"'
 		told 0 '"operation":"login"' '"result":"failed"' '"account":"root"'
