@@ -77,7 +77,7 @@ struct gate_verdict {
 	bool leased;	    /* the file could not change from before it was read until the start was seen */
 	bool cached;
 	bool seen;	  /* the exec happened: its process is known to run the file */
-	uint64_t exec_ns; /* when it was told to have, monotonic; 0: not seen */
+	uint64_t exec_ns; /* when it was told to have, monotonic; 0: not known */
 	uint64_t real_ns, boot_ns;
 	uint64_t spent_ns; /* from reading the event to its answer */
 };

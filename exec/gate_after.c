@@ -56,7 +56,8 @@ static void see_slot(struct gate *g, struct slot *s, const struct sighting *v)
 	bool runs = v->have_exe && gate_same_program(g, &s->id, &v->exe);
 
 	s->seen = true;
-	s->exec_ns = v->mono_ns;
+	/* One told before the answer may be an earlier start of the same program. */
+	s->exec_ns = v->mono_ns >= s->answered_ns ? v->mono_ns : 0;
 	s->runs |= runs;
 	s->check_argv = slot_role(s) == GATE_MAIN && runs && g->o.scripts != GATE_SCRIPTS_OFF;
 	s->recheck = runs && s->j.has_digest && (s->id.ctime != v->exe.ctime || s->id.size != v->exe.size);
