@@ -150,6 +150,15 @@ static void raise_alert(struct engine *g, const struct rule *rule, enum face fac
 		g->o.send(a, g->o.data);
 }
 
+static uint32_t faces_told(const struct engine *g, const struct event *e)
+{
+	uint32_t faces = g->faces_told;
+
+	if (faces && e->process && g->o.past_calls && g->o.past_calls(e->process, g->o.data))
+		return 0;
+	return faces;
+}
+
 static void evaluate(struct engine *g, struct event *e, struct event *(*keep)(struct engine *g, struct event *e))
 {
 	const struct rule *rules[ENGINE_MATCHES];
@@ -158,7 +167,7 @@ static void evaluate(struct engine *g, struct event *e, struct event *(*keep)(st
 	_cleanup_event_ struct event *kept = NULL;
 	size_t n;
 
-	g->view->told = g->faces_told;
+	g->view->told = faces_told(g, e);
 	n = rules_eval(g->state, g->view, first, rules, faces, ENGINE_MATCHES);
 	kept = n ? keep(g, e) : NULL;
 	if (n && !kept)

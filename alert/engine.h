@@ -36,6 +36,9 @@ struct engine_options {
 	void (*store)(struct event *e, void *data);	     /* for history: each one, like ones merged; takes over e */
 	/* Fills in whose container an access was in; may read files. NULL: nobody knows. */
 	void (*place)(struct event *e, void *data);
+	/* Whether it does to files what no call tells of: rules that ask for calls are asked about what came of it.
+	 * NULL: none. */
+	bool (*past_calls)(const struct process *p, void *data);
 	void (*lost)(bool losing, uint64_t lost, void *data); /* begin and end of an episode of loss */
 	struct packages_store *packages;		      /* NULL: lists of packages are read for rules alone */
 	void *data;

@@ -183,6 +183,13 @@ static void alerts_place(struct event *e, void *data)
 	containers_place(data, e);
 }
 
+static bool alerts_past_calls(const struct process *p, void *data)
+{
+	const struct monitor *m = data;
+
+	return m->connector && connector_uring_files(m->connector, p);
+}
+
 static int alerts_engine(struct monitor *m, struct rules *rules)
 {
 	const struct engine_options o = {
@@ -194,6 +201,7 @@ static int alerts_engine(struct monitor *m, struct rules *rules)
 		.send = alerts_send,
 		.store = alerts_store,
 		.place = alerts_place,
+		.past_calls = alerts_past_calls,
 		.lost = alerts_lost,
 		.packages = m->packages,
 		.data = m,

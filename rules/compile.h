@@ -39,12 +39,12 @@ struct expr *compile_exceptions(struct compiler *c, struct rule_def *rule, struc
 struct tree *compile_tree(struct compiler *c, struct expr *e, unsigned seen_by, bool *ret_missing);
 /* 0 or -ENOMEM. */
 int compile_programs(struct compiler *c, const struct tree *t, struct rule_code *ret);
-/* The terms of opens of files and of folders that the condition, folded for those, can be true of. (rules/opens.c) */
 /* Whether the rule is asked about calls that open, by the condition folded for FACE_OPENED, and which. -ENOMEM. */
 int compile_opened(struct compiler *c, const struct tree *opened, struct rule_opens *ret);
 /* (rules/opened.c) It asks what only the call says, and nothing that is known of the file alone. */
 bool asks_open_call(const struct compiler *c, const struct tree *t);
 enum open_class open_class_of(const struct compiler *c, const struct tree *t);
+/* The terms of opens of files and of folders that the condition, folded for those, can be true of. (rules/opens.c) */
 int compile_opens(struct compiler *c, const struct tree *file, const struct tree *folder, struct rule_opens *ret);
 /* Checks a macro that no rule used. */
 void compile_unused(struct compiler *c, struct macro_def *m);

@@ -56,6 +56,14 @@ void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS])
 		ret[i] = 0;
 }
 
+bool bpf_procs_uring_files(const struct bpf_procs *b, int32_t pid, uint64_t start_ns)
+{
+	(void)b;
+	(void)pid;
+	(void)start_ns;
+	return false;
+}
+
 int bpf_procs_guard(struct bpf_procs *b, const char *pin, struct bpf_sender *ret)
 {
 	(void)b;

@@ -15,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/util.h"
+#include "proc/read.h"
 #include "watch/bpf-load.h"
 #include "watch/bpf/proc.skel.h"
 
@@ -39,14 +40,16 @@ static void on_record(void *ctx, const void *data, size_t len)
 	arena_reset(&b->arena);
 }
 
-/* The skeleton is loaded without the program of a newer tracepoint where that is not there. */
-static bool has_prepare_exec(void)
+/* The skeleton is loaded without the programs of newer tracepoints where these are not there. */
+static void leave_out(struct bpf_procs *b)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool has = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) > 0;
+	bool uring = btf && btf__find_by_name_kind(btf, "btf_trace_io_uring_submit_req", BTF_KIND_TYPEDEF) > 0;
 
+	b->refuses = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) > 0;
 	btf__free(btf);
-	return has;
+	bpf_program__set_autoload(b->skeleton->progs.on_prepare, b->refuses);
+	bpf_program__set_autoload(b->skeleton->progs.on_uring, uring);
 }
 
 static int start(struct bpf_procs *b, size_t ring)
@@ -56,8 +59,7 @@ static int start(struct bpf_procs *b, size_t ring)
 	b->skeleton = proc_bpf__open();
 	if (!b->skeleton)
 		return -errno;
-	b->refuses = has_prepare_exec();
-	bpf_program__set_autoload(b->skeleton->progs.on_prepare, b->refuses);
+	leave_out(b);
 	r = bpf_ring_resize(b->skeleton->maps.ring, ring ? ring : BPF_RING_DEFAULT);
 	b->skeleton->rodata->crowded = bpf_map__max_entries(b->skeleton->maps.ring) / 4;
 	if (r == 0)
@@ -192,6 +194,15 @@ int bpf_procs_guard(struct bpf_procs *b, const char *pin, struct bpf_sender *ret
 	if (before >= 0 && unlink(pin) < 0)
 		return -errno;
 	return bpf_obj_pin(bpf_map__fd(b->skeleton->maps.senders), pin) < 0 ? -errno : 0;
+}
+
+bool bpf_procs_uring_files(const struct bpf_procs *b, int32_t pid, uint64_t start_ns)
+{
+	uint64_t found;
+
+	return __atomic_load_n(&b->skeleton->bss->has_uring_files, __ATOMIC_ACQUIRE) &&
+	       bpf_map_lookup_elem(bpf_map__fd(b->skeleton->maps.uring_files), &pid, &found) == 0 &&
+	       proc_tick(found) == start_ns;
 }
 
 bool bpf_procs_stopped(struct bpf_procs *b, struct bpf_sender *ret)

@@ -74,6 +74,12 @@ int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino);
 int bpf_procs_guard(struct bpf_procs *b, const char *pin, struct bpf_sender *ret);
 /* Who sent this process SIGSTOP since this was last asked. False: nobody. */
 bool bpf_procs_stopped(struct bpf_procs *b, struct bpf_sender *ret);
+/*
+ * Whether this process, start_ns as /proc gives it, opened or linked files through io_uring: there was no call then
+ * that could be told. Of the newest BPF_URING_FILES_MAX; any thread. False on kernels without the tracepoint
+ * (before 6.4).
+ */
+bool bpf_procs_uring_files(const struct bpf_procs *b, int32_t pid, uint64_t start_ns);
 /* How many of each kind found no room in the ring, since it was opened. */
 void bpf_procs_lost(const struct bpf_procs *b, uint64_t ret[BPF_RECORD_KINDS]);
 

@@ -388,6 +388,11 @@ int connector_guard(struct connector *c, const char *pin, struct bpf_sender *ret
 	return c->bpf ? bpf_procs_guard(c->bpf, pin, ret) : -ENOTSUP;
 }
 
+bool connector_uring_files(const struct connector *c, const struct process *p)
+{
+	return c->bpf && bpf_procs_uring_files(c->bpf, p->pid, p->start_ns);
+}
+
 bool connector_stopped(struct connector *c, struct bpf_sender *ret)
 {
 	return c->bpf && bpf_procs_stopped(c->bpf, ret);

@@ -78,9 +78,10 @@ void connector_set_hooks(struct connector *c, const struct connector_hooks *h);
 int connector_refuse(struct connector *c, bool on, int32_t session);
 int connector_judged(struct connector *c, uint64_t dev, bool judged);
 int connector_caller(struct connector *c, uint64_t dev, uint64_t ino);
-/* As bpf_procs_guard, bpf_procs_stopped. */
+/* As bpf_procs_guard, bpf_procs_stopped, bpf_procs_uring_files. */
 int connector_guard(struct connector *c, const char *pin, struct bpf_sender *ret);
 bool connector_stopped(struct connector *c, struct bpf_sender *ret);
+bool connector_uring_files(const struct connector *c, const struct process *p);
 /*
  * Waits until all that the kernel had told when this was called is in the table, at most timeout_ns; cheap when nothing
  * is waiting (one poll). 0, or -ETIMEDOUT. While a connector runs, proc_table_get does this by itself, for 100 ms at

@@ -65,24 +65,35 @@ static void on_lost(bool losing, uint64_t lost, void *data)
 	s->n_lost += losing && lost > 0;
 }
 
-static struct engine *start_with(struct seen *s, struct conf *conf, size_t room, size_t bytes)
+static struct engine_options engine_options(struct seen *s, struct conf *conf)
 {
-	struct engine_options o = { .conf = conf,
-				    .procfs = "/proc",
-				    .room = room,
-				    .bytes = bytes,
-				    .raised = on_raised,
-				    .send = on_send,
-				    .store = on_store,
-				    .lost = on_lost,
-				    .data = s };
+	return (struct engine_options){ .conf = conf,
+					.procfs = "/proc",
+					.raised = on_raised,
+					.send = on_send,
+					.store = on_store,
+					.lost = on_lost,
+					.data = s };
+}
+
+static struct engine *start_by(struct engine_options *o, struct seen *s)
+{
 	struct engine *g;
 
 	pthread_mutex_init(&s->lock, NULL);
-	o.rules = rig_rules(rules_text);
-	assert_int_equal(engine_start(&o, &g), 0);
-	rules_unref(o.rules);
+	o->rules = rig_rules(rules_text);
+	assert_int_equal(engine_start(o, &g), 0);
+	rules_unref(o->rules);
 	return g;
+}
+
+static struct engine *start_with(struct seen *s, struct conf *conf, size_t room, size_t bytes)
+{
+	struct engine_options o = engine_options(s, conf);
+
+	o.room = room;
+	o.bytes = bytes;
+	return start_by(&o, s);
 }
 
 static struct engine *start(struct seen *s, struct conf *conf, size_t room)
@@ -160,6 +171,39 @@ static void test_faces(void **state _unused_)
 	engine_stop(g);
 	assert_string_equal(s.raised.data, "changed:/t/a\nwritten:/t/b by vim\nchanged:/t/b\n");
 	seen_free(&s);
+	conf_unref(conf);
+}
+
+static bool is_past_calls(const struct process *p, void *data _unused_)
+{
+	return p->pid == 1;
+}
+
+/* What is told as a call is not asked about as what came of it, but where the process made no call. */
+static void test_past_calls(void **state _unused_)
+{
+	struct conf *conf = rig_conf("rules: {repeat: 0}\n");
+	struct rig_dir d;
+	char link[128];
+
+	rig_dir_new(&d);
+	snprintf(link, sizeof(link), "%s/link", d.path);
+	assert_int_equal(symlink("/etc/shadow", link), 0);
+	for (int past = 0; past < 2; past++) {
+		struct seen s = { 0 };
+		struct engine_options o = engine_options(&s, conf);
+		struct engine *g;
+
+		o.past_calls = past ? is_past_calls : NULL;
+		g = start_by(&o, &s);
+		engine_set_accesses(g, true);
+		engine_set_told(g, FACE_BIT(FACE_SYMLINK), true);
+		put_accesses(g, (struct access_case[]){ { FS_CREATE, false, link, NULL } }, 1);
+		engine_stop(g);
+		assert_string_equal(s.raised.data ? s.raised.data : "", past ? "linked:l\n" : "");
+		seen_free(&s);
+	}
+	rig_dir_free(&d);
 	conf_unref(conf);
 }
 
@@ -367,9 +411,9 @@ static void test_ruleset(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faces),	cmocka_unit_test(test_accesses),   cmocka_unit_test(test_repeats),
-		cmocka_unit_test(test_loss),	cmocka_unit_test(test_loss_bytes), cmocka_unit_test(test_reload),
-		cmocka_unit_test(test_ruleset),
+		cmocka_unit_test(test_faces),	cmocka_unit_test(test_accesses), cmocka_unit_test(test_past_calls),
+		cmocka_unit_test(test_repeats), cmocka_unit_test(test_loss),	 cmocka_unit_test(test_loss_bytes),
+		cmocka_unit_test(test_reload),	cmocka_unit_test(test_ruleset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

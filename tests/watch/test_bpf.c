@@ -3,6 +3,7 @@
  * losses.
  */
 #include "tests/watch/bpf.h"
+#include "tests/watch/uring.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -500,6 +501,37 @@ static void test_chroot(void **state)
 	}
 }
 
+/* --- files through io_uring */
+
+static void open_by_uring(void *data)
+{
+	struct io_uring_sqe nop = { .opcode = IORING_OP_NOP },
+			    open = { .opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (uintptr_t)data };
+	struct uring u;
+
+	if (!uring_open(&u) || !uring_do(&u, data ? &open : &nop))
+		_exit(77);
+}
+
+/* Who opened by it is known while it runs, and for what it was when it did. */
+static void test_uring_files(void **state)
+{
+	struct fixture *f = *state;
+	struct uring u;
+
+	NEED_BPF(f);
+	if (!uring_open(&u)) {
+		print_message("skipped: no io_uring\n");
+		skip();
+	}
+	close(u.fd);
+	run(f, "/bin/true", ARGV((char *)"true"), open_by_uring, (char *)"/dev/null");
+	assert_true(bpf_procs_uring_files(f->b, f->pid, f->exec.told.start_ns));
+	assert_false(bpf_procs_uring_files(f->b, f->pid, f->exec.told.start_ns + NSEC_PER_SEC));
+	run(f, "/bin/true", ARGV((char *)"true"), open_by_uring, NULL);
+	assert_false(bpf_procs_uring_files(f->b, f->pid, f->exec.told.start_ns));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_loss_is_healed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_chroot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_uring_files, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * counted; what goes through io_uring; and the decoding.
  */
 #include "tests/watch/sockets.h"
+#include "tests/watch/uring.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,8 +17,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-
-#include <linux/io_uring.h>
 
 /* --- TCP */
 
@@ -233,38 +232,7 @@ static void test_unix(void **state)
 	assert_int_equal(f->n, 0);
 }
 
-/* --- io_uring, without a library */
-
-struct uring {
-	int fd;
-	struct io_uring_params p;
-	uint8_t *ring;
-	struct io_uring_sqe *sqes;
-};
-
-static bool uring_open(struct uring *u)
-{
-	memset(u, 0, sizeof(*u));
-	u->fd = (int)syscall(SYS_io_uring_setup, 8, &u->p);
-	if (u->fd < 0)
-		return false;
-	u->ring = mmap(NULL, u->p.sq_off.array + u->p.sq_entries * 4 + u->p.cq_off.cqes + u->p.cq_entries * 16,
-		       PROT_READ | PROT_WRITE, MAP_SHARED, u->fd, IORING_OFF_SQ_RING);
-	u->sqes = mmap(NULL, u->p.sq_entries * sizeof(*u->sqes), PROT_READ | PROT_WRITE, MAP_SHARED, u->fd,
-		       IORING_OFF_SQES);
-	return u->ring != MAP_FAILED && u->sqes != MAP_FAILED && u->p.features & IORING_FEAT_SINGLE_MMAP;
-}
-
-static void uring_do(struct uring *u, const struct io_uring_sqe *sqe)
-{
-	_Atomic uint32_t *tail = (void *)(u->ring + u->p.sq_off.tail);
-	uint32_t at = *tail & (u->p.sq_entries - 1);
-
-	u->sqes[at] = *sqe;
-	((uint32_t *)(void *)(u->ring + u->p.sq_off.array))[at] = at;
-	atomic_store(tail, *tail + 1);
-	NEED(syscall(SYS_io_uring_enter, u->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) == 1);
-}
+/* --- io_uring */
 
 static void act_uring(void)
 {
@@ -281,8 +249,8 @@ static void act_uring(void)
 	struct uring u;
 
 	NEED(uring_open(&u));
-	uring_do(&u, &connect);
-	uring_do(&u, &send);
+	NEED(uring_do(&u, &connect));
+	NEED(uring_do(&u, &send));
 }
 
 static void test_uring(void **state)

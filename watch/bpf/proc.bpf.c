@@ -441,6 +441,39 @@ int on_signal(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* --- who opens and links files through io_uring: by no call that could be told */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, BPF_URING_FILES_MAX);
+	__type(key, __s32);
+	__type(value, __u64); /* start_ns */
+} uring_files SEC(".maps");
+
+bool has_uring_files;
+
+/* IORING_OP_ */
+#define URING_OPENAT	18
+#define URING_OPENAT2	28
+#define URING_SYMLINKAT 38
+#define URING_LINKAT	39
+
+SEC("raw_tp/io_uring_submit_req")
+int on_uring(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct io_kiocb *req = (const void *)ctx->args[0];
+	__u32 opcode = BPF_CORE_READ(req, opcode);
+	__s32 tgid, tid;
+	__u64 start_ns;
+
+	if (opcode != URING_OPENAT && opcode != URING_OPENAT2 && opcode != URING_SYMLINKAT && opcode != URING_LINKAT)
+		return 0;
+	take_who(&tgid, &tid, &start_ns);
+	bpf_map_update_elem(&uring_files, &tgid, &start_ns, BPF_ANY);
+	has_uring_files = true;
+	return 0;
+}
+
 /* --- forks and ends */
 
 static __always_inline void tell_small(enum bpf_record_kind kind, const struct task_struct *task, __s32 maker)

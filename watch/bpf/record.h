@@ -54,6 +54,9 @@ struct bpf_sender {
 	char comm[16];
 };
 
+/* Processes that open and link files through io_uring: the newest. */
+#define BPF_URING_FILES_MAX 1024
+
 /* A file, by the kernel's numbers. */
 struct bpf_file_id {
 	__u64 ino;
