@@ -37,7 +37,7 @@ static void count(struct image_apply *a, uint64_t files, uint64_t bytes)
 int image_layer_entry(void *data, const struct tar_entry *e)
 {
 	struct image_apply *a = data;
-	struct image_node *node;
+	struct image_node *node = NULL;
 	int r = stopped(a) ? -ECANCELED : image_tree_add(a->tree, e, &node);
 
 	if (r == 0 && node)
