@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct client c = { .fd = -1, .in = BUF_INIT };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct loop_source *source;
-	struct control *control;
+	struct control *control = NULL;
 	char dir[] = "/tmp/fuzz-control.XXXXXX", path[sizeof(dir) + 8];
 
 	if (size < 2)

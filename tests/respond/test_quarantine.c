@@ -81,8 +81,8 @@ static void test_round_trip(void **state)
 	static const char *const names[] = { "plain",
 					     "new\nline",
 					     "esc\033[31m",
-					     "bad\xff\xfe"
-					     "bytes",
+					     ("bad\xff\xfe"
+					      "bytes"),
 					     "-rf",
 					     "qu'ote\"" };
 	struct rig *g = *state;
