@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -325,6 +326,7 @@ static void mounted(void **state)
 		skip();
 	}
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
@@ -337,7 +339,9 @@ static void mounted(void **state)
 	mountns_seen(mounts, ID, hear_pid(fds[0]));
 	assert_int_equal(compare_layer(upper, mounts), 0);
 	close(fds[0]);
-	waitpid(pid, NULL, 0);
+	/* The one in the other namespace too. */
+	while (waitpid(-1, NULL, 0) > 0)
+		;
 	assert_int_equal(umount(merged), 0);
 	assert_string_equal(rig.told.data,
 			    "replaced /etc/one: mounted over it: the container's own /etc/two\n"
