@@ -77,6 +77,16 @@ int trust_add_interpreter(struct trust *t, enum digest_algo algo, const uint8_t 
 {
 	struct named *more;
 
+	/* Most images have the same ones. */
+	for (size_t i = 0; i < t->n_named; i++) {
+		struct named *n = &t->named[i];
+
+		if (n->algo != algo || !streq(n->interpreter, interpreter) ||
+		    memcmp(n->digest, digest, digest_table[algo].size) != 0)
+			continue;
+		n->image &= image;
+		return 0;
+	}
 	if (t->n_named == TRUST_NAMED_MAX)
 		return -E2BIG;
 	more = reallocarray(t->named, t->n_named + 1, sizeof(*more));
