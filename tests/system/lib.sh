@@ -105,7 +105,13 @@ within() {
 
 # line WORD...: a line of the output holds all of them
 line() {
-	cp "$out" "$tmp/lines"
+	line_of "$out" "$@"
+}
+
+# line_of FILE WORD...: the same, of a file; $tmp/lines are such lines then
+line_of() {
+	cp "$1" "$tmp/lines"
+	shift
 	for word; do
 		grep -aF -- "$word" "$tmp/lines" >"$tmp/lines.2"
 		mv "$tmp/lines.2" "$tmp/lines"

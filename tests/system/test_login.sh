@@ -77,12 +77,7 @@ case $loginuid in
 esac
 session() { # WORD...: a row holds all of them
 	hf history --json --kind session 2>/dev/null >"$tmp/sessions"
-	cp "$tmp/sessions" "$tmp/lines"
-	for word; do
-		grep -F -- "$word" "$tmp/lines" >"$tmp/lines.2"
-		mv "$tmp/lines.2" "$tmp/lines"
-	done
-	[ -s "$tmp/lines" ]
+	line_of "$tmp/sessions" "$@"
 }
 want() {
 	within 20 session "$@" || fail "no session with $*: $(cut -c1-300 "$tmp/sessions")"
