@@ -2,7 +2,7 @@
 #ifndef TESTS_WATCH_BPF_H
 #define TESTS_WATCH_BPF_H
 
-#include "tests/test.h"
+#include "tests/watch/loaded.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,11 +28,9 @@ static inline int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r = bpf_procs_open(0, &f->b, &err);
 
 	*state = f;
-	if (r < 0)
-		print_message("skipped: %s\n", err.data);
+	are_loaded(bpf_procs_open(0, &f->b, &err), &err);
 	strcpy(f->dir, "/tmp/holdfast-bpf-XXXXXX");
 	if (!mkdtemp(f->dir))
 		return -1;

@@ -5,7 +5,7 @@
 #ifndef TESTS_WATCH_SOCKETS_H
 #define TESTS_WATCH_SOCKETS_H
 
-#include "tests/test.h"
+#include "tests/watch/loaded.h"
 
 #include <netinet/in.h>
 #include <unistd.h>

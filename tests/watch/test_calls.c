@@ -1,9 +1,6 @@
 /* watch/bpf_calls on the running kernel: what is told of a call, what is not, what is lost; and the decoding. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/watch/loaded.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -46,14 +43,11 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	_cleanup_buf_ struct buf err = BUF_INIT;
-	int r;
 
 	f->wants.calls = calloc(call_count, sizeof(bool));
 	for (size_t i = 0; i < call_count; i++)
 		f->wants.calls[i] = !call_has_socket(&call_table[i]);
-	r = bpf_calls_open(&f->wants, 0, &f->b, &err);
-	if (r < 0)
-		print_message("skipped: %s\n", err.data);
+	are_loaded(bpf_calls_open(&f->wants, 0, &f->b, &err), &err);
 	*state = f;
 	return 0;
 }

@@ -2,11 +2,8 @@
  * watch/dns and watch/bpf_dns: answers and questions well made and not, in streams too, what is remembered, and what
  * really comes and goes.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/watch/loaded.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -428,10 +425,8 @@ static void test_kernel(void **state)
 	int status;
 
 	(void)state;
-	if (bpf_dns_open(&d, &err) < 0) {
-		print_message("skipped: %s\n", err.data);
+	if (!are_loaded(bpf_dns_open(&d, &err), &err))
 		skip();
-	}
 	seen.asks = fork();
 	if (seen.asks == 0)
 		_exit(ask_both());

@@ -1,6 +1,6 @@
 /* watch/bpf_opens on the running kernel: opens told as calls, by how they are called and by the path as it is written.
  */
-#include "tests/test.h"
+#include "tests/watch/opens.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "watch/bpf_opens.h"
 
 #define DEADLINE_NS (60 * NSEC_PER_SEC)
 #define BIT(class)  BPF_OPEN_BIT(BPF_OPENS_##class)
@@ -65,21 +64,6 @@ static void on_open(const struct bpf_open_event *e, void *data)
 	snprintf(f->written, sizeof(f->written), "%s", e->open.written ?: "(none)");
 }
 
-static void make(const char *dir, const char *name)
-{
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (name[strlen(name) - 1] == '/') {
-		assert_int_equal(mkdir(path, 0755), 0);
-		return;
-	}
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	close(fd);
-}
-
 static int setup(void **state)
 {
 	static const char *const names[] = { "made",  "written",   "called", "the end", "other", "way/",
@@ -90,26 +74,18 @@ static int setup(void **state)
 
 	assert_non_null(f);
 	strcpy(f->dir, "/tmp/hf-opened.XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		make(f->dir, names[i]);
+	make_files(f->dir, names, ARRAY_SIZE(names));
 	*state = f;
-	/* Where what there was before loads, this does. */
-	if (bpf_opens_open(&wants, 0, &f->b, &err) == -ENOTSUP)
-		print_message("skipped: %s\n", err.data);
-	else if (!f->b)
-		fail_msg("%s", err.data);
+	are_loaded(bpf_opens_open(&wants, 0, &f->b, &err), &err);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
 	bpf_opens_close(f->b);
-	snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
-	assert_int_equal(system(command), 0);
+	remove_files(f->dir);
 	free(f);
 	return 0;
 }

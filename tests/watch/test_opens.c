@@ -1,5 +1,5 @@
 /* watch/bpf_opens on the running kernel: what is told of an open, what is not; and the decoding. */
-#include "tests/test.h"
+#include "tests/watch/opens.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "watch/bpf_opens.h"
 #include "watch/bpf/record.h"
 
 #define DEADLINE_NS (60 * NSEC_PER_SEC)
@@ -41,21 +40,6 @@ static const struct bpf_opens_row rows[] = {
 	{ BPF_OPENS_START, "z", 1, READS },	 { BPF_OPENS_FILE, LONG, sizeof(LONG) - 1, READS },
 };
 
-static void make(const char *dir, const char *name)
-{
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (name[strlen(name) - 1] == '/') {
-		assert_int_equal(mkdir(path, 0755), 0);
-		return;
-	}
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	close(fd);
-}
-
 static int setup(void **state)
 {
 	static const char *const names[] = { ".way/",	     ".way/deep/", "both/",	  "inner/",
@@ -69,11 +53,8 @@ static int setup(void **state)
 
 	assert_non_null(f);
 	strcpy(f->dir, "/tmp/hf-opens.XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		make(f->dir, names[i]);
-	if (bpf_opens_open(&wants, 0, &f->b, &err) < 0)
-		print_message("skipped: %s\n", err.data);
+	make_files(f->dir, names, ARRAY_SIZE(names));
+	are_loaded(bpf_opens_open(&wants, 0, &f->b, &err), &err);
 	*state = f;
 	return 0;
 }
@@ -81,11 +62,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
-	char command[128];
 
 	bpf_opens_close(f->b);
-	snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
-	assert_int_equal(system(command), 0);
+	remove_files(f->dir);
 	free(f);
 	return 0;
 }
@@ -256,7 +235,7 @@ static void test_chroot(void **state)
 	if (!f->b)
 		skip();
 	snprintf(end, sizeof(end), "%s/inner", f->dir);
-	make(end, "the end");
+	make_file(end, "the end");
 	child(f, &act);
 	assert_int_equal(f->n, 1);
 	assert_string_equal(f->path, "/secret");

@@ -2,6 +2,7 @@
 #ifndef TESTS_WATCH_VERDICT_H
 #define TESTS_WATCH_VERDICT_H
 
+#include "tests/watch/loaded.h"
 #include "tests/watch/policy.h"
 
 #include <arpa/inet.h>
@@ -35,8 +36,7 @@ static inline int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	_cleanup_buf_ struct buf err = BUF_INIT;
 
-	if (bpf_policy_open(&f->b, &err) < 0)
-		print_message("skipped: %s\n", err.data);
+	are_loaded(bpf_policy_open(&f->b, &err), &err);
 	*state = f;
 	return 0;
 }
