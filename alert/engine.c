@@ -3,29 +3,21 @@
  * what the lock guards. It reads /proc and single files, never answers the kernel, never waits for an output or for
  * history.
  */
-#include "alert/engine.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
-#include "alert/access.h"
-#include "alert/link.h"
-#include "alert/repeat.h"
+#include "alert/engine-internal.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/queue.h"
 #include "pkg/packages.h"
-#include "rules/fetch.h"
 
-#define ENGINE_ITEMS	16384
-#define ENGINE_MATCHES	64 /* of one event */
-#define ENGINE_STOP_NS	(300 * NSEC_PER_MSEC)
-#define ENGINE_IDLE_NS	NSEC_PER_SEC
-#define ENGINE_PACE_NS	(4 * NSEC_PER_MSEC) /* under load it wakes this seldom */
-#define PACKAGES_AGE_NS (10 * NSEC_PER_SEC)
+#define ENGINE_ITEMS   16384
+#define ENGINE_STOP_NS (300 * NSEC_PER_MSEC)
+#define ENGINE_IDLE_NS NSEC_PER_SEC
+#define ENGINE_PACE_NS (4 * NSEC_PER_MSEC) /* under load it wakes this seldom */
 
 /* Exactly one of the two; neither: just wakes. */
 struct item {
@@ -34,196 +26,7 @@ struct item {
 	size_t bytes;
 };
 
-struct engine {
-	struct engine_options o;
-	struct queue *queue;
-	pthread_t thread;
-	atomic_bool stopping;
-	atomic_bool told;	     /* accesses are */
-	_Atomic uint32_t faces_told; /* as calls */
-	_Atomic uint64_t deadline;   /* monotonic, once stopping */
-
-	pthread_mutex_t lock;
-	struct rules *next_rules; /* counted; NULL: the ones in force stay */
-	struct conf *next_conf;
-
-	/* The thread's own. */
-	struct conf *conf;
-	struct rules_state *state;
-	struct field_view *view;
-	struct rules_fetch *fetch;
-	struct packages *packages;
-	uint64_t packages_at;
-	struct access access;
-	struct repeat *repeat;
-	uint64_t lost_told;
-	bool losing;
-
-	_Atomic uint64_t held, bytes, lost, events, accesses, alerts, repeated, sums, rules;
-};
-
-/* --- what rules ask for */
-
-/* Loaded when a rule asks for the first time, and again when the package manager was at work. */
-static void need_packages(struct engine *g)
-{
-	_cleanup_buf_ struct buf warnings = BUF_INIT;
-	struct packages *p;
-	uint64_t now = clock_mono_ns();
-
-	if (g->packages_at && now - g->packages_at < PACKAGES_AGE_NS)
-		return;
-	g->packages_at = now;
-	if (g->packages && !packages_outdated(g->packages))
-		return;
-	if (packages_store_get(g->o.packages, &p, &warnings) < 0)
-		return;
-	if (g->packages)
-		packages_unref(g->packages);
-	g->packages = p;
-	g->fetch->packages = p;
-}
-
-static void fetch_link(struct engine *g, struct field_view *v)
-{
-	const struct event *e = v->event;
-	const uint32_t need = ATTR_BIT(ATTR_DEV) | ATTR_BIT(ATTR_INO);
-
-	if (e->has_after && (e->after.have & need) == need && e->path)
-		v->extra.link_source = link_source(g->conf, e, &g->access.arena);
-}
-
-static void engine_fetch(struct field_view *v, enum field_group group)
-{
-	struct engine *g = v->fetch_data;
-
-	if (group == GROUP_PACKAGE)
-		need_packages(g);
-	if (group == GROUP_LINK)
-		fetch_link(g, v);
-	if (group == GROUP_FILE)
-		v->extra.emptied = access_emptied(v->event);
-	v->fetch_data = g->fetch;
-	rules_fetch(v, group);
-	v->fetch_data = g;
-}
-
-/* --- raising */
-
-static void told(struct alert *a, uint64_t count, void *data)
-{
-	struct engine *g = data;
-	struct event *e = g->o.store ? alert_event(a, count) : NULL;
-
-	if (!e)
-		return;
-	if (a->answered && !a->row)
-		a->row = event_ref(e);
-	g->o.store(e, g->o.data);
-}
-
-static void summed(struct alert *a, void *data)
-{
-	struct engine *g = data;
-
-	g->sums++;
-	if (g->o.send)
-		g->o.send(a, g->o.data);
-}
-
-static void raise_alert(struct engine *g, const struct rule *rule, enum face face, struct event *e)
-{
-	_cleanup_alert_ struct alert *a = alert_new(g->state, g->view, face, rule, e);
-	bool first;
-
-	if (!a) {
-		g->lost++;
-		return;
-	}
-	g->alerts++;
-	a->answered = g->o.answered && g->o.answered(a, g->o.data);
-	first = repeat_take(g->repeat, a, clock_mono_ns());
-	g->repeated += !first;
-	if (g->o.raised)
-		g->o.raised(a, g->o.data);
-	if (first && g->o.send)
-		g->o.send(a, g->o.data);
-}
-
-static uint32_t faces_told(const struct engine *g, const struct event *e)
-{
-	uint32_t told = g->faces_told, faces = 0;
-
-	for (size_t i = 0; i < g->view->n_faces; i++)
-		faces |= FACE_BIT(g->view->faces[i]);
-	/* Who asks looks into a table of the kernel: of the few events that it matters for. */
-	if (faces & told && e->process && g->o.past_calls && g->o.past_calls(e->process, g->o.data))
-		return 0;
-	return told;
-}
-
-static void evaluate(struct engine *g, struct event *e, struct event *(*keep)(struct engine *g, struct event *e))
-{
-	const struct rule *rules[ENGINE_MATCHES];
-	enum face faces[ENGINE_MATCHES];
-	bool first = g->conf->rules.matching == CONF_MATCHING_FIRST;
-	_cleanup_event_ struct event *kept = NULL;
-	size_t n;
-
-	g->view->told = faces_told(g, e);
-	n = rules_eval(g->state, g->view, first, rules, faces, ENGINE_MATCHES);
-	kept = n ? keep(g, e) : NULL;
-	if (n && !kept)
-		g->lost++;
-	for (size_t i = 0; kept && i < MIN(n, (size_t)ENGINE_MATCHES); i++)
-		raise_alert(g, rules[i], faces[i], kept);
-}
-
-static struct event *keep_event(struct engine *g _unused_, struct event *e)
-{
-	return event_ref(e);
-}
-
-static struct event *keep_access(struct engine *g, struct event *e _unused_)
-{
-	return access_keep(&g->access);
-}
-
-/* --- events */
-
-/*
- * What accesses told of as calls is not told as calls again; what was found by looking (it has a cause) no access told
- * of.
- */
-static void take_event(struct engine *g, struct event *e)
-{
-	field_view_begin(g->view, e);
-	if (g->told && e->kind == EVENT_CHANGE && !e->cause) {
-		g->view->n_faces = 1;
-		g->view->faces[0] = FACE_NONE;
-	}
-	g->events++;
-	evaluate(g, e, keep_event);
-}
-
-static void take_access(struct engine *g, const struct fs_batch *b, const struct fs_event *e)
-{
-	enum face faces[FACES_MAX];
-	unsigned n = access_begin(&g->access, b, e, faces);
-
-	if (!n)
-		return;
-	if (g->o.place)
-		g->o.place(&g->access.event, g->o.data);
-	n = access_in_layer(&g->access, faces, n);
-	if (!n)
-		return;
-	field_view_begin(g->view, &g->access.event);
-	memcpy(g->view->faces, faces, n * sizeof(*faces));
-	g->view->n_faces = n;
-	g->accesses++;
-	evaluate(g, &g->access.event, keep_access);
-}
+/* --- items */
 
 static bool out_of_time(const struct engine *g)
 {
@@ -248,9 +51,9 @@ static void take_item(struct engine *g, struct item *i)
 	g->held -= item_weight(i);
 	g->bytes -= i->bytes;
 	if (i->event && !out_of_time(g))
-		take_event(g, i->event);
+		engine_take_event(g, i->event);
 	for (uint32_t n = 0; i->batch && n < i->batch->n && !out_of_time(g); n++)
-		take_access(g, i->batch, &i->batch->events[n]);
+		engine_take_access(g, i->batch, &i->batch->events[n]);
 	item_free(i);
 }
 
@@ -483,8 +286,8 @@ static int engine_init(struct engine *g)
 {
 	const struct repeat_options o = { .window = g->o.conf->rules.repeat,
 					  .burst = g->o.conf->rules.burst,
-					  .sum = summed,
-					  .told = told,
+					  .sum = engine_summed,
+					  .told = engine_told,
 					  .data = g };
 	int r;
 
