@@ -317,80 +317,6 @@ static const struct part parts[] = {
 };
 /* clang-format on */
 
-/* --- reload */
-
-static int reload_apply(struct monitor *m, struct conf *conf, struct buf *err)
-{
-	_cleanup_conf_ struct conf *guard = NULL;
-	int r = guard_conf(conf, &m->scope, drift_part_marked(m, conf), &guard);
-
-	/* Marks first, so that nothing falls between the old scope and the new one. */
-	if (r == 0)
-		r = watch_reload(m->watch, guard);
-	if (r == 0)
-		r = live_reload(m->live, conf);
-	if (r < 0) {
-		buf_printf(err, "the new configuration could not be put in force: %s", strerror(-r));
-		return r;
-	}
-	conf_unref(m->guard);
-	m->guard = TAKE_PTR(guard);
-	if (m->latest)
-		conf_unref(m->latest);
-	m->latest = conf_ref(conf);
-	drift_part_reload(m, conf);
-	return 0;
-}
-
-void monitor_rescope(struct monitor *m)
-{
-	struct conf *conf = m->latest ? m->latest : m->conf;
-	_cleanup_conf_ struct conf *guard = NULL;
-	struct arena arena = ARENA_INIT;
-	struct scope scope = { 0 };
-
-	if (store_read_scope(m, &arena, &scope) != 0 ||
-	    guard_conf(conf, &scope, drift_part_marked(m, conf), &guard) < 0 || watch_reload(m->watch, guard) < 0) {
-		log_error("what the new baseline guards could not be put in force; restart the monitor");
-		arena_free(&arena);
-		return;
-	}
-	conf_unref(m->guard);
-	m->guard = TAKE_PTR(guard);
-	arena_free(&m->scope_arena);
-	m->scope_arena = arena;
-	m->scope = scope;
-	pipeline_look(m, "found after the baseline was replaced");
-}
-
-int monitor_reload(struct monitor *m, struct buf *err)
-{
-	_cleanup_(rules_unref_p) struct rules *rules = NULL;
-	_cleanup_conf_ struct conf *conf = NULL;
-	int r;
-
-	if (!m->o->conf_file) {
-		buf_str(err, "no configuration file was given");
-		return -EINVAL;
-	}
-	r = conf_load(m->o->conf_file, &conf, err);
-	if (r == 0)
-		r = alerts_load(m, conf, &rules, err);
-	if (r == 0)
-		r = reload_apply(m, conf, err);
-	if (r < 0)
-		return r;
-	alerts_reload(m, conf, rules);
-	respond_reload(m->respond, conf);
-	canary_reload(m->canary, m->watch, conf->limits.canary, conf->limits.canary_deadline);
-	exec_part_policies(m, conf);
-	exec_part_reload(m);
-	pipeline_look(m, "found after the configuration was read again");
-	log_info("configuration read again from %s", m->o->conf_file);
-	fixed_report(m->conf, conf);
-	return 0;
-}
-
 /* --- the loop */
 
 static int on_end(struct loop_source *source _unused_, uint32_t events _unused_, void *data)
@@ -399,23 +325,6 @@ static int on_end(struct loop_source *source _unused_, uint32_t events _unused_,
 
 	loop_stop(m->loop);
 	return 0;
-}
-
-/* A container on a file system that is not watched yet. */
-static void remark(struct monitor *m)
-{
-	struct conf *conf = m->latest ? m->latest : m->conf;
-	_cleanup_conf_ struct conf *guard = NULL;
-	int r = guard_conf(conf, &m->scope, drift_part_marked(m, conf), &guard);
-
-	if (r == 0)
-		r = watch_reload(m->watch, guard);
-	if (r < 0) {
-		log_error("a file system with layers of containers cannot be watched: %s", strerror(-r));
-		return;
-	}
-	conf_unref(m->guard);
-	m->guard = TAKE_PTR(guard);
 }
 
 static int on_wake(struct loop_source *source, uint32_t events, void *data)
@@ -429,7 +338,7 @@ static int on_wake(struct loop_source *source, uint32_t events, void *data)
 		pipeline_scan_procs(m);
 	}
 	if (drift_part_wants_marks(m))
-		remark(m);
+		monitor_remark(m);
 	if (m->reconciled)
 		malloc_trim(0);
 	return 0;
@@ -519,6 +428,7 @@ int daemon_run(const struct daemon_options *o)
 	if (m.latest)
 		conf_unref(m.latest);
 	pthread_mutex_destroy(&m.emit_lock);
+	pthread_mutex_destroy(&m.watch_lock);
 	pthread_mutex_destroy(&m.vouch_lock);
 	pthread_mutex_destroy(&m.outputs_lock);
 	pthread_mutex_destroy(&m.network_lock);

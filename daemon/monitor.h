@@ -320,6 +320,10 @@ json_t *status_answer(struct monitor *m);
 
 /* --- requests.c: what the control socket can be asked */
 json_t *requests_answer(const char *request, json_t *body, void *data);
+
+/* --- reload.c: what is guarded, put in force anew; main thread */
+/* A container is on a file system that is not watched yet. */
+void monitor_remark(struct monitor *m);
 /* Another baseline may stand under the name: what is guarded is worked out anew. */
 void monitor_rescope(struct monitor *m);
 /* Reads the configuration again. 0, or -EINVAL with the errors in err; the old one stays. */
