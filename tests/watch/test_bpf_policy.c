@@ -192,12 +192,14 @@ static void test_switch(void **state)
 /* Of a table that could not be filled nothing is left in the one that takes its place. */
 static void test_failed_fill(void **state)
 {
-	_cleanup_conf_ struct conf *conf = parse("network: {protect: [], policies: [{deny: '127.66.0.21'}]}");
+	_cleanup_conf_ struct conf *conf = NULL;
 	_cleanup_(policy_table_free_p) struct policy_table *t = NULL;
-	struct policy_world *w = calloc(1, sizeof(*w));
+	struct policy_world *w;
 	struct fixture *f = *state;
 
 	NEED_POLICY(f);
+	conf = parse("network: {protect: [], policies: [{deny: '127.66.0.21'}]}");
+	w = calloc(1, sizeof(*w));
 	put(f, by_user, true, NULL);
 	assert_int_equal(policy_table_new(conf, w, f->serial + 1, &t), 0);
 	t->prefixes[t->n_prefixes++].len = UINT8_MAX; /* longer than any address */
