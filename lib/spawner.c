@@ -131,8 +131,8 @@ static void serve_program(int fd, struct answer *a, char *request, size_t len)
 /* What a proxy, a sanitizer or a library's data is named by; nothing else of whoever started us is a role's business.
  */
 static const char *const role_environment[] = {
-	"http_proxy=", "https_proxy=",	 "HTTPS_PROXY=",  "all_proxy=",	   "ALL_PROXY=",     "no_proxy=",
-	"NO_PROXY=",   "SSL_CERT_FILE=", "SSL_CERT_DIR=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=",
+	"http_proxy=",	  "https_proxy=",  "HTTPS_PROXY=",  "all_proxy=",     "ALL_PROXY=",    "no_proxy=", "NO_PROXY=",
+	"SSL_CERT_FILE=", "SSL_CERT_DIR=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "MAGIC=",
 };
 
 static _Noreturn void role_run(const char *name, int fd)
