@@ -398,10 +398,13 @@ static int exec_begin(struct exec *x)
 		return status;
 	if (m->conf->exec.libraries != CONF_LIBRARIES_OFF && exec_environment_new(&x->environment) < 0)
 		return EX_OSERR;
-	if (m->connector)
+	if (m->connector) {
+		/* Where that cannot be, it is asked for by device numbers. */
+		connector_gate(m->connector, gate_group(x->gate));
 		connector_set_hooks(m->connector,
 				    &(struct connector_hooks){ exec_hook_exec, exec_hook_exit, exec_hook_refused,
 							       m->conf->exec.libraries == CONF_LIBRARIES_ALL, x });
+	}
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
 	pthread_mutex_lock(&m->vouch_lock);
@@ -442,8 +445,10 @@ void exec_part_stop(struct monitor *m)
 	x->ending = true;
 	watchdog_end(m->watchdog, WATCHDOG_MAIN);
 	exec_ungated_stop(m);
-	if (m->connector)
+	if (m->connector) {
 		connector_set_hooks(m->connector, NULL);
+		connector_gate(m->connector, -1);
+	}
 	exec_marks_stop(x->marks);
 	pthread_mutex_lock(&m->vouch_lock);
 	m->vouch = NULL;

@@ -10,7 +10,6 @@
 
 #include "daemon/exec_essential.h"
 #include "daemon/exec_trust.h"
-#include "daemon/exec_ungated.h"
 #include "lib/fstype.h"
 #include "watch/mounts.h"
 
@@ -154,7 +153,6 @@ static void set_mark(struct exec_marks *x, struct gated *g)
 	g->as_layers = g->layers || lock_out;
 	r = gate_mark(x->gate, g->point, g->dev, g->as_layers);
 	g->marked = r == 0;
-	exec_ungated_judged(x->m, g->dev, g->marked);
 	if (r == 0 && fresh)
 		gapbook_close(x->m->gaps,
 			      gapbook_open(x->m->gaps, GAP_MARK_FAILED, g->point,
@@ -173,10 +171,8 @@ static void set_mark(struct exec_marks *x, struct gated *g)
 
 static void forget(struct exec_marks *x, struct gated *g)
 {
-	if (g->marked) {
+	if (g->marked)
 		gate_unmark(x->gate, g->point, g->dev);
-		exec_ungated_judged(x->m, g->dev, false);
-	}
 	if (g->gap)
 		gapbook_close(x->m->gaps, g->gap, "not wanted any more", 0);
 	free(g->point);

@@ -1,7 +1,6 @@
 /*
- * exec.ungated: kill. Tells the BPF programs what the gate judges and who may run more than that, and makes events of
- * what they refused. Called on the main thread, the threads of marks and of trust; the event on the connector's, which
- * must not wait.
+ * exec.ungated: kill. Tells the BPF programs who may run more than what the gate judges, and makes events of what they
+ * refused. Called on the main thread and that of trust; the event on the connector's, which must not wait.
  */
 #include "daemon/exec_ungated.h"
 
@@ -23,12 +22,6 @@ static const char *const runtimes[] = {
 static bool wanted(const struct monitor *m)
 {
 	return m->connector && m->conf->exec.mode == CONF_EXEC_ENFORCE && m->conf->exec.ungated == CONF_UNGATED_KILL;
-}
-
-void exec_ungated_judged(struct monitor *m, uint64_t dev, bool judged)
-{
-	if (m->connector)
-		connector_judged(m->connector, dev, judged);
 }
 
 static void allow_caller(struct monitor *m, struct trust *t, struct exec_hash *h, struct exec_digests *d,

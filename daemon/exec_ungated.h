@@ -12,8 +12,6 @@
 /* When all that is gated is known. Where it cannot be done, that is a gap: they are judged late. */
 void exec_ungated_start(struct monitor *m, struct trust *t);
 void exec_ungated_stop(struct monitor *m);
-/* The gate holds starts on the file system (dev as in mountinfo), or does no longer. Any thread. */
-void exec_ungated_judged(struct monitor *m, uint64_t dev, bool judged);
 /* Which container runtimes t vouches for. Any thread. */
 void exec_ungated_callers(struct monitor *m, struct trust *t);
 /* One that was killed, as an event; NULL: out of memory. */

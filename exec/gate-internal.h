@@ -90,6 +90,7 @@ struct sighting {
 	uint64_t mono_ns;
 	struct file_id exe;
 	bool have_exe;
+	bool gated; /* starts are held there, or told of */
 };
 
 /*

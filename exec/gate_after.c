@@ -87,12 +87,20 @@ static void queue_late(struct gate *g, int32_t pid, enum slot_origin origin, enu
 	slot_queue(g, s);
 }
 
-/* True when it has to be looked at now: no event told of it, or of another file. dev: of its file system. */
-static bool is_late(const struct gate *g, const struct sighting *v, uint64_t dev, bool any, bool runs)
+/* By the mark itself where the kernel told of it: a device number may be that of another file system by now. */
+static bool is_gated(const struct gate *g, uint64_t dev, const struct bpf_proc_event *told)
+{
+	if (overlays_find(g, dev) || (told && told->exe_gated))
+		return true;
+	return !(told && told->exe_ungated) && devs_find(g, dev);
+}
+
+/* True when it has to be looked at now: no event told of it, or of another file. */
+static bool is_late(const struct gate *g, const struct sighting *v, bool any, bool runs)
 {
 	if (!v->have_exe || runs)
 		return false;
-	if (!devs_find(g, dev) && !overlays_find(g, dev))
+	if (!v->gated)
 		return g->o.host;
 	/* Where nothing waits the event may still be on its way. */
 	return g->o.enforce && (any || g->o.host);
@@ -113,7 +121,7 @@ static bool is_expected(struct gate *g, int32_t pid, const struct file_id *exe)
 /* What is to be acted on is looked at twice: stat may name a file otherwise than the kernel does. */
 static void identify(struct gate *g, struct sighting *v, const struct bpf_proc_event *told)
 {
-	bool exact = told && told->exe_judged;
+	bool exact = told && told->exe_gated && told->exe_as_stat;
 	struct file_id id = { 0 };
 
 	if (exact)
@@ -134,6 +142,7 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 	identify(g, &v, told);
 	dev = told ? told->exe_dev : v.exe.dev;
 	pthread_mutex_lock(&g->lock);
+	v.gated = is_gated(g, dev, told);
 	LIST_FOREACH(s, &g->pids[(uint32_t)pid % GATE_BUCKETS], by_pid)
 	{
 		/* The process may be an exec further already: that one will be told too. */
@@ -146,7 +155,7 @@ void gate_exec_seen(struct gate *g, int32_t pid, uint64_t mono_ns, const struct 
 	if (!g->o.enforce)
 		g->sightings[(uint32_t)pid % GATE_SIGHTINGS] = v;
 	/* Where nothing waits the event may still be on its way. */
-	if (is_late(g, &v, dev, any, runs)) {
+	if (is_late(g, &v, any, runs)) {
 		const struct gate_dev *d = devs_find(g, dev);
 
 		gate_count(g, any ? COUNT_SWAPPED : COUNT_LATE, 1);

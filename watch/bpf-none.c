@@ -87,11 +87,10 @@ int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session)
 	return -ENOTSUP;
 }
 
-int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged)
+int bpf_procs_gate(struct bpf_procs *b, int group)
 {
 	(void)b;
-	(void)dev;
-	(void)judged;
+	(void)group;
 	return -ENOTSUP;
 }
 

@@ -137,20 +137,22 @@ static uint32_t kernel_dev(uint64_t dev)
 
 int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session)
 {
-	if (!b->refuses)
+	if (!b->refuses || (on && !__atomic_load_n(&b->skeleton->bss->gate, __ATOMIC_ACQUIRE)))
 		return -ENOTSUP;
 	__atomic_store_n(&b->skeleton->bss->refuse_session, session, __ATOMIC_RELEASE);
 	__atomic_store_n(&b->skeleton->bss->refusing, on, __ATOMIC_RELEASE);
 	return 0;
 }
 
-int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged)
+int bpf_procs_gate(struct bpf_procs *b, int group)
 {
-	uint32_t key = kernel_dev(dev);
-	uint8_t one = 1;
-	int fd = bpf_map__fd(b->skeleton->maps.judged);
+	uint64_t args[] = { (uint64_t)group };
+	LIBBPF_OPTS(bpf_test_run_opts, o, .ctx_in = args, .ctx_size_in = sizeof(args));
+	int r = bpf_prog_test_run_opts(bpf_program__fd(b->skeleton->progs.set_gate), &o);
 
-	return judged ? bpf_map_update_elem(fd, &key, &one, BPF_ANY) : bpf_map_delete_elem(fd, &key);
+	if (r < 0)
+		return r;
+	return group >= 0 && o.retval ? -EBADF : 0;
 }
 
 int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)

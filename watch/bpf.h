@@ -29,7 +29,9 @@ struct bpf_proc_event {
 	 */
 	uint64_t exe_dev, exe_ino, exe_size;
 	int64_t exe_ctime;  /* ns */
-	bool exe_judged;    /* of a superblock that was named to bpf_procs_judged, and the same by stat */
+	bool exe_gated;	    /* its superblock carries a mark of the group of bpf_procs_gate */
+	bool exe_ungated;   /* it carries none; neither: no group was named */
+	bool exe_as_stat;   /* dev and inode are those of stat, where it is gated */
 	bool plain_environ; /* exec: no variable of the environment is the dynamic loader's */
 	enum bpf_refused refused;
 	/*
@@ -59,12 +61,17 @@ int bpf_procs_take(struct bpf_procs *b, unsigned int max, void (*fn)(const struc
 /*
  * Starts that nobody can judge before they happen (memory files, file systems that are not gated) are refused, which is
  * to say that the process is killed before the first instruction of the new program: while `on`, for all files but
- * those on judged superblocks (dev as in mountinfo), on overlays, and those run by the programs named as callers.
- * session: only for processes of that session; 0: for all. -ENOTSUP: the kernel has no tracepoint for it (before
- * Linux 6.10). Any thread.
+ * those on gated superblocks, on overlays, and those run by the programs named as callers. session: only for processes
+ * of that session; 0: for all. -ENOTSUP: the kernel has no tracepoint for it (before Linux 6.10), or no group was
+ * named. Any thread.
  */
 int bpf_procs_refuse(struct bpf_procs *b, bool on, int32_t session);
-int bpf_procs_judged(struct bpf_procs *b, uint64_t dev, bool judged);
+/*
+ * Gated is what this fanotify group (a descriptor of this process) has marked for starts, superblock by superblock, as
+ * long as the mark is there. -1: nothing, which is to be said before the group is closed. -EBADF, or what the kernel
+ * said (before Linux 5.10 it cannot). Any thread.
+ */
+int bpf_procs_gate(struct bpf_procs *b, int group);
 int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino);
 /*
  * From now on it is kept who sends this process SIGKILL or SIGSTOP, under pin (a path on a BPF file system), where the

@@ -209,7 +209,9 @@ int bpf_decode_proc(const void *data, size_t len, struct arena *a, struct bpf_pr
 		.exe_ino = r.exe_ino,
 		.exe_size = r.exe_size,
 		.exe_ctime = r.exe_ctime,
-		.exe_judged = r.flags & BPF_EXE_JUDGED,
+		.exe_gated = r.flags & BPF_EXE_GATED,
+		.exe_ungated = r.flags & BPF_EXE_UNGATED,
+		.exe_as_stat = r.flags & BPF_EXE_AS_STAT,
 		.plain_environ = r.flags & BPF_ENV_PLAIN,
 	};
 	decode_process(&r, a, &ret->told);

@@ -403,9 +403,9 @@ int connector_refuse(struct connector *c, bool on, int32_t session)
 	return c->bpf ? bpf_procs_refuse(c->bpf, on, session) : -ENOTSUP;
 }
 
-int connector_judged(struct connector *c, uint64_t dev, bool judged)
+int connector_gate(struct connector *c, int group)
 {
-	return c->bpf ? bpf_procs_judged(c->bpf, dev, judged) : -ENOTSUP;
+	return c->bpf ? bpf_procs_gate(c->bpf, group) : -ENOTSUP;
 }
 
 int connector_caller(struct connector *c, uint64_t dev, uint64_t ino)

@@ -72,11 +72,11 @@ struct connector_hooks {
 };
 void connector_set_hooks(struct connector *c, const struct connector_hooks *h);
 /*
- * Starts that nobody can judge before they happen: as bpf_procs_refuse, bpf_procs_judged, bpf_procs_caller
+ * Starts that nobody can judge before they happen: as bpf_procs_refuse, bpf_procs_gate, bpf_procs_caller
  * (watch/bpf.h). -ENOTSUP when BPF is not the source.
  */
 int connector_refuse(struct connector *c, bool on, int32_t session);
-int connector_judged(struct connector *c, uint64_t dev, bool judged);
+int connector_gate(struct connector *c, int group);
 int connector_caller(struct connector *c, uint64_t dev, uint64_t ino);
 /* As bpf_procs_guard, bpf_procs_stopped, bpf_procs_uring_files. */
 int connector_guard(struct connector *c, const char *pin, struct bpf_sender *ret);

@@ -232,7 +232,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		mounts_free(&mounts);
 	}
 	if (c)
-		connector_judged(c, device_of(r->mnt), true);
+		connector_gate(c, gate_group(g));
 	if (c)
 		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });
 	if (write(control, "r", 1) != 1 || read(control, &byte, 1) < 0)

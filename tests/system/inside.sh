@@ -30,7 +30,7 @@ inside_make() {
 	put "$busybox" busybox
 	put "$holdfast" holdfast
 	put "$act" act
-	for a in sh mount cp unshare; do ln -s busybox "$root/usr/bin/$a"; done
+	for a in sh mount umount cp unshare; do ln -s busybox "$root/usr/bin/$a"; done
 	mount -t tmpfs -o mode=755 none "$root/dev" && mknod -m 666 "$root/dev/null" c 1 3 && mknod -m 444 "$root/dev/urandom" c 1 9
 	mount -t proc none "$root/proc" && mount -t sysfs none "$root/sys" || skip "no proc or sysfs of our own"
 	mkfifo "$root/commands"

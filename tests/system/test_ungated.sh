@@ -27,6 +27,23 @@ if hf status --json | grep -q '"source":"BPF"' && ! hf history --kind gap --json
 	told '"kind":"exec"' '"verdict":"killed"' 'a memory file; killed before its first instruction'
 	becomes 137 'unshare -m sh -c "mount -t tmpfs none /mnt && cp /usr/bin/act /mnt/x && exec /mnt/x linger 1"'
 	told '"kind":"exec"' '"verdict":"killed"' 'its file system is not gated; killed before its first instruction'
+	# What is mounted where another was, often under its device number, is not taken for it, however soon its programs run.
+	inside 'mount -t tmpfs none /mnt; cp /usr/bin/bad /mnt/bad'
+	denied() {
+		inside '/mnt/bad linger 1'
+		[ "$result" = 126 ]
+	}
+	within 20 denied || die "a tmpfs is not gated"
+	cat >"$root/result/others" <<-'END'
+		for i in 1 2 3 4 5 6 7 8 9 10; do
+			until umount /mnt 2>/dev/null; do :; done
+			mount -t tmpfs none /mnt && cp /bin/busybox /mnt/echo && echo >>/mnt/echo && /mnt/echo it ran
+		done
+	END
+	inside '. /result/others'
+	if grep 'it ran' "$root/result/$n.out"; then fail "programs ran from file systems that were not gated yet"; fi
+	[ "$(grep -c -e Killed -e "not permitted" "$root/result/$n.out")" = 10 ] || fail "$(cat "$root/result/$n.out")"
+	inside 'until umount /mnt 2>/dev/null; do :; done'
 	# A runtime that a source vouches for runs a copy of itself from memory; under another name it may not.
 	becomes 0 '/usr/bin/runc memory /usr/bin/runc'
 	becomes 126 '/usr/bin/bad linger 1'

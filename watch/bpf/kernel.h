@@ -38,10 +38,40 @@ struct file_system_type {
 	const char *name;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct fsnotify_group;
+
+struct fsnotify_mark_connector {
+	struct hlist_head list;
+};
+
+struct fsnotify_mark {
+	__u32 mask;
+	struct fsnotify_group *group;
+	struct hlist_node obj_list;
+	struct fsnotify_mark_connector *connector;
+};
+
+struct fsnotify_sb_info {
+	struct fsnotify_mark_connector *sb_marks;
+};
+
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
 	struct file_system_type *s_type;
+	struct fsnotify_sb_info *s_fsnotify_info; /* Linux 6.10 */
+};
+
+struct super_block___marks {
+	struct fsnotify_mark_connector *s_fsnotify_marks;
 };
 
 struct inode {

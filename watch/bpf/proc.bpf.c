@@ -175,26 +175,60 @@ __noinline __u32 put_cgroup(__u64 kernfs_node_at, __u32 at)
 
 /* --- a start */
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u32);
-	__type(value, __u8);
-} judged SEC(".maps"); /* superblocks whose programs are */
+__u64 gate; /* the group whose marks say what is judged; 0: none */
 
 #define OVERLAYFS_MAGIC 0x794c7630
 #define BTRFS_MAGIC	0x9123683e
+
+#define FS_OPEN_EXEC	  0x00001000
+#define FS_OPEN_EXEC_PERM 0x00040000
+#define MARKS_MAX	  64 /* of one superblock that are looked at; groups that ask for permission stand first */
+
+/* Run by whoever has the group, with its descriptor, or -1. */
+SEC("raw_tp")
+int set_gate(struct bpf_raw_tracepoint_args *ctx)
+{
+	const struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	__u32 fd = (__u32)ctx->args[0];
+	struct file *file = NULL;
+
+	if (fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	gate = (__u64)BPF_CORE_READ(file, private_data);
+	return gate ? 0 : -1;
+}
 
 static __always_inline bool is_overlay(struct inode *inode)
 {
 	return BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_MAGIC;
 }
 
-static __always_inline bool is_judged(struct inode *inode)
+static __always_inline struct fsnotify_mark_connector *marks_of(struct super_block *sb)
 {
-	__u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (bpf_core_field_exists(sb->s_fsnotify_info))
+		return BPF_CORE_READ(sb, s_fsnotify_info, sb_marks);
+	return BPF_CORE_READ((struct super_block___marks *)sb, s_fsnotify_marks);
+}
 
-	return bpf_map_lookup_elem(&judged, &dev);
+/*
+ * By the mark itself, on the superblock itself: a device number may have gone to another file system since. A mark that
+ * is being removed, and its memory with it, is told by the superblock that it names.
+ */
+static __always_inline bool is_gated(struct inode *inode)
+{
+	struct fsnotify_mark_connector *c = gate ? marks_of(BPF_CORE_READ(inode, i_sb)) : NULL;
+	struct hlist_node *node = c ? BPF_CORE_READ(c, list.first) : NULL;
+
+	for (int i = 0; i < MARKS_MAX && node; i++) {
+		struct fsnotify_mark *mark =
+			(void *)node - __builtin_preserve_field_info(((struct fsnotify_mark *)0)->obj_list, 0);
+
+		if ((__u64)BPF_CORE_READ(mark, group) == gate && BPF_CORE_READ(mark, connector) == c)
+			return BPF_CORE_READ(mark, mask) & (FS_OPEN_EXEC | FS_OPEN_EXEC_PERM);
+		node = BPF_CORE_READ(node, next);
+	}
+	return false;
 }
 
 /* ns; the top bit of the nanoseconds is a flag since 6.13. */
@@ -278,7 +312,7 @@ static __always_inline void put_paths(struct scratch *s, const struct task_struc
  */
 static __always_inline bool is_urgent(const struct bpf_record *r)
 {
-	const __u32 settled = BPF_EXE_JUDGED | BPF_ENV_PLAIN;
+	const __u32 settled = BPF_EXE_GATED | BPF_EXE_AS_STAT | BPF_ENV_PLAIN;
 
 	if (r->kind != BPF_RECORD_EXEC)
 		return r->kind == BPF_RECORD_REFUSED;
@@ -308,8 +342,10 @@ static __always_inline void fill_file(struct bpf_record *r, struct inode *inode)
 	r->exe_size = BPF_CORE_READ(inode, i_size);
 	r->exe_ctime = ctime_of(inode);
 	/* Where stat says something else than the kernel keeps, it is to be asked. */
-	if (is_judged(inode) && !is_overlay(inode) && BPF_CORE_READ(inode, i_sb, s_magic) != BTRFS_MAGIC)
-		r->flags |= BPF_EXE_JUDGED;
+	if (!is_overlay(inode) && BPF_CORE_READ(inode, i_sb, s_magic) != BTRFS_MAGIC)
+		r->flags |= BPF_EXE_AS_STAT;
+	if (gate)
+		r->flags |= is_gated(inode) ? BPF_EXE_GATED : BPF_EXE_UNGATED;
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -359,7 +395,7 @@ static __always_inline bool may_run(const struct task_struct *task, struct inode
 	__s32 sid = BPF_CORE_READ(task, signal, pids[HF_PIDTYPE_SID], numbers[0].nr);
 
 	/* What runs through an overlay is judged on its layers' file system. */
-	if (is_judged(inode) || is_overlay(inode))
+	if (is_gated(inode) || is_overlay(inode))
 		return true;
 	if (refuse_session && refuse_session != sid)
 		return true;

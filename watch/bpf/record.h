@@ -76,8 +76,10 @@ enum bpf_record_flag {
 	BPF_HAS_LOGIN = 1 << 8,	    /* loginuid and session are members of this kernel's tasks */
 	BPF_CGROUP_LEGACY = 1 << 9, /* of a controller's hierarchy; in the unified one it is the root */
 	BPF_CGROUP_CUT = 1 << 10,
-	BPF_EXE_JUDGED = 1 << 11, /* its superblock is among those that programs are judged on, and stat knows it so */
-	BPF_ENV_PLAIN = 1 << 12,  /* no variable in the environment is the loader's */
+	BPF_EXE_GATED = 1 << 11,   /* its superblock carries the gate's mark */
+	BPF_EXE_UNGATED = 1 << 12, /* it does not; neither: there is no gate */
+	BPF_EXE_AS_STAT = 1 << 13, /* not of a kind whose stat has other numbers than the kernel's */
+	BPF_ENV_PLAIN = 1 << 14,   /* no variable in the environment is the loader's */
 };
 
 /*

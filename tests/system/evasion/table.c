@@ -25,7 +25,7 @@ static const char *const elsewhere[][2] = {
 	{ "queue flooded", "tests/system/test_loss.sh" },
 	{ "pid used again", "tests/system/test_loss.sh" },
 	{ "changes and starts in containers of podman", "tests/system/test_drift.sh, test_containers.sh" },
-	{ "mounted anew after an unmount, or another disk in its place", "tests/system/test_exec.sh" },
+	{ "mounted anew after an unmount, or another disk in its place", "tests/system/test_exec.sh, test_ungated.sh" },
 };
 
 static enum outcome of_start(const struct cell *c)
