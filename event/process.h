@@ -30,6 +30,7 @@ enum process_known {
 	PROCESS_NO_LOGINUID = 1 << 12, /* known to have none (daemon), as opposed to not known */
 	PROCESS_NO_TTY = 1 << 13,
 	PROCESS_NAMESPACES = 1 << 14, /* mnt_ns pid_ns */
+	PROCESS_STANDING = 1 << 15,   /* cap_* vpid vpgid */
 };
 
 #define PROCESS_ARGV_MAX  4096 /* bytes of argv kept; cmdline_cut says that there was more */
@@ -46,6 +47,9 @@ struct process {
 	uint32_t loginuid;
 	uint32_t session;
 	uint32_t mnt_ns, pid_ns; /* inodes of the namespaces that it was in at its last exec */
+	/* Of its last fork, exec or change of ids; capset and setpgid, which nobody tells of, may have changed them. */
+	uint64_t cap_inheritable, cap_permitted, cap_effective;
+	int32_t vpid, vpgid; /* in the innermost pid namespace */
 	int32_t sid;
 	uint32_t depth; /* ancestors reachable through parent */
 	bool cmdline_cut;

@@ -70,7 +70,7 @@ void proc_table_fork(struct proc_table *t, int32_t parent_tgid, int32_t child_tg
 	v.ppid = parent_tgid;
 	v.start_ns = proc_tick(boot_ns);
 	v.exec_count = 0;
-	v.known |= PROCESS_START | PROCESS_PPID;
+	v.known = (v.known & ~(uint32_t)PROCESS_STANDING) | PROCESS_START | PROCESS_PPID;
 	prepared_put(t, child_tgid);
 	TABLE_LOCKED(t);
 	if (fork_known(t, child_tgid, v.start_ns))
@@ -108,7 +108,7 @@ void proc_table_forked(struct proc_table *t, int32_t maker, const struct process
 	v.ppid = told->ppid;
 	v.start_ns = told->start_ns;
 	v.exec_count = 0;
-	v.known |= PROCESS_START | PROCESS_PPID;
+	v.known = (v.known & ~(uint32_t)PROCESS_STANDING) | PROCESS_START | PROCESS_PPID;
 	snapshot_take(&v, told, PROC_PART_STAT | PROC_PART_LOGIN | PROC_PART_IDS);
 	TABLE_LOCKED(t);
 	e = entry_live(t, told->pid);
@@ -171,6 +171,9 @@ static void alter_ids(struct process *v, const void *data)
 
 	*(ids->gid ? &v->gid : &v->uid) = ids->real;
 	*(ids->gid ? &v->egid : &v->euid) = ids->effective;
+	/* Who is root no longer mostly has lost its capabilities. */
+	if (!ids->gid)
+		v->known &= ~(uint32_t)PROCESS_STANDING;
 }
 
 void proc_table_ids(struct proc_table *t, int32_t tgid, bool gid, uint32_t real, uint32_t effective, uint64_t boot_ns)

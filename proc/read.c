@@ -162,6 +162,42 @@ int proc_parse_ids(const char *data, size_t len, struct process *ret)
 	return 0;
 }
 
+/* The last number of the line: of several (one a namespace) the innermost. */
+static bool last_number(const char *data, size_t len, const char *name, int base, uint64_t *ret)
+{
+	const char *p = status_line(data, len, name), *end = p ? memchr(p, '\n', (size_t)(data + len - p)) : NULL;
+	const char *from = end;
+	char text[32], *stop;
+
+	while (from && from > p && from[-1] != '\t')
+		from--;
+	if (!from || from == p || from == end || (size_t)(end - from) >= sizeof(text))
+		return false;
+	memcpy(text, from, (size_t)(end - from));
+	text[end - from] = '\0';
+	errno = 0;
+	*ret = strtoull(text, &stop, base);
+	return !errno && !*stop;
+}
+
+int proc_parse_standing(const char *data, size_t len, struct process *ret)
+{
+	uint64_t pid, group, inheritable, permitted, effective;
+
+	if (!last_number(data, len, "NSpid:", 10, &pid) || !last_number(data, len, "NSpgid:", 10, &group) ||
+	    !last_number(data, len, "CapInh:", 16, &inheritable) ||
+	    !last_number(data, len, "CapPrm:", 16, &permitted) || !last_number(data, len, "CapEff:", 16, &effective) ||
+	    !pid || pid > INT32_MAX || group > INT32_MAX)
+		return -EBADMSG;
+	ret->vpid = (int32_t)pid;
+	ret->vpgid = (int32_t)group;
+	ret->cap_inheritable = inheritable;
+	ret->cap_permitted = permitted;
+	ret->cap_effective = effective;
+	ret->known |= PROCESS_STANDING;
+	return 0;
+}
+
 uint64_t proc_tick(uint64_t boot_ns)
 {
 	long hz = sysconf(_SC_CLK_TCK);
@@ -469,8 +505,10 @@ static void read_ids(int dirfd, struct process *ret)
 	char buf[4096];
 	ssize_t n = read_file(dirfd, "status", buf, sizeof(buf));
 
-	if (n > 0)
-		proc_parse_ids(buf, (size_t)n, ret);
+	if (n <= 0)
+		return;
+	proc_parse_ids(buf, (size_t)n, ret);
+	proc_parse_standing(buf, (size_t)n, ret);
 }
 
 int proc_read_fd(int dirfd, unsigned int parts, struct arena *a, struct process *ret)

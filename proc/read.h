@@ -63,6 +63,8 @@ uint64_t proc_tick(uint64_t boot_ns);
 int proc_parse_stat(const char *data, size_t len, struct proc_stat *ret);
 /* The Uid: and Gid: lines of status. */
 int proc_parse_ids(const char *data, size_t len, struct process *ret);
+/* Its lines of capabilities and of pids in the innermost namespace: all of PROCESS_STANDING, or -EBADMSG. */
+int proc_parse_standing(const char *data, size_t len, struct process *ret);
 /* A decimal number with at most a newline behind it. */
 int proc_parse_u32(const char *data, size_t len, uint32_t *ret);
 /* tty_nr as the kernel encodes it: "pts/3", "tty1", "ttyS0", "229:0" (major:minor) when the driver is not known; 0:

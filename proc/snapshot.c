@@ -80,6 +80,7 @@ static const struct group {
 	{ PROC_PART_LOGIN, PROCESS_LOGINUID | PROCESS_NO_LOGINUID | PROCESS_SESSION },
 	{ PROC_PART_CGROUP, PROCESS_CGROUP },
 	{ PROC_PART_IDS, PROCESS_IDS },
+	{ PROC_PART_IDS, PROCESS_STANDING },
 	{ PROC_PART_NAMESPACES, PROCESS_NAMESPACES },
 };
 
@@ -111,6 +112,13 @@ static void take_members(struct process *to, const struct process *from, uint32_
 		to->gid = from->gid;
 		to->euid = from->euid;
 		to->egid = from->egid;
+	}
+	if (bits & PROCESS_STANDING) {
+		to->cap_inheritable = from->cap_inheritable;
+		to->cap_permitted = from->cap_permitted;
+		to->cap_effective = from->cap_effective;
+		to->vpid = from->vpid;
+		to->vpgid = from->vpgid;
 	}
 	if (bits & PROCESS_NAMESPACES) {
 		to->mnt_ns = from->mnt_ns;
@@ -155,7 +163,9 @@ static bool same_numbers(const struct process *a, const struct process *b)
 	return a->known == b->known && a->pid == b->pid && a->ppid == b->ppid && a->start_ns == b->start_ns &&
 	       a->exec_count == b->exec_count && a->uid == b->uid && a->gid == b->gid && a->euid == b->euid &&
 	       a->egid == b->egid && a->loginuid == b->loginuid && a->session == b->session && a->sid == b->sid &&
-	       a->mnt_ns == b->mnt_ns && a->pid_ns == b->pid_ns;
+	       a->mnt_ns == b->mnt_ns && a->pid_ns == b->pid_ns && a->vpid == b->vpid && a->vpgid == b->vpgid &&
+	       a->cap_inheritable == b->cap_inheritable && a->cap_permitted == b->cap_permitted &&
+	       a->cap_effective == b->cap_effective;
 }
 
 bool snapshot_same(const struct process *a, const struct process *b)

@@ -11,6 +11,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/util.h"
+#include "proc/read.h"
 
 static int open_file(const struct rules_fetch *f, int32_t pid, const char *name)
 {
@@ -74,43 +75,24 @@ static void fetch_environ(struct rules_fetch *f, struct field_view *v)
 	v->extra.environ_len = (uint32_t)n;
 }
 
-/* The number behind "\nName:"; of several (one a namespace) the innermost. */
-static bool status_number(const char *text, const char *name, int base, uint64_t *ret)
-{
-	const char *at = strstr(text, name), *end, *last;
-
-	if (!at)
-		return false;
-	at += strlen(name);
-	end = at + strcspn(at, "\n");
-	last = end;
-	while (last > at && last[-1] != '\t')
-		last--;
-	errno = 0;
-	*ret = strtoull(last, NULL, base);
-	return !errno && last < end;
-}
-
+/* As it is now; of one that is gone, as it was told of. */
 static void fetch_status(struct rules_fetch *f, struct field_view *v)
 {
 	const struct process *p = v->event->process;
-	struct field_extra *x = &v->extra;
-	uint64_t pid, group, inheritable, permitted, effective;
+	struct process now = { 0 };
 	char text[8192];
+	ssize_t n = read_file(f, p->pid, "status", text, sizeof(text));
 
-	if (read_file(f, p->pid, "status", text, sizeof(text)) < 0 || !is_same(f, p))
+	if (n > 0 && proc_parse_standing(text, (size_t)n, &now) == 0 && is_same(f, p))
+		p = &now;
+	if (!(p->known & PROCESS_STANDING))
 		return;
-	if (status_number(text, "\nNSpid:", 10, &pid) && status_number(text, "\nNSpgid:", 10, &group)) {
-		x->vpid = (int32_t)pid;
-		x->vpgid = (int32_t)group;
-	}
-	if (status_number(text, "\nCapInh:", 16, &inheritable) && status_number(text, "\nCapPrm:", 16, &permitted) &&
-	    status_number(text, "\nCapEff:", 16, &effective)) {
-		x->have_caps = true;
-		x->cap_inheritable = inheritable;
-		x->cap_permitted = permitted;
-		x->cap_effective = effective;
-	}
+	v->extra.have_caps = true;
+	v->extra.cap_inheritable = p->cap_inheritable;
+	v->extra.cap_permitted = p->cap_permitted;
+	v->extra.cap_effective = p->cap_effective;
+	v->extra.vpid = p->vpid;
+	v->extra.vpgid = p->vpgid;
 }
 
 static void fetch_package(struct rules_fetch *f, struct field_view *v)

@@ -176,8 +176,14 @@ static void decode_process(const struct bpf_record *r, struct arena *a, struct p
 		.gid = r->gid,
 		.euid = r->euid,
 		.egid = r->egid,
+		.cap_inheritable = r->cap_inheritable,
+		.cap_permitted = r->cap_permitted,
+		.cap_effective = r->cap_effective,
+		.vpid = r->vpid,
+		.vpgid = r->vpgid,
 		.sid = r->sid,
-		.known = PROCESS_START | PROCESS_PPID | PROCESS_IDS | PROCESS_COMM | (r->sid > 0 ? PROCESS_SID : 0),
+		.known = PROCESS_START | PROCESS_PPID | PROCESS_IDS | PROCESS_COMM | (r->sid > 0 ? PROCESS_SID : 0) |
+			 (r->vpid > 0 ? PROCESS_STANDING : 0),
 	};
 	memcpy(ret->comm, r->comm, sizeof(ret->comm));
 	ret->comm[sizeof(ret->comm) - 1] = '\0';

@@ -37,6 +37,9 @@ static void fuzz_ids(const char *data, size_t size)
 	struct process p = { 0 };
 
 	check((proc_parse_ids(data, size, &p) == 0) == (p.known == PROCESS_IDS));
+	p.known = 0;
+	check((proc_parse_standing(data, size, &p) == 0) == (p.known == PROCESS_STANDING));
+	check(!p.known || p.vpid > 0);
 }
 
 static void fuzz_u32(const char *data, size_t size)

@@ -149,6 +149,42 @@ static void test_ids(void **state)
 	}
 }
 
+static void test_standing(void **state)
+{
+	static const char caps[] = "CapInh:\t0000000000000001\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000200000\n";
+	static const struct {
+		const char *pids;
+		int result;
+		int32_t vpid, vpgid;
+	} cases[] = {
+		{ "Name:\ta\nNSpid:\t77\t5\nNSpgid:\t70\t3\n", 0, 5, 3 },
+		{ "NSpid:\t77\nNSpgid:\t0\n", 0, 77, 0 },
+		{ "NSpid:\t0\nNSpgid:\t1\n", -EBADMSG, 0, 0 },
+		{ "NSpid:\t99999999999\nNSpgid:\t1\n", -EBADMSG, 0, 0 },
+		{ "NSpid:\t7\t\nNSpgid:\t1\n", -EBADMSG, 0, 0 },
+		{ "NSpid:\t7x\nNSpgid:\t1\n", -EBADMSG, 0, 0 },
+		{ "NSpid:77\nNSpgid:\t1\n", -EBADMSG, 0, 0 },
+		{ "NSpid:\t7\n", -EBADMSG, 0, 0 },
+		{ "", -EBADMSG, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct process p = { 0 };
+		char text[512];
+		int len = snprintf(text, sizeof(text), "%s%s", cases[i].pids, caps);
+
+		assert_int_equal(proc_parse_standing(text, (size_t)len, &p), cases[i].result);
+		assert_int_equal(p.known, cases[i].result ? 0 : PROCESS_STANDING);
+		assert_int_equal(p.vpid, cases[i].vpid);
+		assert_int_equal(p.vpgid, cases[i].vpgid);
+		assert_int_equal(p.cap_effective, cases[i].result ? 0 : 0x200000);
+		/* Cut anywhere it is nothing. */
+		for (int cut = 0; cut < len; cut++)
+			assert_int_equal(proc_parse_standing(text, (size_t)cut, &(struct process){ 0 }), -EBADMSG);
+	}
+}
+
 static void test_tree(void **state)
 {
 	_cleanup_arena_ struct arena a = ARENA_INIT;
@@ -315,9 +351,10 @@ static void test_self(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stat),	      cmocka_unit_test(test_tty),   cmocka_unit_test(test_cgroup),
-		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_tree),  cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_argv_and_exit), cmocka_unit_test(test_login), cmocka_unit_test(test_self),
+		cmocka_unit_test(test_stat),	cmocka_unit_test(test_tty),	      cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_ids),	cmocka_unit_test(test_standing),      cmocka_unit_test(test_tree),
+		cmocka_unit_test(test_missing), cmocka_unit_test(test_argv_and_exit), cmocka_unit_test(test_login),
+		cmocka_unit_test(test_self),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,12 @@ static void test_process(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_false(matches(f, e, conditions[0]));
 	assert_true(f->gone >= 1);
+	/* Of one that is gone, what was told of it counts; when that is not known either, nothing. */
+	assert_true(matches(f, e, conditions[2]));
+	assert_true(matches(f, e, conditions[3]));
+	e->process->known &= ~(uint32_t)PROCESS_STANDING;
+	assert_false(matches(f, e, conditions[2]));
+	assert_false(matches(f, e, conditions[3]));
 	close(f->proc);
 	free(f);
 }

@@ -6,7 +6,8 @@
  *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
  *   act halt TID               stops that one thread until its standard input ends
  *   act lease FILE             holds a write lease on it until its standard input ends; says so first
- *   act setns | setuid | packet | traceme | attach | userfault | code     that system call, in a child; whether it is
+ *   act setns | setuid | packet | traceme | attach | userfault | code | unshare | bpf | dup
+ *                              that system call, in a child; whether it is
  * let or not
  */
 #include <errno.h>
@@ -16,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -225,13 +228,40 @@ static void call_code(void)
 	syscall(SYS_pkey_mprotect, q, 4096, PROT_EXEC, -1);
 }
 
+/* By one that may not have another namespace for the asking. */
+static void call_unshare(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	if (syscall(SYS_capset, &head, none) < 0)
+		_exit(1);
+	unshare(CLONE_NEWUTS);
+}
+
+static void call_bpf(void)
+{
+	union bpf_attr attr = { 0 };
+
+	syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
+static void call_dup(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0)
+		_exit(1);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } calls[] = {
 	{ "setns", call_setns },     { "setuid", call_setuid },	  { "packet", call_packet },
 	{ "traceme", call_traceme }, { "attach", call_attach },	  { "userfault", call_userfault },
-	{ "module", call_module },   { "runtime", call_runtime },   { "code", call_code },
+	{ "module", call_module },   { "runtime", call_runtime }, { "code", call_code },
+	{ "unshare", call_unshare }, { "bpf", call_bpf },	  { "dup", call_dup },
 };
 
 /* Lives a little before and after, to be looked at. Ends at once: what is traced is not to be looked through for leaks.

@@ -18,7 +18,10 @@ if [ "${1:-}" != inside ]; then
 	trap clean EXIT
 	make_root "$tmp/root"
 	cp "$act" "$tmp/root/usr/bin/act"
-	cp "$here/actions.yaml" "$here/actions.table" "$tmp/root/etc/"
+	cp "$here/actions.sh" "$here/actions.yaml" "$here/published.yaml" "$here/actions.table" "$tmp/root/etc/"
+	mkdir "$tmp/root/etc/published"
+	cp "${FALCO_RULES:-/none}"/*.yaml "$tmp/root/etc/published" 2>/dev/null ||
+		echo "FALCO_RULES names no folder with the published rule files: only our own are looked at"
 	cp "$here/../../conf/rules/holdfast.yaml" "$tmp/root/etc/shipped.yaml"
 	cp "$here/../../conf/rules/network.yaml" "$tmp/root/etc/network.yaml"
 	cp "$0" "$tmp/root/inside.sh"
@@ -31,6 +34,7 @@ container=$(printf 'c%.0s' $(seq 64))
 failed=0
 PATH=/usr/bin:/bin:/host
 export PATH
+. /etc/actions.sh
 fail() {
 	failed=$((failed + 1))
 	printf 'FAIL: %s\n' "$*"
@@ -46,19 +50,20 @@ within() {
 
 # --- the monitor
 
+published=$(published /etc/published)
 cat >/state/conf.yaml <<END
 paths: [/etc, /bin, /usr/bin, /usr/local, /root, /home, /boot, /var/log, /var/spool/cron, /dev, /tmp, /var/lib/rpm]
 sensitive: [/etc/shadow, /etc/sudoers, /root/.ssh, /root/.bashrc]
 store: {path: /state/holdfast.db}
 control: /state/control
 exec: {mode: observe, trust: [baselines]}
-rules: {files: [/etc/shipped.yaml, /etc/network.yaml, /etc/actions.yaml], repeat: 0}
+rules: {files: [$published${published:+/etc/published.yaml, }/etc/shipped.yaml, /etc/network.yaml, /etc/actions.yaml], repeat: 0}
 outputs: [{type: file, path: /state/alerts.json}]
 END
 hf() {
 	/usr/local/bin/holdfast -c /state/conf.yaml "$@"
 }
-for name in httpd mysqld debugfs kubectl apk scp nmap nc pkexec curl shred crontab sudoedit vipw unshare mount; do
+for name in $action_names; do
 	rm -f /usr/bin/$name
 	ln -s act /usr/bin/$name
 done
@@ -110,25 +115,21 @@ alerts() {
 		[(.process.cgroup | split($top + "/")[1] | split("/")[0]), .priority, .rule] | @tsv' | sort -u
 }
 
-while IFS='|' read -r name rules _ command; do
+while IFS='|' read -r name rules _ _ command; do
 	do_action "$name" "$command" </dev/null >>/state/log 2>&1
 done </state/actions
 busybox usleep 1500000
 within 20 settled || fail "not settled"
 alerts >/state/seen
-done_n=0
-while IFS='|' read -r name rules _ command; do
-	done_n=$((done_n + 1))
-	printf '%s\n' "$rules" | tr ';' '\n' | sort >/state/want
-	grep "^$name	" /state/seen | cut -f3 | sort -u >/state/got
-	while read -r rule; do
-		grep -qxF "$rule" /state/got || fail "$name: no alert of \"$rule\""
-	done </state/want
-	grep "^$name	" /state/seen | grep -E '	(Emergency|Alert|Critical|Error|Warning)	' | cut -f3 | while read -r rule; do
-		grep -qxF "$rule" /state/want || echo "$name: \"$rule\" as well"
-	done >/state/more
-	while read -r line; do fail "$line"; done </state/more
-done </state/actions
+while IFS='|' read -r name rules _ theirs command; do
+	{
+		printf '%s\n' "$rules" | tr ';' '\n'
+		[ ! "$published" ] || of_place host "$name" "$theirs"
+	} >/state/want
+	wrong "$name" /state/want /state/seen
+done </state/actions >/state/wrong
+done_n=$(wc -l </state/actions)
+while read -r line; do fail "$line"; done </state/wrong
 echo "$done_n actions"
 [ "$done_n" -ge 40 ] || fail "just $done_n actions"
 
@@ -199,15 +200,15 @@ fi
 quiet cron '/usr/bin/run-parts /etc/cron.daily; sh -c "echo run >>/var/log/cron.log"'
 # Work: a clone, and a small build that runs what it built.
 if tool git; then
-	quiet git 'mkdir -p /root/src && cd /root/src && git init -q one && cd one && git config user.email t@t && git config user.name t &&
+	quiet git 'mkdir -p /home/bob/src && cd /home/bob/src && git init -q one && cd one && git config user.email t@t && git config user.name t &&
 		echo "int main(void) { return 0; }" >main.c && git add main.c && git commit -qm one && cd .. && git clone -q one two'
-	[ -e /root/src/two/main.c ] || fail "nothing was cloned"
+	[ -e /home/bob/src/two/main.c ] || fail "nothing was cloned"
 else
 	echo "no git: nothing is cloned"
 fi
 if tool gcc; then
-	mkdir -p /root/src/build
-	quiet build 'cd /root/src/build && echo "int main(void) { return 0; }" >main.c && gcc -c main.c && gcc -o program main.o && ./program && cp program /home/bob/'
+	mkdir -p /home/bob/src/build
+	quiet build 'cd /home/bob/src/build && echo "int main(void) { return 0; }" >main.c && gcc -c main.c && gcc -o program main.o && ./program && cp program /home/bob/'
 	[ -x /home/bob/program ] || fail "nothing was built: $(tail -3 /state/quiet.log)"
 else
 	echo "no gcc: nothing is built"
@@ -219,7 +220,7 @@ if tool sshd && tool ssh && tool ssh-keygen; then
 		server=$!
 		n=0
 		until ssh -T -F none -p "$1" -i /root/.ssh/id_test -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-			-o ConnectTimeout=5 root@127.0.0.1 'id >/root/logged-in; ls /etc >/dev/null; cat /etc/passwd >/dev/null'; do
+			-o ConnectTimeout=5 root@127.0.0.1 'id >/home/bob/logged-in; ls /etc >/dev/null; cat /etc/passwd >/dev/null'; do
 			n=$((n + 1))
 			[ $n -lt 100 ] || break
 			busybox usleep 100000
@@ -232,7 +233,7 @@ if tool sshd && tool ssh && tool ssh-keygen; then
 	printf 'Port %s\nListenAddress 127.0.0.1\nHostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\nStrictModes no\nPidFile none\n' \
 		$port >/state/sshd.conf
 	quiet ssh "sh /state/login.sh $port"
-	[ -e /root/logged-in ] || fail "nobody logged in: $(tail -5 /state/quiet.log)"
+	[ -e /home/bob/logged-in ] || fail "nobody logged in: $(tail -5 /state/quiet.log)"
 else
 	echo "no sshd: nobody logs in"
 fi

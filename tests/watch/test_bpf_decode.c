@@ -30,6 +30,9 @@ static void test_decode(void **state)
 	memcpy(w.data, data, sizeof(data));
 	w.r.tty_major = 136;
 	w.r.tty_minor = 3;
+	w.r.vpid = 2;
+	w.r.vpgid = 1;
+	w.r.cap_effective = 1 << 21;
 	w.r.loginuid = UINT32_MAX;
 	w.r.session = 9;
 	w.r.flags = BPF_HAS_LOGIN;
@@ -38,6 +41,8 @@ static void test_decode(void **state)
 	assert_string_equal(e.told.cwd, "/home");
 	assert_int_equal(e.told.cmdline_len, 4);
 	assert_string_equal(e.told.tty, "pts/3");
+	assert_true(e.told.known & PROCESS_STANDING && e.told.vpid == 2 && e.told.vpgid == 1);
+	assert_int_equal(e.told.cap_effective, 1 << 21);
 	assert_true(e.told.known & PROCESS_NO_LOGINUID && e.told.known & PROCESS_SESSION);
 	assert_false(e.told.known & (PROCESS_LOGINUID | PROCESS_CGROUP));
 	for (size_t len = 0; len < all; len++)

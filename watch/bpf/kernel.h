@@ -286,7 +286,8 @@ struct tty_struct {
 };
 
 /* enum pid_type */
-#define HF_PIDTYPE_SID 3
+#define HF_PIDTYPE_PGID 2
+#define HF_PIDTYPE_SID	3
 
 struct signal_struct {
 	atomic_t live;
@@ -294,11 +295,18 @@ struct signal_struct {
 	struct tty_struct *tty;
 };
 
+typedef struct {
+	__u64 bits; /* two halves before Linux 6.3 */
+} kernel_cap_t;
+
 struct cred {
 	kuid_t uid;
 	kgid_t gid;
 	kuid_t euid;
 	kgid_t egid;
+	kernel_cap_t cap_inheritable;
+	kernel_cap_t cap_permitted;
+	kernel_cap_t cap_effective;
 };
 
 struct kernfs_node {

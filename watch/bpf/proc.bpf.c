@@ -73,14 +73,35 @@ static __always_inline void fill_session(struct bpf_record *r, const struct task
 }
 
 /* The pid namespace is the one that it is in, not the one that its children will be in. */
+static __always_inline const struct upid *innermost(const struct pid *pid)
+{
+	return (const void *)pid + bpf_core_field_offset(pid->numbers) +
+	       BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
+}
+
 static __always_inline void fill_namespaces(struct bpf_record *r, const struct task_struct *task)
 {
-	const struct pid *pid = BPF_CORE_READ(task, thread_pid);
-	const void *own = (const void *)pid + bpf_core_field_offset(pid->numbers) +
-			  BPF_CORE_READ(pid, level) * bpf_core_type_size(struct upid);
+	const struct upid *own = innermost(BPF_CORE_READ(task, thread_pid));
 
 	r->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	r->pid_ns = BPF_CORE_READ((const struct upid *)own, ns, ns.inum);
+	r->pid_ns = BPF_CORE_READ(own, ns, ns.inum);
+}
+
+static __always_inline void fill_numbers(struct bpf_record *r, const struct task_struct *task)
+{
+	const struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	const struct pid *group = BPF_CORE_READ(task, signal, pids[HF_PIDTYPE_PGID]);
+	const struct upid *own = innermost(pid), *theirs = innermost(group);
+
+	r->vpid = BPF_CORE_READ(own, nr);
+	r->vpgid = BPF_CORE_READ(theirs, nr);
+}
+
+static __always_inline void fill_capabilities(struct bpf_record *r, const struct cred *cred)
+{
+	bpf_core_read(&r->cap_inheritable, sizeof(r->cap_inheritable), &cred->cap_inheritable);
+	bpf_core_read(&r->cap_permitted, sizeof(r->cap_permitted), &cred->cap_permitted);
+	bpf_core_read(&r->cap_effective, sizeof(r->cap_effective), &cred->cap_effective);
 }
 
 static __always_inline void fill(struct bpf_record *r, enum bpf_record_kind kind, const struct task_struct *task)
@@ -98,6 +119,8 @@ static __always_inline void fill(struct bpf_record *r, enum bpf_record_kind kind
 	r->euid = BPF_CORE_READ(cred, euid.val);
 	r->egid = BPF_CORE_READ(cred, egid.val);
 	BPF_CORE_READ_STR_INTO(&r->comm, task, comm);
+	fill_capabilities(r, cred);
+	fill_numbers(r, task);
 	fill_login(r, task);
 	fill_session(r, task);
 }

@@ -97,6 +97,8 @@ struct bpf_record {
 	__s32 maker; /* fork: the one that called it; not the parent with CLONE_PARENT */
 	__s32 sid;
 	__u32 uid, gid, euid, egid;
+	__u64 cap_inheritable, cap_permitted, cap_effective;
+	__s32 vpid, vpgid; /* in the innermost pid namespace */
 	__u32 loginuid, session;
 	__u32 tty_major, tty_minor; /* 0, 0: none */
 	__u64 exe_ino, exe_size;
