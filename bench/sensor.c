@@ -1,47 +1,53 @@
 /*
- * bench/sensor: what the BPF programs cost those that are watched, as ratios of the same work without them, in rounds
- * that take turns: a loop of getppid, connections over loopback, starts of a program. And what policies of the network
- * cost.
+ * bench/sensor: what the BPF programs cost those that are watched, as ratios of the same work without them: a loop of
+ * getppid, connections over loopback, starts of a program. And what policies of the network cost.
  *
  *     bench/sensor [ROUNDS]
  *
- * Or how many calls a second are read by one thread, each told, while a process makes them, and what happens beyond:
+ * The speed of a machine varies by more than what is measured. So all sensors are opened once, and attached and
+ * detached between slices of some milliseconds, in processor time of one core: each slice with a sensor has one without
+ * before it and behind it, and what counts is the ratio to these two. Of all rounds the median, and between which two
+ * ratios it lies with 95 % confidence. "noisy": these are too far from each other to say anything; nothing against
+ * nothing says how far from 1 chance alone leads, and an empty program at the exit of system calls what the kernel
+ * takes for calling one.
  *
- *     bench/sensor rate [SECONDS]
+ *     bench/sensor build COMMAND [ROUNDS]
+ *
+ * The same of a shell command that takes its time, as a build: elapsed and processor time.
  */
 #include <arpa/inet.h>
-#include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
-#include <poll.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/sensors.h"
 #include "lib/clock.h"
 #include "lib/util.h"
-#include "watch/bpf_calls.h"
-#include "watch/bpf_policy.h"
-#include "watch/connector.h"
-#include "watch/policy_world.h"
 
-#define ROUNDS_MAX 101
+#define ROUNDS_MAX 201
+#define SPREAD_MAX 0.06 /* of a median that says something */
 
 extern char **environ;
 
-static void do_getppid(void)
+/* --- work */
+
+static void do_getppid(unsigned int n)
 {
-	for (int i = 0; i < 200000; i++)
+	for (unsigned int i = 0; i < n; i++)
 		syscall(SYS_getppid);
 }
 
-static void do_connect(void)
+static void do_connect(unsigned int n)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t len = sizeof(a);
@@ -50,7 +56,7 @@ static void do_connect(void)
 	if (bind(listener, (struct sockaddr *)&a, len) || listen(listener, 16) ||
 	    getsockname(listener, (struct sockaddr *)&a, &len))
 		exit(1);
-	for (int i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		struct linger now = { 1, 0 };
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
 
@@ -65,11 +71,11 @@ static void do_connect(void)
 	close(listener);
 }
 
-static void do_spawn(void)
+static void do_spawn(unsigned int n)
 {
 	char *argv[] = { (char *)"true", NULL };
 
-	for (int i = 0; i < 100; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		pid_t pid;
 
 		if (posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) || waitpid(pid, NULL, 0) != pid)
@@ -79,235 +85,172 @@ static void do_spawn(void)
 
 static const struct {
 	const char *name;
-	void (*run)(void);
-	unsigned int count;
-} works[] = { { "getppid", do_getppid, 200000 }, { "connect", do_connect, 500 }, { "posix_spawn", do_spawn, 100 } };
+	void (*run)(unsigned int n);
+	unsigned int count; /* of a slice */
+} works[] = { { "getppid", do_getppid, 50000 }, { "connect", do_connect, 300 }, { "posix_spawn", do_spawn, 10 } };
 
-/* --- what is loaded meanwhile */
-
-static struct proc_table *table;
-static struct connector *connector;
-static struct bpf_calls *calls;
-static struct bpf_policy *policy;
-
-static void load_nothing(void)
-{
-}
-
-static void load_procs(enum connector_source source)
-{
-	_cleanup_buf_ struct buf err = BUF_INIT;
-
-	if (proc_table_new("/proc", 32768, &table) < 0 ||
-	    connector_start(&(struct connector_options){ .procs = table, .source = source }, &connector, &err) < 0) {
-		fprintf(stderr, "%s\n", err.data ? err.data : "no sensor");
-		exit(77);
-	}
-}
-
-static void load_netlink(void)
-{
-	load_procs(CONNECTOR_NETLINK);
-}
-
-static void load_bpf(void)
-{
-	load_procs(CONNECTOR_BPF);
-}
-
-static void load_wanted(bool sockets)
-{
-	_cleanup_buf_ struct buf err = BUF_INIT;
-	struct bpf_calls_wants wants = { .calls = calloc(call_count, sizeof(bool)) };
-
-	for (size_t i = 0; i < call_count; i++)
-		wants.calls[i] = call_has_socket(&call_table[i]) == sockets;
-	if (bpf_calls_open(&wants, 0, &calls, &err) < 0) {
-		fprintf(stderr, "%s\n", err.data);
-		exit(77);
-	}
-	free(wants.calls);
-}
-
-/* All that are about no socket, of which the work does none. */
-static void load_calls(void)
-{
-	load_wanted(false);
-}
-
-static void load_sockets(void)
-{
-	load_wanted(true);
-}
-
-/* Policies that ask about all there is; none is against loopback, but each is looked at for it. */
-static void load_policy(void)
-{
-	static const char text[] =
-		"network: {protect: [], policies: [{image: 'docker.io/*', deny: any}, {user: 64123, deny: any},"
-		"{program: /bin/true, deny: any}, {allow: ['*.example.org', '127.0.0.0/8'], deny: "
-		"'192.0.2.0/24:80-90'}]}";
-	_cleanup_(policy_table_free_p) struct policy_table *t = NULL;
-	_cleanup_buf_ struct buf err = BUF_INIT;
-	_cleanup_conf_ struct conf *conf = NULL;
-	static struct policy_world world;
-
-	if (conf_parse("bench", text, strlen(text), &conf, &err) < 0 || bpf_policy_open(&policy, &err) < 0) {
-		fprintf(stderr, "%s\n", err.data);
-		exit(77);
-	}
-	policy_world_read(conf, "/", &world);
-	if (policy_table_new(conf, &world, 1, &t) < 0 || bpf_policy_fill(policy, t, true) < 0)
-		exit(1);
-	bpf_policy_switch(policy, t);
-}
-
-static void unload(void)
-{
-	bpf_policy_close(policy);
-	policy = NULL;
-	connector_stop(connector);
-	connector = NULL;
-	proc_table_free(table);
-	table = NULL;
-	bpf_calls_close(calls);
-	calls = NULL;
-}
+/* --- what is on meanwhile */
 
 static const struct {
 	const char *name;
-	void (*load)(void);
-} loads[] = { { "nothing", load_nothing },	    { "proc connector", load_netlink },
-	      { "BPF, processes", load_bpf },	    { "BPF, system calls", load_calls },
-	      { "BPF, connections", load_sockets }, { "network policies", load_policy } };
+	unsigned int sensors; /* bits */
+} conditions[] = {
+	{ "nothing", 0 },
+	{ "empty BPF program", 1 << EMPTY },
+	{ "BPF, processes", 1 << PROCS },
+	{ "BPF, system calls", 1 << CALLS },
+	{ "BPF, connections", 1 << SOCKETS },
+	{ "BPF, opens", 1 << OPENS },
+	{ "network policies", 1 << POLICY },
+	/* As a monitor has them whose rules ask for everything. */
+	{ "all of BPF", 1 << PROCS | 1 << ALL_CALLS | 1 << OPENS | 1 << POLICY },
+};
 
-/* --- */
+/* --- time */
+
+static uint64_t timeval_ns(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_usec * 1000;
+}
+
+/* Of this thread, and of children that have ended. */
+static uint64_t cpu_ns(void)
+{
+	struct rusage children;
+	struct timespec own;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &own);
+	getrusage(RUSAGE_CHILDREN, &children);
+	return (uint64_t)own.tv_sec * NSEC_PER_SEC + (uint64_t)own.tv_nsec + timeval_ns(children.ru_utime) +
+	       timeval_ns(children.ru_stime);
+}
+
+/* This thread alone; those of the sensors run where they like. */
+static void stay_on_one(void)
+{
+	cpu_set_t all, one;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	CPU_ZERO(&one);
+	for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && !CPU_COUNT(&one); cpu--)
+		if (CPU_ISSET(cpu, &all))
+			CPU_SET(cpu, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+}
+
+static uint64_t measure(size_t work, unsigned int sensors)
+{
+	uint64_t began;
+
+	sensors_switch(sensors);
+	works[work].run(works[work].count / 10);
+	began = cpu_ns();
+	works[work].run(works[work].count);
+	return cpu_ns() - began;
+}
+
+/* --- figures */
+
+struct figure {
+	double ratio[ROUNDS_MAX];
+	double ns[ROUNDS_MAX];
+};
 
 static int compare(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	double x = *(const double *)a, y = *(const double *)b;
 
 	return (x > y) - (x < y);
 }
 
-/* --- how many */
-
-struct flood {
-	_Atomic uint64_t made;
-	_Atomic bool done;
-};
-
-/* A call that is told and does nothing. rate: a second; 0: as many as it can. */
-static void make_calls(struct flood *f, uint64_t rate, uint64_t ns)
+/* The median lies within as many places of the middle as this, 95 times of 100 (the binomial distribution's). */
+static int places(int rounds)
 {
-	uint64_t began = clock_mono_ns(), made = 0, now;
-
-	while ((now = clock_mono_ns()) < began + ns) {
-		uint64_t due = rate ? (now - began) * rate / NSEC_PER_SEC : made + 1000;
-
-		for (; made < due; made++)
-			syscall(SYS_delete_module, "none", 0);
-	}
-	f->made = made;
-	f->done = true;
-	_exit(0);
+	return MIN((int)ceil(0.98 * sqrt(rounds)), rounds / 2);
 }
 
-static void on_call(const struct bpf_call_event *e, void *data)
+static void print(const char *work, const char *under, struct figure *f, int rounds, double per)
 {
-	*(uint64_t *)data += e->count;
+	int middle = rounds / 2, off = places(rounds);
+	double low, high;
+
+	qsort(f->ratio, (size_t)rounds, sizeof(double), compare);
+	qsort(f->ns, (size_t)rounds, sizeof(double), compare);
+	low = f->ratio[middle - off];
+	high = f->ratio[MIN(middle + off, rounds - 1)];
+	printf("%-12s %-18s %10.0f ns  %.3f to %.3f %s %6.3f\n", work, under, f->ns[middle] / per, low, high,
+	       high - low > SPREAD_MAX ? "noisy" : "     ", f->ratio[middle]);
 }
 
-static uint64_t cpu_ns(void)
+static void ratios(int rounds)
 {
-	struct timespec t;
+	static struct figure all[ARRAY_SIZE(works)][ARRAY_SIZE(conditions)];
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * NSEC_PER_SEC + (uint64_t)t.tv_nsec;
-}
+	stay_on_one();
+	for (int r = 0; r < rounds; r++) {
+		for (size_t w = 0; w < ARRAY_SIZE(works); w++) {
+			uint64_t before = measure(w, 0), with, after;
 
-static void one_rate(struct flood *f, uint64_t rate, uint64_t ns)
-{
-	uint64_t told = 0, gone = 0, lost[BPF_CALL_PROGRAMS], cpu = cpu_ns();
-	struct pollfd p = { .fd = bpf_calls_fd(calls), .events = POLLIN };
-	pid_t pid = fork();
-
-	if (pid == 0)
-		make_calls(f, rate, ns);
-	while (!f->done) {
-		poll(&p, 1, 10);
-		while (bpf_calls_take(calls, 1024, on_call, &told) == 1024)
-			;
-	}
-	waitpid(pid, NULL, 0);
-	while (bpf_calls_take(calls, 1024, on_call, &told) > 0)
-		;
-	cpu = cpu_ns() - cpu;
-	bpf_calls_lost(calls, lost);
-	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++)
-		gone += lost[i];
-	printf("made %8.0f/s  told %8.0f/s  lost %5.1f %%  counted as lost %s  reader %3.0f %% of a core\n",
-	       (double)f->made * NSEC_PER_SEC / ns, (double)told * NSEC_PER_SEC / ns,
-	       f->made ? 100.0 * (f->made - told) / f->made : 0, told + gone == f->made ? "all" : "NOT ALL",
-	       100.0 * cpu / ns);
-}
-
-static int rates(unsigned int seconds)
-{
-	static const uint64_t each[] = { 50000, 100000, 200000, 400000, 0 };
-	struct bpf_calls_wants wants = { .calls = calloc(call_count, sizeof(bool)) };
-	_cleanup_buf_ struct buf err = BUF_INIT;
-	struct flood *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (f == MAP_FAILED || !wants.calls)
-		return 1;
-	wants.calls[call_by_name("delete_module", strlen("delete_module")) - call_table] = true;
-	for (size_t i = 0; i < ARRAY_SIZE(each); i++) {
-		f->made = 0;
-		f->done = false;
-		if (bpf_calls_open(&wants, 0, &calls, &err) < 0) {
-			fprintf(stderr, "%s\n", err.data);
-			return 77;
+			for (size_t c = 0; c < ARRAY_SIZE(conditions); c++, before = after) {
+				with = measure(w, conditions[c].sensors);
+				after = measure(w, 0);
+				all[w][c].ns[r] = (double)with;
+				all[w][c].ratio[r] = 2.0 * (double)with / (double)(before + after);
+			}
 		}
-		one_rate(f, each[i], seconds * NSEC_PER_SEC);
-		bpf_calls_close(calls);
 	}
-	free(wants.calls);
-	return 0;
+	for (size_t w = 0; w < ARRAY_SIZE(works); w++)
+		for (size_t c = 0; c < ARRAY_SIZE(conditions); c++)
+			print(works[w].name, conditions[c].name, &all[w][c], rounds, works[w].count);
+}
+
+/* --- a command */
+
+static void run_command(const char *command, uint64_t *ret_elapsed, uint64_t *ret_cpu)
+{
+	uint64_t began = clock_mono_ns(), cpu = cpu_ns();
+
+	if (system(command) != 0) {
+		fprintf(stderr, "it failed: %s\n", command);
+		exit(1);
+	}
+	*ret_elapsed = clock_mono_ns() - began;
+	*ret_cpu = cpu_ns() - cpu;
+}
+
+static void build(const char *command, int rounds)
+{
+	static struct figure elapsed, cpu;
+	uint64_t before[2], with[2], after[2];
+
+	run_command(command, &before[0], &before[1]);
+	run_command(command, &before[0], &before[1]); /* the first warms the cache */
+	for (int r = 0; r < rounds; r++) {
+		sensors_switch(conditions[ARRAY_SIZE(conditions) - 1].sensors);
+		run_command(command, &with[0], &with[1]);
+		sensors_switch(0);
+		run_command(command, &after[0], &after[1]);
+		elapsed.ns[r] = (double)with[0];
+		cpu.ns[r] = (double)with[1];
+		elapsed.ratio[r] = 2.0 * (double)with[0] / (double)(before[0] + after[0]);
+		cpu.ratio[r] = 2.0 * (double)with[1] / (double)(before[1] + after[1]);
+		memcpy(before, after, sizeof(before));
+	}
+	print("build", "all of BPF", &elapsed, rounds, 1);
+	print("build's CPU", "all of BPF", &cpu, rounds, 1);
+}
+
+static int rounds_of(const char *s, int otherwise)
+{
+	return s ? MAX(1, MIN(atoi(s), ROUNDS_MAX)) : otherwise;
 }
 
 int main(int argc, char **argv)
 {
-	static uint64_t spent[ARRAY_SIZE(loads)][ARRAY_SIZE(works)][ROUNDS_MAX];
-	int rounds = MIN(argc > 1 ? atoi(argv[1]) : 11, ROUNDS_MAX);
-
-	if (argc > 1 && streq(argv[1], "rate"))
-		return rates(argc > 2 ? (unsigned int)atoi(argv[2]) : 3);
-
-	for (int r = 0; r < rounds; r++) {
-		for (size_t l = 0; l < ARRAY_SIZE(loads); l++) {
-			loads[l].load();
-			for (size_t w = 0; w < ARRAY_SIZE(works); w++) {
-				uint64_t began = clock_mono_ns();
-
-				works[w].run();
-				spent[l][w][r] = clock_mono_ns() - began;
-			}
-			unload();
-		}
-	}
-	for (size_t w = 0; w < ARRAY_SIZE(works); w++) {
-		double floor = 0;
-
-		for (size_t l = 0; l < ARRAY_SIZE(loads); l++) {
-			uint64_t *all = spent[l][w];
-			double ns;
-
-			qsort(all, (size_t)rounds, sizeof(*all), compare);
-			ns = (double)all[rounds / 2] / works[w].count;
-			floor = l ? floor : ns;
-			printf("%-12s %-18s %10.0f ns  %5.2f\n", works[w].name, loads[l].name, ns, ns / floor);
-		}
-	}
+	sensors_open();
+	if (argc > 2 && streq(argv[1], "build"))
+		build(argv[2], rounds_of(argv[3], 5));
+	else
+		ratios(rounds_of(argv[1], 41));
 	return 0;
 }
