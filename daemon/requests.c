@@ -14,27 +14,6 @@ static json_t *request_status(struct monitor *m, json_t *body)
 	return status_answer(m);
 }
 
-static json_t *request_reload(struct monitor *m, json_t *body)
-{
-	_cleanup_buf_ struct buf err = BUF_INIT;
-
-	(void)body;
-	if (monitor_reload(m, &err) < 0)
-		return control_error("%s", err.len ? err.data : "the configuration could not be read");
-	return json_pack("{s:b}", "ok", 1);
-}
-
-static json_t *request_rescan(struct monitor *m, json_t *body)
-{
-	const char *path = json_string_value(json_object_get(body, "path"));
-	bool full = json_is_true(json_object_get(body, "full"));
-
-	if (path && *path != '/')
-		return control_error("path is not absolute");
-	live_rescan(m->live, path ? path : "/", full, "found by a rescan that was asked for", NULL, NULL);
-	return json_pack("{s:b}", "ok", 1);
-}
-
 static json_t *request_forget(struct monitor *m, json_t *body)
 {
 	const char *path = json_string_value(json_object_get(body, "path"));
@@ -69,24 +48,13 @@ static json_t *request_flush(struct monitor *m, json_t *body)
 	return json_pack("{s:b}", "ok", 1);
 }
 
-static json_t *request_stop(struct monitor *m, json_t *body)
-{
-	(void)body;
-	log_info("stopped through the control socket");
-	loop_stop(m->loop);
-	return json_pack("{s:b}", "ok", 1);
-}
-
 static const struct {
 	const char *name;
 	json_t *(*answer)(struct monitor *m, json_t *body);
 } requests[] = {
 	{ "status", request_status },
-	{ "reload", request_reload },
-	{ "rescan", request_rescan },
 	{ "forget", request_forget },
 	{ "flush", request_flush },
-	{ "stop", request_stop },
 	{ "responses", respond_request_list },
 	{ "release", respond_request_release },
 	{ "trust", request_trust },

@@ -98,16 +98,10 @@ int db_run(struct db *d, sqlite3_stmt *st);
 /* One number from SQL that is a constant; 0 when it has no row or NULL. */
 int db_number(struct db *d, const char *sql, int64_t *ret);
 
-static inline void stmt_resetp(sqlite3_stmt **st)
-{
-	if (*st)
-		sqlite3_reset(*st);
-}
 static inline void stmt_finalizep(sqlite3_stmt **st)
 {
 	sqlite3_finalize(*st);
 }
-#define _cleanup_reset_	   _cleanup_(stmt_resetp)
 #define _cleanup_finalize_ _cleanup_(stmt_finalizep)
 
 /* "WAL" or "DELETE". Outside a transaction. -EBUSY: somebody else has it open, and it stays as it was. */

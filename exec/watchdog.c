@@ -220,11 +220,6 @@ bool watchdog_apart(const struct watchdog *w)
 	return atomic_load(&w->page->apart);
 }
 
-pid_t watchdog_pid(const struct watchdog *w)
-{
-	return w->pid;
-}
-
 void watchdog_stop(struct watchdog *w)
 {
 	if (!w)

@@ -37,7 +37,6 @@ void watchdog_end(struct watchdog *w, enum watchdog_beat which);
 bool watchdog_alive(const struct watchdog *w);
 /* False when whoever freezes the daemon's cgroup freezes the watchdog too. */
 bool watchdog_apart(const struct watchdog *w);
-pid_t watchdog_pid(const struct watchdog *w);
 /* Ends the process and waits for it; where a manager keeps the group, it ends by itself after `stall`. */
 void watchdog_stop(struct watchdog *w);
 

@@ -23,12 +23,6 @@ const struct image_place *const image_places[] = {
 };
 const size_t image_place_count = ARRAY_SIZE(image_places);
 
-void fim_image_places(struct buf *b)
-{
-	for (size_t i = 0; i < image_place_count; i++)
-		buf_printf(b, "  %s:%s\n", image_places[i]->prefix, image_places[i]->help);
-}
-
 /* --- which place */
 
 static bool word_in(const char *words, const char *word, size_t len)

@@ -10,7 +10,7 @@ struct fim_image_options {
 	/* Its rootfd, root, scope, image_ref and image_digest are not looked at. gap: for folders alone. */
 	struct fim_init_options init;
 	/*
-	 * A root folder; an OCI layout, folder or tar archive; a docker-archive; or with a prefix (fim_image_places) an
+	 * A root folder; an OCI layout, folder or tar archive; a docker-archive; or with a prefix (image_source.h) an
 	 * image in a store of this node.
 	 */
 	const char *source;
@@ -27,8 +27,5 @@ struct fim_image_options {
  * -ENOENT: text in err names the source, the layer and the entry.
  */
 int fim_init_image(struct db *d, const struct fim_image_options *o, int64_t *ret_id, struct buf *err);
-
-/* "  oci:PATH[:REF]: an OCI layout folder\n"...: what may stand in front of a source. */
-void fim_image_places(struct buf *b);
 
 #endif

@@ -106,7 +106,6 @@ static int containerd_open(struct image *i, const char *where)
 
 const struct image_place image_containerd = {
 	.prefix = "containerd",
-	.help = "[[ROOT]]NAME|DIGEST: an image in containerd's store",
 	.open = containerd_open,
 	.layer = image_layout_layer,
 	.close = image_layout_close,

@@ -251,7 +251,6 @@ static void docker_close(struct image *i)
 const struct image_place image_docker = {
 	.prefix = "docker-storage",
 	.aliases = "docker",
-	.help = "[[ROOT]]IMAGE: an image in docker's store",
 	.open = docker_open,
 	.layer = docker_layer,
 	.close = docker_close,

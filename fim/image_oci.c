@@ -213,7 +213,6 @@ static int oci_archive_open(struct image *i, const char *where)
 
 const struct image_place image_oci = {
 	.prefix = "oci",
-	.help = "PATH[:REF]: an OCI layout folder",
 	.open = oci_open,
 	.layer = image_layout_layer,
 	.close = image_layout_close,
@@ -221,7 +220,6 @@ const struct image_place image_oci = {
 
 const struct image_place image_oci_archive = {
 	.prefix = "oci-archive",
-	.help = "PATH[:REF]: a tar archive of an OCI layout",
 	.open = oci_archive_open,
 	.layer = image_layout_layer,
 	.close = image_layout_close,
@@ -301,7 +299,6 @@ static int docker_layer(struct image *i, uint32_t n, struct image_bytes *ret)
 
 const struct image_place image_docker_archive = {
 	.prefix = "docker-archive",
-	.help = "PATH[:REF]: what docker save and podman save write",
 	.open = docker_open,
 	.layer = docker_layer,
 	.close = image_layout_close,

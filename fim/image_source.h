@@ -39,7 +39,6 @@ struct image {
 struct image_place {
 	const char *prefix;  /* "oci-archive" */
 	const char *aliases; /* blank-separated, or NULL */
-	const char *help;
 	/*
 	 * Finds the image and fills in all of the above but sizes. where: what stands behind the prefix. data is freed
 	 * by close also when this fails.

@@ -306,7 +306,6 @@ static void storage_close(struct image *i)
 const struct image_place image_containers_storage = {
 	.prefix = "containers-storage",
 	.aliases = "podman",
-	.help = "[[GRAPHROOT]]IMAGE: an image in the store of podman and CRI-O",
 	.open = storage_open,
 	.layer = storage_layer,
 	.close = storage_close,

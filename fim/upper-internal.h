@@ -31,6 +31,5 @@ struct upper {
 int place_enter(struct upper *u, struct upper_place *p, const char *dir);
 int place_top(struct upper *u, struct upper_place *p);
 void place_done(struct upper_place *p);
-bool upper_is_whiteout(const struct stat *st);
 
 #endif

@@ -160,11 +160,6 @@ static int enter(struct upper *u, const char *path, size_t dir_len)
 
 /* --- one path */
 
-bool upper_is_whiteout(const struct stat *st)
-{
-	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
-}
-
 /* What lower layers have: the baseline's, at the place that shows here. */
 static int look_below(struct upper *u, struct arena *a, const struct upper_place *p, const char *name, bool *ret_exists,
 		      struct record *ret)

@@ -204,13 +204,3 @@ void warden_release(struct warden *w, unsigned slot)
 	warden_send(w, &m, -1);
 	w->used[slot] = false;
 }
-
-bool warden_alive(const struct warden *w)
-{
-	return waitpid(w->pid, NULL, WNOHANG) == 0;
-}
-
-pid_t warden_pid(const struct warden *w)
-{
-	return w->pid;
-}

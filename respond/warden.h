@@ -30,7 +30,5 @@ void warden_stop(struct warden *w);
 int warden_hold(struct warden *w, enum warden_kind kind, int fd, uint64_t timeout_ns, unsigned *ret_slot);
 /* The caller has thawed it. */
 void warden_release(struct warden *w, unsigned slot);
-bool warden_alive(const struct warden *w);
-pid_t warden_pid(const struct warden *w);
 
 #endif
