@@ -108,6 +108,24 @@ gone() {
 }
 until_true 10 gone || fail "an entry did not run out"
 
+# Denied, beside what is trusted.
+hf 64 trust deny --reason x
+has_err "Give FILEs or --digest"
+hf 64 trust deny "$bin/program"
+has_err "--reason"
+hf 64 trust deny --path /opt/app --reason x
+hf 66 trust deny "$tmp/absent" --reason x
+denied=$(printf denied | sha256sum | cut -d' ' -f1)
+printf denied >"$bin/denied"
+hf 0 trust deny "$bin/denied" --digest "$other" --reason 'CHG-3' --until 1h
+hf 0 trust list --json
+is 2 "$(grep -c '"state":"denied"' "$out")" "entries that deny"
+grep '"state":"denied"' "$out" | grep -q "$denied" || fail "the file's digest is not denied"
+hf 0 trust remove --digest "$denied" --reason x
+hf 0 trust remove --digest "$other" --reason x
+hf 0 trust list --json
+is 0 "$(grep -c '"state":"denied"' "$out")" "entries that deny"
+
 # Learning: nothing was seen yet.
 hf 64 trust learn --yes
 hf 0 trust learn

@@ -15,6 +15,12 @@ cp "$act" "$root/usr/bin/bad"
 echo >>"$root/usr/bin/bad"
 becomes 0 '/usr/bin/act linger 1'
 becomes 126 '/usr/bin/bad linger 1'
+# Denied by hand is denied whoever vouches for it, at once and until that is taken back.
+hf trust deny /usr/bin/act --reason 'one of ours, found elsewhere' >/dev/null 2>"$err.deny" || fail "trust deny: $(cat "$err.deny")"
+becomes 126 '/usr/bin/act linger 1'
+hf trust remove --digest "$(sha256sum <"$root/usr/bin/act" | cut -d' ' -f1)" --reason 'it is fine' >/dev/null 2>"$err.deny" ||
+	fail "trust remove: $(cat "$err.deny")"
+becomes 0 '/usr/bin/act linger 1'
 becomes 0 '/usr/bin/act memory /usr/bin/act'
 becomes 137 '/usr/bin/act memory /usr/bin/bad'
 told '"kind":"exec"' '"verdict":"killed"' 'memfd'
