@@ -3,9 +3,9 @@
  * the file systems:
  *   evasion prepare                    what has to be there before the baseline
  *   evasion run OUTPUT [PEER]...       waits for /result/go, attacks, prints the table; OUTPUT: of holdfast watch
- * --json PEER: NAME=FILE   what a peer printed            NAME!COMMAND   what it finds afterwards NAME@FILE   a table
- * of a peer that gates   -o FILE        such a table of ours evasion payload                    the program that is
- * started
+ * --json. A peer: NAME=FILE, what it printed; NAME!COMMAND, what it finds afterwards; NAME@FILE, a table of one that
+ * gates starts; NAME%COMMAND, what it told of files and starts (audit.awk). -o FILE: such a table of ours evasion
+ * payload                    the program that is started
  */
 #include "tests/system/evasion/run.h"
 
@@ -319,26 +319,26 @@ static void release(void)
 
 /* --- peers */
 
-static unsigned add_peer(char *text, size_t at, bool starts)
+static unsigned add_peer(char *text, size_t at, enum peer_kind kind)
 {
 	text[at] = '\0';
 	if (matrix.peer_count == PEERS_MAX)
 		exit(64);
 	matrix.peers[matrix.peer_count] = text;
-	matrix.peer_of_starts[matrix.peer_count] = starts;
+	matrix.peer_kinds[matrix.peer_count] = kind;
 	return (unsigned)matrix.peer_count++ + 2;
 }
 
 static void ask_peer(char *text)
 {
-	size_t n = strcspn(text, "=!@");
+	size_t n = strcspn(text, "=!@%");
 	char how = text[n];
 	unsigned what;
 
 	if (!how)
 		exit(64);
-	what = add_peer(text, n, how == '@');
-	if ((how == '!' ? told_command : told_file)(&matrix, text + n + 1, what) < 0)
+	what = add_peer(text, n, how == '@' ? PEER_OF_STARTS : how == '%' ? PEER_OF_ALL : PEER_OF_FILES);
+	if ((how == '!' || how == '%' ? told_command : told_file)(&matrix, text + n + 1, what) < 0)
 		fprintf(stderr, "%s: %s\n", text, strerror(errno));
 }
 
@@ -347,8 +347,7 @@ static void ask_peers(char **peers, bool printed)
 	for (; *peers; peers++) {
 		if (strcmp(*peers, "-o") == 0 && peers[1])
 			peers++;
-		else if (strpbrk(*peers, "=!@") && (strcspn(*peers, "=") < strlen(*peers) &&
-						    strcspn(*peers, "!@") > strcspn(*peers, "=")) == printed)
+		else if (strpbrk(*peers, "=!@%") && ((*peers)[strcspn(*peers, "=!@%")] == '=') == printed)
 			ask_peer(*peers);
 	}
 }

@@ -43,7 +43,7 @@ struct matrix {
 	bool here[FILE_SYSTEMS];
 	char device[FILE_SYSTEMS][32];
 	const char *peers[PEERS_MAX];
-	bool peer_of_starts[PEERS_MAX]; /* speaks of starts, and of nothing else */
+	enum peer_kind { PEER_OF_FILES, PEER_OF_STARTS, PEER_OF_ALL } peer_kinds[PEERS_MAX];
 	size_t peer_count;
 	pid_t pids_kept[ATTACKS_MAX * FILE_SYSTEMS];
 	size_t kept;

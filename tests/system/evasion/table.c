@@ -92,7 +92,7 @@ static void print_peers(const struct matrix *m, const struct row *r)
 			of += done;
 			seen += done && r->cells[fs].peers >> p & 1;
 		}
-		if (m->peer_of_starts[p] == (r->kind == STARTS))
+		if (m->peer_kinds[p] == PEER_OF_ALL || (m->peer_kinds[p] == PEER_OF_STARTS) == (r->kind == STARTS))
 			snprintf(text, sizeof(text), "%u of %u", seen, of);
 		printf(" %-12s", text);
 	}
@@ -177,7 +177,8 @@ unsigned table_print(struct matrix *m, FILE *tsv)
 	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
 		printf("%-61s in %s\n", elsewhere[i][0], elsewhere[i][1]);
 	printf("\nMS ms: told after so long; with ?: without its author. denied: not started. killed: before its first "
-	       "instruction.\ncheck: found by the next holdfast check.\n");
+	       "instruction.\ncheck: found by the next holdfast check. Of starts: fapolicyd refused, auditd told of so "
+	       "many.\n");
 	for (size_t i = 0; i < m->n; i++) {
 		print_notes(m, &m->rows[i]);
 		wrong += wrong_notes(&m->rows[i]);

@@ -147,13 +147,34 @@ static void mark_named(struct matrix *m, const char *line, unsigned what)
 		row->cells[fs].peers |= 1u << (what - 2);
 }
 
+/* By one of its processes, or by the name of what it was about: audit.awk. */
+static void mark_audited(struct matrix *m, const char *line, unsigned what)
+{
+	static const char *const keys[] = { [FILES] = "change", [SECRETS] = "secret", [STARTS] = "start" };
+	int pid, ppid;
+	char key[16];
+	size_t named_fs = FILE_SYSTEMS;
+	const struct row *named = matrix_named(m, line, &named_fs);
+
+	if (sscanf(line, "PID %d %d %15s", &pid, &ppid, key) != 3)
+		return;
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t fs = 0; !strcmp(key, keys[m->rows[i].kind]) && fs < FILE_SYSTEMS; fs++) {
+			struct cell *c = &m->rows[i].cells[fs];
+
+			if (c->tried && (c->pid == pid || c->pid == ppid || (named == &m->rows[i] && named_fs == fs)))
+				c->peers |= 1u << (what - 2);
+		}
+}
+
 static void take_all(struct matrix *m, FILE *f, unsigned what)
 {
+	bool audited = what >= 2 && m->peer_kinds[what - 2] == PEER_OF_ALL;
 	char *line = NULL;
 	size_t room = 0;
 
 	while (getline(&line, &room, f) >= 0)
-		mark_named(m, line, what);
+		(audited ? mark_audited : mark_named)(m, line, what);
 	free(line);
 }
 
@@ -187,7 +208,7 @@ int told_file(struct matrix *m, const char *path, unsigned what)
 
 	if (!f)
 		return -errno;
-	if (m->peer_of_starts[what - 2])
+	if (m->peer_kinds[what - 2] == PEER_OF_STARTS)
 		take_table(m, f, what);
 	else
 		take_all(m, f, what);
