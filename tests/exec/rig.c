@@ -227,12 +227,14 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		fprintf(stderr, "gate: %s\n", err.data ? err.data : "");
 		_exit(77);
 	}
+	if (o->unmarked && fanotify_mark(gate_group(g), FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM, 0, AT_FDCWD, "/") < 0)
+		_exit(79);
 	if (o->mounts && mounts_read("/proc/self/mountinfo", &mounts, NULL) == 0) {
 		gate_set_mounts(g, &mounts);
 		mounts_free(&mounts);
 	}
 	if (c)
-		connector_gate(c, gate_group(g));
+		r->shared->bpf = connector_gate(c, gate_group(g)) == 0;
 	if (c)
 		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });
 	if (write(control, "r", 1) != 1 || read(control, &byte, 1) < 0)

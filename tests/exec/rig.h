@@ -31,6 +31,7 @@ struct rig_shared {
 	_Atomic bool slow; /* results are not taken: the verdict thread is made to wait */
 	struct rig_seen seen[RIG_SEEN_MAX];
 	struct gate_stats stats; /* after rig_stop */
+	bool bpf;		 /* execs are told by it */
 };
 
 struct rig {
@@ -54,6 +55,7 @@ struct rig_options {
 	bool mounts;		      /* the gate knows the mounts */
 	const char *only;	      /* this place in mnt is gated, and nothing else; NULL: mnt */
 	bool layers;		      /* gated for layers of containers alone */
+	bool unmarked;		      /* the kernel has dropped the mark since, as it does with the file system */
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };
 

@@ -504,6 +504,28 @@ static void hold_stdin(void)
 	close(ends[0]);
 }
 
+/* Nothing that comes from the kernel is waited for where the mark is gone, whatever the device number says. */
+static void test_unmarked(void **state _unused_)
+{
+	const struct rig_seen *s;
+
+	start(&(struct rig_options){ .unmarked = true });
+	pid_t pid = fork();
+	if (pid == 0) {
+		hold_stdin();
+		execl(rig_path(&rig, "bad"), "bad", "hold", NULL);
+		_exit(99);
+	}
+	s = rig_wait(&rig, "/bad", GATE_MAIN, 30000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (!rig.shared->bpf)
+		skip();
+	assert_non_null(s);
+	assert_int_equal(s->verdict, EXEC_UNEXPECTED);
+	assert_int_equal(s->reason, GATE_UNGATED);
+}
+
 static int run_shell(const char *script)
 {
 	pid_t pid = fork();
@@ -626,6 +648,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_absurd_programs, after),
 		cmocka_unit_test_teardown(test_traced, after),
 		cmocka_unit_test_teardown(test_memory_file, after),
+		cmocka_unit_test_teardown(test_unmarked, after),
 		cmocka_unit_test_teardown(test_script_argument, after),
 	};
 
