@@ -16,6 +16,7 @@
 #include "daemon/exec_keep.h"
 #include "daemon/exec_marks.h"
 #include "daemon/exec_trust.h"
+#include "daemon/exec_mapped.h"
 #include "daemon/exec_ungated.h"
 #include "daemon/handover.h"
 #include "daemon/monitor.h"
@@ -38,6 +39,7 @@ struct exec {
 	struct exec_marks *marks;
 	struct exec_keep *keep;
 	struct exec_environment *environment; /* NULL: exec.libraries is off */
+	struct exec_mapped *mapped;
 	struct loop_source *beat, *tick;
 	bool host;
 	uint64_t told[EXEC_LOSSES]; /* of exec_losses: what has a gap row */
@@ -172,20 +174,12 @@ static void exec_verdict(const struct gate_verdict *v, void *data)
 
 /* --- part */
 
-/* It may be gone, and then is nobody's to end. */
-static bool exec_concerns(const struct exec *x, int32_t pid)
-{
-	pid_t session = x->m->o->session ? getsid(pid) : 0;
-
-	return session == x->m->o->session || (session < 0 && errno == ESRCH);
-}
-
 static void exec_hook_exec(int32_t pid, uint64_t mono_ns, const struct bpf_proc_event *told, void *data)
 {
 	struct exec *x = data;
 	bool named;
 
-	if (!exec_concerns(x, pid))
+	if (!exec_concerns(x->m, pid))
 		return;
 	named = x->environment && exec_environment_note(x->environment, pid, told);
 	gate_exec_seen(x->gate, pid, mono_ns, told);
@@ -414,6 +408,7 @@ static int exec_begin(struct exec *x)
 	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0 ||
 	    exec_keep_new(m, x->gate, x->trust, &x->keep) < 0)
 		return EX_OSERR;
+	x->mapped = exec_mapped_start(m, x->gate);
 	if (x->host && exec_enforces(m))
 		exec_ungated_start(m, t);
 	return 0;
@@ -449,6 +444,7 @@ void exec_part_stop(struct monitor *m)
 		connector_set_hooks(m->connector, NULL);
 		connector_gate(m->connector, -1);
 	}
+	exec_mapped_stop(x->mapped);
 	exec_marks_stop(x->marks);
 	pthread_mutex_lock(&m->vouch_lock);
 	m->vouch = NULL;

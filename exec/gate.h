@@ -187,6 +187,10 @@ void gate_exit_seen(struct gate *g, int32_t pid);
  * before that. Any thread, no I/O.
  */
 void gate_look_at_libraries(struct gate *g, int32_t pid, bool named);
+/* The process has mapped a file there to run: what lies there is looked at in a moment. Any thread, no I/O. */
+void gate_look_at_mapping(struct gate *g, int32_t pid, uint64_t address);
+/* So many were mapped that nobody told of. */
+void gate_look_lost(struct gate *g, uint64_t n);
 
 void gate_get_stats(struct gate *g, struct gate_stats *ret);
 /* "pre-content", "content": what the kernel gave, and whether a start can be refused with ETXTBSY. */

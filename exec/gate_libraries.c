@@ -1,7 +1,8 @@
 /*
  * The thread "libraries": what processes have mapped to run besides their own program, looked at a moment after the
- * exec, when the loader has done its work, and twice more for what came later. What it finds goes to the workers as
- * something that runs already; nothing is killed for it. Its room is bounded, what finds none is counted as lost.
+ * exec, when the loader has done its work, and twice more for what came later; after that, what the kernel told of.
+ * What it finds goes to the workers as something that runs already; nothing is killed for it. Its room is bounded, what
+ * finds none is counted as lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,19 +25,25 @@
 #define MAPS_MAX   (8 * MIB)
 #define MAPS_LINE  512 /* what is needed of a line stands at its beginning */
 #define STAGES	   3
+#define LATE	   STAGES /* one look at the mappings that it is for */
+#define LATE_MAX   16	  /* of those; where there are more, all are looked at */
+#define BUCKETS	   1024
 #define STAGE_WORK 128 /* files handed over for one process at a time */
 
 /* The later looks find what a program loads by itself as it begins, and what a loader did that had to wait. */
-static const uint64_t delays[STAGES] = { 10 * NSEC_PER_MSEC, 300 * NSEC_PER_MSEC, 3 * NSEC_PER_SEC };
+static const uint64_t delays[STAGES + 1] = { 10 * NSEC_PER_MSEC, 300 * NSEC_PER_MSEC,
+					     3 * NSEC_PER_SEC, [LATE] = 10 * NSEC_PER_MSEC };
 
 struct look {
 	TAILQ_ENTRY(look) link;
+	LIST_ENTRY(look) by_pid; /* while it waits */
 	int32_t pid;
 	bool named; /* its environment asked for it: that nothing could be seen is worth a word */
 	uint64_t due;
 	unsigned stage;
-	size_t n_seen;
+	size_t n_seen, n_late; /* n_late above LATE_MAX: not all of them */
 	uint64_t seen[SEEN_MAX];
+	uint64_t late[LATE_MAX]; /* addresses */
 };
 
 TAILQ_HEAD(look_list, look);
@@ -47,8 +54,9 @@ struct libraries {
 	pthread_mutex_t lock; /* never held over I/O */
 	pthread_cond_t wake;
 	bool end;
-	struct look_list free, waiting[STAGES]; /* in the order in which they are due */
-	size_t n_looks;				/* that were ever used: the rest of the room is not touched */
+	struct look_list free, waiting[STAGES + 1]; /* in the order in which they are due */
+	LIST_HEAD(, look) pids[BUCKETS];
+	size_t n_looks; /* that were ever used: the rest of the room is not touched */
 	struct look looks[LOOKS_MAX];
 };
 
@@ -79,9 +87,24 @@ static bool parse_line(char *line, struct mapping *ret)
 	path = strpbrk(at, "/[");
 	if (!path || *path != '/')
 		return false;
-	ret->key = (ino ^ (uint64_t)major << 52 ^ (uint64_t)minor << 32) | 1;
+	ret->key = ino ^ (uint64_t)major << 52 ^ (uint64_t)minor << 32;
 	ret->in_memory = strncmp(path, "/memfd:", 7) == 0;
 	return true;
+}
+
+/* Its addresses: what begins there may have been joined with what lies beside it. */
+static bool is_wanted(const struct look *k, const struct mapping *m)
+{
+	uint64_t from, to;
+
+	if (k->stage != LATE || k->n_late > LATE_MAX)
+		return true;
+	if (sscanf(m->range, "%lx-%lx", &from, &to) != 2)
+		return false;
+	for (size_t i = 0; i < k->n_late; i++)
+		if (k->late[i] >= from && k->late[i] < to)
+			return true;
+	return false;
 }
 
 static bool was_seen(struct look *k, uint64_t key)
@@ -158,7 +181,8 @@ static void look_at_file(struct gate *g, int dir, int32_t pid, const struct file
 		return; /* unmapped since */
 	r = late_open_file(g, &found, at, m->in_memory);
 	if (r < 0) {
-		if (r != -ESRCH && r != -ENOENT)
+		/* Whose process ended meanwhile was not there any more. */
+		if (r != -ESRCH && r != -ENOENT && late_identify(pid, &(struct file_id){ 0 }) == 0)
 			hand_over(g, &found, true, GATE_UNREADABLE);
 		return;
 	}
@@ -195,7 +219,7 @@ static int look_at(struct gate *g, struct look *k)
 
 		inside = !strchr(line, '\n');
 		total += strlen(line);
-		if (!begins || !parse_line(line, &m) || was_seen(k, m.key))
+		if (!begins || !parse_line(line, &m) || !is_wanted(k, &m) || was_seen(k, m.key))
 			continue;
 		work++;
 		look_at_file(g, dir, k->pid, &exe, &m);
@@ -203,6 +227,53 @@ static int look_at(struct gate *g, struct look *k)
 	if (total >= MAPS_MAX || work == STAGE_WORK)
 		gate_count(g, COUNT_LOST, 1);
 	return total ? 0 : -ESRCH;
+}
+
+/* --- who waits, with the lock held */
+
+static struct look *find_look(struct libraries *l, int32_t pid)
+{
+	struct look *k;
+
+	LIST_FOREACH(k, &l->pids[(uint32_t)pid % BUCKETS], by_pid)
+	if (k->pid == pid)
+		return k;
+	return NULL;
+}
+
+static void look_waits(struct libraries *l, struct look *k, unsigned stage)
+{
+	struct look_list *list = &l->waiting[stage];
+
+	k->stage = stage;
+	k->due = clock_mono_ns() + delays[stage];
+	TAILQ_INSERT_TAIL(list, k, link);
+	LIST_INSERT_HEAD(&l->pids[(uint32_t)k->pid % BUCKETS], k, by_pid);
+	if (TAILQ_FIRST(list) == k)
+		pthread_cond_signal(&l->wake);
+}
+
+static void look_leaves(struct libraries *l, struct look *k)
+{
+	TAILQ_REMOVE(&l->waiting[k->stage], k, link);
+	LIST_REMOVE(k, by_pid);
+}
+
+/* NULL: no room. */
+static struct look *new_look(struct libraries *l, int32_t pid)
+{
+	struct look *k = TAILQ_FIRST(&l->free);
+
+	if (k)
+		TAILQ_REMOVE(&l->free, k, link);
+	else if (l->n_looks < LOOKS_MAX)
+		k = &l->looks[l->n_looks++];
+	if (k) {
+		k->pid = pid;
+		k->named = false;
+		k->n_seen = k->n_late = 0;
+	}
+	return k;
 }
 
 /* --- the thread */
@@ -213,13 +284,13 @@ static struct look *next_due(struct libraries *l, uint64_t *ret_until)
 	uint64_t now = clock_mono_ns();
 
 	*ret_until = now + NSEC_PER_SEC;
-	for (unsigned i = 0; i < STAGES; i++) {
+	for (unsigned i = 0; i <= LATE; i++) {
 		struct look *k = TAILQ_FIRST(&l->waiting[i]);
 
 		if (!k)
 			continue;
 		if (k->due <= now) {
-			TAILQ_REMOVE(&l->waiting[i], k, link);
+			look_leaves(l, k);
 			return k;
 		}
 		*ret_until = MIN(*ret_until, k->due);
@@ -254,12 +325,10 @@ static void *run(void *data)
 		if (r < 0 && k->stage == 0 && k->named)
 			hand_over(l->g, &(struct slot){ .fd = -1, .pid = k->pid }, true, GATE_GONE);
 		pthread_mutex_lock(&l->lock);
-		if (r == 0 && ++k->stage < STAGES) {
-			k->due = clock_mono_ns() + delays[k->stage];
-			TAILQ_INSERT_TAIL(&l->waiting[k->stage], k, link);
-		} else {
+		if (r == 0 && k->stage + 1 < STAGES)
+			look_waits(l, k, k->stage + 1);
+		else
 			TAILQ_INSERT_HEAD(&l->free, k, link);
-		}
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -275,7 +344,7 @@ int libraries_start(struct gate *g)
 		return -ENOMEM;
 	l->g = g;
 	TAILQ_INIT(&l->free);
-	for (unsigned i = 0; i < STAGES; i++)
+	for (unsigned i = 0; i <= LATE; i++)
 		TAILQ_INIT(&l->waiting[i]);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_condattr_init(&monotonic);
@@ -314,22 +383,52 @@ void gate_look_at_libraries(struct gate *g, int32_t pid, bool named)
 	if (!l)
 		return;
 	pthread_mutex_lock(&l->lock);
-	k = TAILQ_FIRST(&l->free);
+	k = find_look(l, pid);
+	/* What it ran before is gone. But nobody has looked yet: what was asked for is owed. */
 	if (k)
-		TAILQ_REMOVE(&l->free, k, link);
-	else if (l->n_looks < LOOKS_MAX)
-		k = &l->looks[l->n_looks++];
+		look_leaves(l, k);
+	named |= k && k->stage == 0 && k->named;
+	if (k)
+		TAILQ_INSERT_HEAD(&l->free, k, link);
+	k = new_look(l, pid);
 	if (k) {
-		k->pid = pid;
 		k->named = named;
-		k->stage = 0;
-		k->n_seen = 0;
-		k->due = clock_mono_ns() + delays[0];
-		TAILQ_INSERT_TAIL(&l->waiting[0], k, link);
-		if (TAILQ_FIRST(&l->waiting[0]) == k)
-			pthread_cond_signal(&l->wake);
+		look_waits(l, k, 0);
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (!k)
-		gate_count(g, COUNT_UNLOOKED, 1);
+		gate_look_lost(g, 1);
+}
+
+void gate_look_at_mapping(struct gate *g, int32_t pid, uint64_t address)
+{
+	struct libraries *l = g->libraries;
+	struct look *k;
+
+	pthread_mutex_lock(&l->lock);
+	k = find_look(l, pid);
+	if (!k) {
+		k = new_look(l, pid);
+		if (k)
+			look_waits(l, k, LATE);
+	} else if (k->stage > 0 && k->stage < LATE) {
+		/* Sooner, then; what was seen before is left alone, and what comes later will be told. */
+		look_leaves(l, k);
+		k->n_late = LATE_MAX + 1;
+		look_waits(l, k, LATE);
+	}
+	if (k && k->stage == LATE) {
+		if (k->n_late < LATE_MAX)
+			k->late[k->n_late] = address;
+		if (k->n_late <= LATE_MAX)
+			k->n_late++;
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (!k)
+		gate_look_lost(g, 1);
+}
+
+void gate_look_lost(struct gate *g, uint64_t n)
+{
+	gate_count(g, COUNT_UNLOOKED, n);
 }

@@ -23,6 +23,7 @@
 #include "lib/util.h"
 #include "proc/table.h"
 #include "watch/connector.h"
+#include "watch/mappings.h"
 #include "watch/mounts.h"
 
 #ifndef TEST_PROG
@@ -181,6 +182,17 @@ static void hook_exit(int32_t pid, void *data)
 	gate_exit_seen(data, pid);
 }
 
+static void hook_mapped(int32_t pid, uint64_t address, void *data)
+{
+	if (getsid(pid) == getsid(0))
+		gate_look_at_mapping(data, pid, address);
+}
+
+static void hook_lost(uint64_t n, void *data)
+{
+	gate_look_lost(data, n);
+}
+
 static uint64_t device_of(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
@@ -198,6 +210,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 				   .max_size = o->max_size,
 				   .scripts = o->scripts,
 				   .slots = o->slots,
+				   .libraries = o->mapped,
 				   .verdict = take,
 				   .data = r->shared };
 	struct watchdog *dog = NULL;
@@ -205,6 +218,7 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	struct connector *c = NULL;
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct mount_table mounts = { .n = 0 };
+	struct mappings *mappings = NULL;
 	struct gate *g = NULL;
 	char byte;
 
@@ -237,8 +251,11 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 		r->shared->bpf = connector_gate(c, gate_group(g)) == 0;
 	if (c)
 		connector_set_hooks(c, &(struct connector_hooks){ .exec = hook_exec, .exit = hook_exit, .data = g });
+	r->shared->mapped =
+		o->mapped && mappings_start(&(struct mappings_hooks){ hook_mapped, hook_lost, g }, &mappings) == 0;
 	if (write(control, "r", 1) != 1 || read(control, &byte, 1) < 0)
 		_exit(78);
+	mappings_stop(mappings);
 	if (c)
 		connector_set_hooks(c, NULL);
 	for (int i = 0; i < 1000; i++) {

@@ -32,6 +32,7 @@ struct rig_shared {
 	struct rig_seen seen[RIG_SEEN_MAX];
 	struct gate_stats stats; /* after rig_stop */
 	bool bpf;		 /* execs are told by it */
+	bool mapped;		 /* mappings are told */
 };
 
 struct rig {
@@ -55,6 +56,7 @@ struct rig_options {
 	bool mounts;		      /* the gate knows the mounts */
 	const char *only;	      /* this place in mnt is gated, and nothing else; NULL: mnt */
 	bool layers;		      /* gated for layers of containers alone */
+	bool mapped;		      /* what any process maps to run is looked at; none where it cannot be told */
 	bool unmarked;		      /* the kernel has dropped the mark since, as it does with the file system */
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };

@@ -526,6 +526,43 @@ static void test_unmarked(void **state _unused_)
 	assert_int_equal(s->reason, GATE_UNGATED);
 }
 
+/* By a process that has started nothing itself; two files whose inodes are neighbours. */
+static void test_mapped(void **state _unused_)
+{
+	static const char *const names[] = { "first.so", "second.so" };
+	const struct rig_seen *s;
+	pid_t pid;
+
+	for (unsigned i = 0; i < 2; i++)
+		rig_program(&rig, names[i], 4, 100 + i);
+	start(&(struct rig_options){ .mapped = true });
+	if (!rig.shared->mapped) {
+		print_message("skipped: no perf events\n");
+		skip();
+	}
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 2; i++) {
+			int fd = open(rig_path(&rig, names[i]), O_RDONLY | O_CLOEXEC);
+
+			if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+				_exit(99);
+			close(fd);
+		}
+		alarm(100);
+		pause();
+		_exit(0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		s = rig_wait(&rig, names[i], GATE_LIBRARY, 30000);
+		assert_non_null(s);
+		assert_int_equal(s->verdict, EXEC_UNEXPECTED);
+		assert_int_equal(s->pid, pid);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 static int run_shell(const char *script)
 {
 	pid_t pid = fork();
@@ -649,6 +686,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_traced, after),
 		cmocka_unit_test_teardown(test_memory_file, after),
 		cmocka_unit_test_teardown(test_unmarked, after),
+		cmocka_unit_test_teardown(test_mapped, after),
 		cmocka_unit_test_teardown(test_script_argument, after),
 	};
 

@@ -6,6 +6,7 @@
  *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
  *   act halt TID               stops that one thread until its standard input ends
  *   act lease FILE             holds a write lease on it until its standard input ends; says so first
+ *   act map FILE FILE          a child, once it is given a byte, maps one to run and makes another runnable; stays
  *   act setns | setuid | packet | traceme | attach | userfault | code | unshare | bpf | dup
  *                              that system call, in a child; whether it is
  * let or not
@@ -23,6 +24,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -105,6 +107,30 @@ static int linger(char **argv)
 {
 	usleep((useconds_t)atoi(argv[0]) * 1000);
 	return 0;
+}
+
+/* A child that started nothing by itself maps the first file to run, and the second to read, then to run. */
+static int map(char **argv)
+{
+	const int prot[] = { PROT_READ | PROT_EXEC, PROT_READ };
+	pid_t pid = fork();
+	char line;
+
+	if (pid != 0)
+		return waitpid(pid, NULL, 0) != pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (read(STDIN_FILENO, &line, 1) != 1)
+		_exit(1);
+	for (int i = 0; i < 2; i++) {
+		int fd = open(argv[i], O_RDONLY | O_CLOEXEC);
+		void *at = mmap(NULL, 4096, prot[i], MAP_PRIVATE, fd, 0);
+
+		if (at == MAP_FAILED || mprotect(at, 4096, PROT_READ | PROT_EXEC) < 0)
+			_exit(1);
+		close(fd);
+	}
+	pause();
+	_exit(0);
 }
 
 static pid_t short_child(void)
@@ -286,7 +312,7 @@ static const struct {
 } verbs[] = {
 	{ "spawn", 1, spawn }, { "late", 2, late },	{ "bare", 1, bare },   { "memory", 1, memory },
 	{ "as", 2, as },       { "linger", 1, linger }, { "forks", 1, forks }, { "under", 2, under },
-	{ "halt", 1, halt },   { "lease", 1, lease },
+	{ "halt", 1, halt },   { "lease", 1, lease },	{ "map", 2, map },
 };
 
 int main(int argc, char **argv)

@@ -10,6 +10,8 @@ for l in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.*; do
 	[ -e "$l" ] && loader=$l
 done
 [ -n "$loader" ] || skip "no glibc loader"
+act=$PWD/tests/system/act
+[ -x "$act" ] || skip "no $act"
 library=$(LC_ALL=C ldd /bin/sleep | sed -n 's/.*libc\.so[^ ]* => \([^ ]*\).*/\1/p')
 [ -e "$library" ] || skip "sleep is not linked with a libc that can be found"
 truncate -s 64M "$tmp/disk"
@@ -112,6 +114,21 @@ ready
 "$g/loader" --preload "$g/quiet.so" "$g/sleep" 60 &
 pids="$pids $!"
 told '"type":"library"' "\"path\":\"$g/quiet.so\"" '"verdict":"unexpected"'
+# Whenever it is mapped; by a process that never started a program itself nobody looks for it otherwise.
+if hf history --kind gap --json | grep -q 'perf events'; then
+	echo "not tried: the kernel does not tell of mappings"
+else
+	evil later.so
+	evil turned.so
+	mkfifo "$tmp/go"
+	exec 7<>"$tmp/go"
+	"$act" map "$g/later.so" "$g/turned.so" <&7 &
+	pids="$pids $!"
+	echo >&7
+	for l in later turned; do
+		told '"type":"library"' "\"path\":\"$g/$l.so\"" '"verdict":"unexpected"' "\"exe\":\"$act\""
+	done
+fi
 stop
 
 write_config ', libraries: off'

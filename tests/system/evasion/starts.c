@@ -503,7 +503,7 @@ const struct attack start_attacks[] = {
 	{ "library preloaded (LD_PRELOAD)", ON_ALL, NULL, preload, .worst = LIMIT,
 	  .why = "it runs; told when it is still mapped a moment later (exec.libraries)" },
 	{ "file mapped as code later", ON_ALL, NULL, map_foreign_code, .worst = LIMIT,
-	  .why = "as a library: exec.libraries: all" },
+	  .why = "it runs; told when it is still mapped a moment later (exec.libraries: all)" },
 	{ "anonymous memory mapped as code", ON_ONE, NULL, anonymous_code, .worst = LIMIT, .why = PLAIN_CODE },
 	{ "written into another process", ON_ONE, NULL, into_another, .worst = LIMIT, .why = FOREIGN_CODE },
 };
