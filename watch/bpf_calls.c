@@ -39,15 +39,9 @@ _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addre
 static void tell(struct bpf_calls *b, const void *data, size_t len, uint64_t count)
 {
 	struct bpf_call_event e;
-	void *copy;
 
-	/* The ring may not be written to. */
 	arena_reset(&b->arena);
-	copy = arena_alloc(&b->arena, MAX(len, sizeof(struct bpf_socket_call)));
-	if (!copy)
-		return;
-	memcpy(copy, data, len);
-	if (bpf_decode_call(copy, len, &b->arena, &e) < 0)
+	if (bpf_decode_call(data, len, &b->arena, &e) < 0)
 		return;
 	e.count = count ?: e.count;
 	b->fn(&e, b->data);

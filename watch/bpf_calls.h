@@ -32,7 +32,6 @@ struct bpf_call_event {
 	struct event_socket socket;
 	char name[BPF_SOCKET_NAME + 2]; /* of it */
 	const char *file;		/* path of the file that it is about; NULL: unknown, or about none */
-	char path[BPF_CALL_TEXT + 2];	/* of a descriptor */
 	bool cut;			/* where a relative path begins is not known: it is told as it was written */
 };
 
@@ -74,7 +73,7 @@ bool bpf_calls_counted(struct bpf_calls *b, void (*fn)(const struct bpf_call_eve
 void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS]);
 
 /* A record of the ring (any bytes are safe; data is aligned, strings borrowed from it and a). -EBADMSG, -ENOMEM. */
-int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_event *ret);
+int bpf_decode_call(const void *data, size_t len, struct arena *a, struct bpf_call_event *ret);
 
 DEFINE_CLEANUP(struct bpf_calls *, bpf_calls_close)
 

@@ -22,7 +22,7 @@ const char *decode_take(struct decode_cursor *c, size_t len)
 	return at;
 }
 
-char *decode_join(char *to, const char *names, size_t len)
+static char *decode_join(char *to, const char *names, size_t len)
 {
 	size_t end;
 

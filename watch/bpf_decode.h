@@ -17,10 +17,7 @@ struct decode_cursor {
 /* The next len bytes. NULL: there are not so many. */
 const char *decode_take(struct decode_cursor *c, size_t len);
 
-/* "c\0b\0a\0" to "/a/b/c", which takes as much room, without a NUL. Where it ends. */
-char *decode_join(char *to, const char *names, size_t len);
-
-/* The same with an end; "/" when there is no name. NULL: malformed, or out of memory. */
+/* "c\0b\0a\0" to "/a/b/c"; "/" when there is no name. NULL: malformed, or out of memory. */
 const char *decode_path(const char *names, size_t len, const char *suffix, struct arena *a);
 
 /* Where text leads by what is written alone; names: of the folder where it begins. NULL: malformed, or out of memory.

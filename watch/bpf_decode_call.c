@@ -16,26 +16,6 @@
 
 _Static_assert(BPF_CALL_NUMBERS == CALL_NUMBER_MAX && BPF_CALL_TEXT == CALL_TEXT_MAX, "one size on both sides");
 
-static void decode_texts(struct bpf_call *c, struct bpf_call_event *ret)
-{
-	for (size_t i = 0; i < CALL_TEXTS; i++) {
-		c->text[i][BPF_CALL_TEXT - 1] = '\0';
-		ret->texts[i] = c->text_len[i] ? c->text[i] : NULL;
-	}
-}
-
-/* The only string of such a call is the path. */
-static void decode_file(const struct bpf_call *c, struct bpf_call_event *ret)
-{
-	size_t len = MIN((size_t)c->text_len[0], (size_t)BPF_CALL_TEXT);
-
-	ret->texts[0] = NULL;
-	if (!len || c->text[0][len - 1])
-		return;
-	*decode_join(ret->path, c->text[0], len) = '\0';
-	ret->file = ret->path;
-}
-
 /* An IPv4 address becomes one mapped into IPv6. */
 static void decode_address(const uint8_t *from, uint16_t family, uint8_t ret[SOCKET_ADDRESS])
 {
@@ -124,10 +104,10 @@ static void decode_socket(const struct bpf_socket_call *c, struct bpf_call_event
 	ret->of_socket = true;
 }
 
-static int decode_paths(const void *data, size_t len, struct arena *a, struct bpf_call_event *ret)
+static int decode_strings(const void *data, size_t len, struct arena *a, struct bpf_call_event *ret)
 {
 	struct decode_cursor c = { data, len };
-	const struct bpf_path_call *p = (const void *)decode_take(&c, sizeof(*p));
+	const struct bpf_call *p = (const void *)decode_take(&c, sizeof(*p));
 	const char *texts[CALL_TEXTS], *bases[CALL_TEXTS];
 	size_t at = 0;
 
@@ -153,18 +133,16 @@ static int decode_paths(const void *data, size_t len, struct arena *a, struct bp
 			return -ENOMEM;
 		at++;
 	}
-	ret->file = ret->info->of_file && !p->cut[0] ? ret->texts[0] : NULL;
+	if (!ret->info->of_file)
+		return 0;
+	if (ret->info->filter == CALL_PATHS)
+		ret->file = p->cut[0] ? NULL : ret->texts[0];
+	else if (p->base_len[0] && !(ret->file = decode_path(bases[0], p->base_len[0], "", a)))
+		return -ENOMEM;
 	return 0;
 }
 
-static size_t record_size(const struct call_info *info)
-{
-	return call_has_socket(info)	    ? sizeof(struct bpf_socket_call)
-	       : info->filter == CALL_PATHS ? sizeof(struct bpf_path_call)
-					    : sizeof(struct bpf_call);
-}
-
-int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_event *ret)
+int bpf_decode_call(const void *data, size_t len, struct arena *a, struct bpf_call_event *ret)
 {
 	const struct bpf_call_head *h = data;
 	const struct call_info *info;
@@ -172,7 +150,7 @@ int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_eve
 	if (len < sizeof(*h) || !h->id || h->id > call_count || h->tgid <= 0)
 		return -EBADMSG;
 	info = &call_table[h->id - 1];
-	if (len < record_size(info))
+	if (len < (call_has_socket(info) ? sizeof(struct bpf_socket_call) : sizeof(struct bpf_call)))
 		return -EBADMSG;
 	*ret = (struct bpf_call_event){
 		.info = info,
@@ -184,14 +162,9 @@ int bpf_decode_call(void *data, size_t len, struct arena *a, struct bpf_call_eve
 		.count = MAX(h->count, 1u),
 	};
 	memcpy(ret->args, h->args, sizeof(ret->args));
-	if (info->filter == CALL_PATHS)
-		return decode_paths(data, len, a, ret);
-	if (call_has_socket(info))
-		decode_socket(data, ret);
-	else
-		decode_texts(data, ret);
-	if (info->of_file)
-		decode_file(data, ret);
+	if (!call_has_socket(info))
+		return decode_strings(data, len, a, ret);
+	decode_socket(data, ret);
 	return 0;
 }
 

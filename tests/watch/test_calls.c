@@ -481,25 +481,46 @@ static void test_loss(void **state)
 
 static void test_decode(void **state)
 {
-	struct bpf_call c = { .head = { .id = 1, .tgid = 5 }, .text_len = { 3, 0 } };
+	struct {
+		struct bpf_call c;
+		char data[12];
+	} r = { .c = { .head = { .id = 1, .tgid = 5 }, .text_len = { 5, 0 } }, .data = "name" };
+	const struct call_info *fchmod = call_by_name("fchmod", 6), *text = call_by_name("delete_module", 13);
 	_cleanup_arena_ struct arena a = ARENA_INIT;
 	struct bpf_call_event e;
+	size_t size = sizeof(r.c) + 5;
 
 	(void)state;
-	memset(c.text, 'x', sizeof(c.text));
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), 0);
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), 0);
 	assert_ptr_equal(e.info, &call_table[0]);
 	assert_int_equal(e.count, 1);
-	assert_int_equal(strlen(e.texts[0]), BPF_CALL_TEXT - 1);
+	assert_int_equal(bpf_decode_call(&r, size - 1, &a, &e), -EBADMSG);
+	r.c.head.id = (uint32_t)(text - call_table) + 1;
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), 0);
+	assert_string_equal(e.texts[0], "name");
 	assert_null(e.texts[1]);
-	assert_int_equal(bpf_decode_call(&c, sizeof(c) - 1, &a, &e), -EBADMSG);
-	c.head.tgid = 0;
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), -EBADMSG);
-	c.head.tgid = 5;
-	c.head.id = 0;
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), -EBADMSG);
-	c.head.id = (uint32_t)call_count + 1;
-	assert_int_equal(bpf_decode_call(&c, sizeof(c), &a, &e), -EBADMSG);
+	assert_null(e.file);
+	/* A string without its end. */
+	r.c.text_len[0] = 4;
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), -EBADMSG);
+	/* The file behind a descriptor, and one whose path is not known. */
+	r.c.head.id = (uint32_t)(fchmod - call_table) + 1;
+	r.c.text_len[0] = 0;
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), 0);
+	assert_null(e.file);
+	memcpy(r.data, "file\0folder", 12);
+	r.c.base_len[0] = 12;
+	assert_int_equal(bpf_decode_call(&r, sizeof(r.c) + 12, &a, &e), 0);
+	assert_string_equal(e.file, "/folder/file");
+	assert_null(e.texts[0]);
+	r.c.base_len[0] = 0;
+	r.c.head.tgid = 0;
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), -EBADMSG);
+	r.c.head.tgid = 5;
+	r.c.head.id = 0;
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), -EBADMSG);
+	r.c.head.id = (uint32_t)call_count + 1;
+	assert_int_equal(bpf_decode_call(&r, size, &a, &e), -EBADMSG);
 }
 
 /* Paths in a record: a relative one goes on from its folder, by what is written alone. */
@@ -521,7 +542,7 @@ static void test_decode_paths(void **state)
 	};
 	const struct call_info *info = call_by_name("linkat", 6);
 	struct {
-		struct bpf_path_call c;
+		struct bpf_call c;
 		char data[64];
 	} r;
 	_cleanup_arena_ struct arena a = ARENA_INIT;

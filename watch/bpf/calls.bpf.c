@@ -11,7 +11,7 @@
 #include "watch/bpf/record.h"
 #include "watch/bpf/socket.h"
 
-#define ROOM_HEAD struct bpf_path_call
+#define ROOM_HEAD struct bpf_call
 #include "watch/bpf/way.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -74,48 +74,6 @@ static __always_inline void read_args(const struct pt_regs *regs, __u64 *args)
 	args[5] = regs->HF_ARG5;
 }
 
-static __always_inline void read_text(struct bpf_call *c, unsigned int to, __u64 from)
-{
-	long n = bpf_probe_read_user_str(c->text[to], sizeof(c->text[to]), (void *)from);
-
-	c->text_len[to] = n > 0 ? (__u32)n : 0;
-}
-
-/* Names of a path, from the last one up; nothing when there is no room for all, or the file has none (any more). */
-static __always_inline void read_path(struct bpf_call *c, __u64 fd)
-{
-	const struct file *file = file_of(fd);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
-	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount = mount_of(vfsmount), *up;
-	__u32 at = 0;
-	long n;
-
-	if (!file || !BPF_CORE_READ(dentry, d_hash.pprev))
-		return;
-	for (int i = 0; i < BPF_CALL_DEPTH; i++) {
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-			up = BPF_CORE_READ(mount, mnt_parent);
-			if (up == mount) {
-				c->text_len[0] = at;
-				return;
-			}
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = up;
-			continue;
-		}
-		parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == parent || at >= BPF_CALL_TEXT / 2)
-			return;
-		n = bpf_probe_read_kernel_str(&c->text[0][at & (BPF_CALL_TEXT / 2 - 1)], BPF_CALL_TEXT / 2,
-					      BPF_CORE_READ(dentry, d_name.name));
-		if (n <= 1 || n >= BPF_CALL_TEXT / 2)
-			return;
-		at += n;
-		dentry = parent;
-	}
-}
-
 static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const __u64 *args, __s64 result)
 {
 	HF_TAKE_WHO(h);
@@ -126,26 +84,20 @@ static __always_inline void fill_head(struct bpf_call_head *h, __u32 id, const _
 	__builtin_memcpy(h->args, args, sizeof(h->args));
 }
 
-static __always_inline void tell(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
+/* --- strings and paths */
+
+/* A string among the arguments; its bytes with the NUL, 0: it cannot be read. Those of calls about paths are whole. */
+static __always_inline __u32 put_arg(struct room *room, const struct bpf_call_row *row, __u8 arg, const __u64 *args,
+				     __u32 at)
 {
-	struct bpf_call *c = bpf_ringbuf_reserve(&ring, sizeof(*c), 0);
+	__u64 from = args[(arg - 1) & 3];
+	long n;
 
-	if (!c) {
-		__sync_fetch_and_add(&lost[BPF_PROGRAM_CALLS], 1);
-		return;
-	}
-	fill_head(&c->head, id, args, result);
-	c->text_len[0] = c->text_len[1] = 0;
-	if (row->text[0] == BPF_TEXT_PATH)
-		read_path(c, args[0]);
-	else if (row->text[0])
-		read_text(c, 0, args[(row->text[0] - 1) & 3]);
-	if (row->text[1])
-		read_text(c, 1, args[(row->text[1] - 1) & 3]);
-	bpf_ringbuf_submit(c, 0);
+	if (row->filter == BPF_CALL_PATHS)
+		return put_string(room, from, at);
+	n = bpf_probe_read_user_str(&room->data[at & (ROOM_DATA - 1)], BPF_CALL_TEXT, (void *)from);
+	return n > 0 ? (__u32)n : 0;
 }
-
-/* --- paths */
 
 /* Where the string begins that was put there, if it is a relative path. Bytes of names. */
 static __always_inline __u32 put_base(const struct room *room, __u8 base, const __u64 *args, __u32 text, __u32 at,
@@ -160,28 +112,41 @@ static __always_inline __u32 put_base(const struct room *room, __u8 base, const 
 	return (__u32)r;
 }
 
-static __noinline int tell_paths(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
+/* The file behind a descriptor; nothing when it has no name (any more). */
+static __always_inline __u32 put_file(__u64 fd)
+{
+	const struct file *file = file_of(fd);
+	__u64 r = PUT_CUT;
+
+	if (file && BPF_CORE_READ(file, f_path.dentry, d_hash.pprev))
+		r = put_folder((__s32)fd, 0);
+	return r & PUT_CUT ? 0 : (__u32)r;
+}
+
+static __noinline int tell(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
 {
 	struct room *room = scratch_of(&rooms);
-	struct bpf_path_call *c;
-	__u64 size;
+	struct bpf_call *c;
+	__u64 size = 0;
 
 	if (!room)
 		return 0;
 	c = &room->head;
 	__builtin_memset(c, 0, sizeof(*c));
 	fill_head(&c->head, id, args, result);
-	c->text_len[0] = put_string(room, args[(row->text[0] - 1) & 3], 0);
-	size = c->text_len[0];
-	if (row->text[1])
-		c->text_len[1] = put_string(room, args[(row->text[1] - 1) & 3], size);
-	size += c->text_len[1];
-	if (c->text_len[0])
-		c->base_len[0] = put_base(room, row->base[0], args, 0, size, &c->cut[0]);
-	size += c->base_len[0];
-	if (c->text_len[1])
-		c->base_len[1] = put_base(room, row->base[1], args, c->text_len[0], size, &c->cut[1]);
-	size += c->base_len[1] + sizeof(*c);
+	if (row->text[0] == BPF_TEXT_PATH) {
+		size = c->base_len[0] = put_file(args[0]);
+	} else {
+		if (row->text[0])
+			size = c->text_len[0] = put_arg(room, row, row->text[0], args, 0);
+		if (row->text[1])
+			size += c->text_len[1] = put_arg(room, row, row->text[1], args, size);
+		if (c->text_len[0])
+			size += c->base_len[0] = put_base(room, row->base[0], args, 0, size, &c->cut[0]);
+		if (c->text_len[1])
+			size += c->base_len[1] = put_base(room, row->base[1], args, c->text_len[0], size, &c->cut[1]);
+	}
+	size += sizeof(*c);
 	if (size > sizeof(*c) + ROOM_DATA || bpf_ringbuf_output(&ring, c, size, 0))
 		__sync_fetch_and_add(&lost[BPF_PROGRAM_CALLS], 1);
 	return 0;
@@ -341,11 +306,7 @@ static __always_inline int tell_any(__u32 id, __u64 *args, __s64 result)
 	row = &rows[id & (BPF_CALL_ROWS - 1)];
 	if (row->filter >= BPF_CALL_CONNECT)
 		return tell_socket(id, row, args, result);
-	if (row->filter == BPF_CALL_PATHS)
-		return tell_paths(id, row, args, result);
-	if (passes(row, args))
-		tell(id, row, args, result);
-	return 0;
+	return passes(row, args) ? tell(id, row, args, result) : 0;
 }
 
 /* Of a 32-bit program; socketcall stands for many, with its arguments in memory. */

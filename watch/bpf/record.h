@@ -116,15 +116,14 @@ struct bpf_record {
 
 #define BPF_CALL_NUMBERS 512 /* CALL_NUMBER_MAX */
 #define BPF_CALL_ROWS	 128
-#define BPF_CALL_TEXT	 256 /* CALL_TEXT_MAX */
-#define BPF_CALL_DEPTH	 24  /* names and mounts of a path */
+#define BPF_CALL_TEXT	 256 /* CALL_TEXT_MAX; of strings that are no paths */
 
 /* Which of them are told; from BPF_CALL_CONNECT on they are of sockets, and told as struct bpf_socket_call. */
 enum bpf_call_filter {
 	BPF_CALL_ALL,
 	BPF_CALL_RAW_SOCKETS,
 	BPF_CALL_INODE_FLAGS,
-	BPF_CALL_PATHS, /* told as struct bpf_path_call */
+	BPF_CALL_PATHS, /* with strings as long as they may be */
 	BPF_CALL_OPEN,	/* not told by these programs */
 	BPF_CALL_CODE,
 	BPF_CALL_CODE_NEW,
@@ -183,17 +182,11 @@ struct bpf_call_head {
 	__u64 args[6];
 };
 
-struct bpf_call {
-	struct bpf_call_head head;
-	__u32 text_len[2]; /* with the NUL; 0: could not be read. A path's names stand from the last one up */
-	char text[2][BPF_CALL_TEXT];
-};
-
 /*
- * Of strings as long as they may be. Behind it the two strings, each with its NUL, and for each one that is a relative
- * path the names of the folder that it begins at, from the last one up.
+ * Behind it the strings among the arguments, each with its NUL, and for each one that is a relative path the names of
+ * the folder that it begins at, from the last one up; or, of a call about a descriptor, those of the file behind that.
  */
-struct bpf_path_call {
+struct bpf_call {
 	struct bpf_call_head head;
 	__u32 text_len[2]; /* 0: could not be read */
 	__u32 base_len[2];
