@@ -68,6 +68,17 @@ static const char *container_of_view(struct alert *a, struct field_view *v)
 	return value.n && value.items[0].s ? arena_strndup(&a->arena, value.items[0].s, value.items[0].len) : NULL;
 }
 
+/* Without what is told anyway. */
+static json_t *looked_at(struct rules_state *s, struct field_view *v, enum face face, const struct rule *rule,
+			 json_t *told)
+{
+	json_t *o = rule_condition_fields(s, v, face, rule), *value;
+	const char *key;
+
+	json_object_foreach(told, key, value) json_object_del(o, key);
+	return o;
+}
+
 struct alert *alert_new(struct rules_state *s, struct field_view *v, enum face face, const struct rule *rule,
 			struct event *event)
 {
@@ -79,6 +90,7 @@ struct alert *alert_new(struct rules_state *s, struct field_view *v, enum face f
 	rule_output(s, v, face, rule, &text);
 	a->output = text.failed ? NULL : arena_strdup(&a->arena, text.data ? text.data : "");
 	a->fields = rule_output_fields(s, v, face, rule);
+	a->looked_at = looked_at(s, v, face, rule, a->fields);
 	a->container = container_of_view(a, v);
 	a->priority = rule->priority;
 	a->time = event->time;
@@ -107,6 +119,7 @@ struct alert *alert_sum(const struct alert *last, uint64_t suppressed, uint64_t 
 	buf_printf(&text, "%s (the last of %" PRIu64 " more since %s)", last->output, suppressed, time);
 	a->output = text.failed ? NULL : arena_strdup(&a->arena, text.data);
 	a->fields = sum_fields(last, suppressed);
+	a->looked_at = json_incref(last->looked_at);
 	a->container = last->container ? arena_strdup(&a->arena, last->container) : NULL;
 	a->priority = last->priority;
 	a->time = last->time;
@@ -129,6 +142,7 @@ void alert_unref(struct alert *a)
 	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	json_decref(a->fields);
+	json_decref(a->looked_at);
 	event_unref(a->event);
 	event_unref(a->row);
 	arena = a->arena;
@@ -149,6 +163,8 @@ static const char *details(const struct alert *a, struct arena *arena)
 		json_array_append_new(tags, json_string(a->tags[i]));
 	json_object_set_new(o, "tags", tags);
 	json_object_set(o, "output_fields", a->fields);
+	if (json_object_size(a->looked_at))
+		json_object_set(o, "condition_fields", a->looked_at);
 	json_ascii(&b, o);
 	json_decref(o);
 	return b.failed || !b.data ? NULL : arena_strdup(arena, b.data);

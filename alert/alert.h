@@ -24,6 +24,7 @@ struct alert {
 	const char *source;    /* "syscall" */
 	const char *output;    /* the rule's, filled in; escaped */
 	json_t *fields;	       /* output_fields; owned */
+	json_t *looked_at;     /* what else of the event the condition saw: condition_fields, of history alone; owned */
 	const char *container; /* 12 digits or "host"; NULL: not known */
 	/*
 	 * What it was raised for. Counted. An event of kind EVENT_ACCESS is in no history; of the others the id is set

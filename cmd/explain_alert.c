@@ -117,6 +117,8 @@ static int sample_of(struct explained *x, struct event *alert, struct sample *re
 		ret->event = event_ref(alert);
 	r = sample_fields(ret, json_object_get(details, "output_fields"));
 	if (r == 0)
+		r = sample_fields(ret, json_object_get(details, "condition_fields"));
+	if (r == 0)
 		keep_presets(x, ret);
 	return r;
 }

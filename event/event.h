@@ -178,7 +178,8 @@ struct event {
 	 */
 	enum priority priority;
 	bool repeated;	     /* like one that was told a moment ago: it is in history, outputs got it summed up */
-	const char *details; /* JSON in ASCII: an object of uuid, source, tags, output_fields; NULL: none */
+	const char *details; /* JSON in ASCII: an object of uuid, source, tags, output_fields, condition_fields; NULL:
+				none */
 	struct event *about; /* what it was raised for; counted; history sets ref from its id. NULL when read back */
 
 	/*

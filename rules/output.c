@@ -145,3 +145,54 @@ json_t *rule_output_fields(struct rules_state *s, struct field_view *v, enum fac
 	}
 	return o;
 }
+
+/* --- what the condition looked at */
+
+#define TOLD_VALUE_MAX 1024 /* bytes */
+
+/* Of the event alone: what the process, its user and its container are stands in their own rows. */
+static bool is_of_event(const struct field_info *info)
+{
+	static const char *const kept[] = { "proc.", "user.", "group.", "container.", "k8s." };
+
+	if (info->type == FIELD_NUMBER || info->type == FIELD_BOOL)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		if (strncmp(info->name, kept[i], strlen(kept[i])) == 0)
+			return false;
+	return true;
+}
+
+struct looked {
+	struct field_view *view;
+	json_t *values;
+};
+
+static void put_looked(const struct field_ref *ref, void *data)
+{
+	const struct looked *l = data;
+	_cleanup_buf_ struct buf name = BUF_INIT;
+	struct field_value value;
+	json_t *one;
+
+	if (!is_of_event(ref->info))
+		return;
+	field_get(l->view, ref, &value);
+	buf_printf(&name, ref->arg ? "%s[%s]" : "%s", ref->info->name, ref->arg);
+	if (!value.n || name.failed)
+		return;
+	one = field_json(ref->info, &value);
+	if (json_is_string(one) && json_string_length(one) > TOLD_VALUE_MAX)
+		json_decref(one);
+	else
+		json_object_set_new(l->values, name.data, one);
+}
+
+json_t *rule_condition_fields(struct rules_state *s, struct field_view *v, enum face face, const struct rule *rule)
+{
+	struct looked l = { v, json_object() };
+
+	begin(s, v, face);
+	rule_each_field(rule, put_looked, &l);
+	return l.values;
+}

@@ -81,6 +81,8 @@ size_t rules_eval(struct rules_state *s, struct field_view *v, bool first, const
 void rule_output(struct rules_state *s, struct field_view *v, enum face face, const struct rule *rule, struct buf *b);
 /* The fields of the output and their values. New reference. */
 json_t *rule_output_fields(struct rules_state *s, struct field_view *v, enum face face, const struct rule *rule);
+/* The fields of the condition and their values, as far as the event alone tells them. New reference. */
+json_t *rule_condition_fields(struct rules_state *s, struct field_view *v, enum face face, const struct rule *rule);
 
 /* --- what this node can evaluate */
 

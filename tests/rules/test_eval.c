@@ -281,7 +281,8 @@ static void test_order(void **state)
 static void test_output(void **state)
 {
 	static const char text[] =
-		"- rule: r\n  desc: d\n  priority: info\n  condition: evt.type=open\n"
+		"- rule: r\n  desc: d\n  priority: info\n  condition: evt.type=open and fd.directory=/etc and "
+		"proc.name=cat\n"
 		"  output: '*%proc.name wrote %fd.name (%proc.aname[2], %proc.cwd) 100% %evt.type.'\n";
 	_cleanup_(field_view_free_p) struct field_view *v = field_view_new();
 	_cleanup_sample_ struct sample sample = { 0 };
@@ -292,7 +293,7 @@ static void test_output(void **state)
 	struct rules_state *s;
 	struct rules *r = NULL;
 	enum face face;
-	json_t *fields;
+	json_t *fields, *looked_at;
 
 	(void)state;
 	assert_int_equal(load_text(text, &r, &m), 0);
@@ -302,10 +303,16 @@ static void test_output(void **state)
 	assert_int_equal(rules_eval(s, v, true, &rule, &face, 1), 1);
 	rule_output(s, v, face, rule, &b);
 	assert_string_equal(b.data, "cat wrote /etc/\\x1bx (sshd, <NA>) 100% openat.");
+	looked_at = rule_condition_fields(s, v, face, rule);
 	fields = rule_output_fields(s, v, face, rule);
 	assert_string_equal(json_string_value(json_object_get(fields, "proc.aname[2]")), "sshd");
 	assert_true(json_is_null(json_object_get(fields, "proc.cwd")));
 	json_decref(fields);
+	/* What the process is stands elsewhere. */
+	assert_string_equal(json_string_value(json_object_get(looked_at, "evt.type")), "openat");
+	assert_string_equal(json_string_value(json_object_get(looked_at, "fd.directory")), "/etc");
+	assert_int_equal(json_object_size(looked_at), 2);
+	json_decref(looked_at);
 	rules_state_free(s);
 	rules_unref(r);
 	buf_free(&m.text);

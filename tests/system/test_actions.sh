@@ -158,6 +158,24 @@ if [ "$row" != null ]; then
 	[ "$(raised /etc/shipped.yaml)" -ge 1 ] || fail "rules test: it is not raised"
 	[ "$(raised /etc/shipped.yaml /state/exception.yaml)" = 0 ] || fail "the exception does not silence it"
 fi
+# Of what is in no row of its own, and not in the output, the values that decided it.
+while IFS='|' read -r about rule words; do
+	id=$(hf history --json --kind alert | jq -r --arg rule "$rule" --arg in "/$about" '
+		select(.rule == $rule and (.process.cgroup // "" | contains($in))) | .id' | head -1)
+	[ "$id" ] || [ $no_calls = 1 ] || fail "no alert of $rule in $about"
+	[ "$id" ] || continue
+	hf explain "$id" >/state/explained 2>&1 || fail "explain $rule: $(cat /state/explained)"
+	printf '%s\n' "$words" | tr ';' '\n' | while read -r field value; do
+		grep -E "^$field +.*$value" /state/explained >/dev/null || echo "explain $rule: no $field $value in $(cat /state/explained)"
+	done
+done >/state/wrong <<'END'
+log-emptied|act log emptied|evt.type open;evt.arg.flags O_TRUNC;fd.directory /var/log
+symlink|act symlink to secret|evt.type symlink;evt.arg.target /etc
+@module|Kernel module loaded from a container|evt.type init_module
+become|act setuid|evt.type setuid;evt.arg.uid
+@dup|act stream onto a socket|evt.type dup2;fd.type ipv4
+END
+while read -r line; do fail "$line"; done </state/wrong
 hf explain 999999999 2>/dev/null && fail "explain: there is no such alert"
 
 # --- a quiet day

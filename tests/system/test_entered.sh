@@ -64,6 +64,8 @@ for mode in bpf off; do
 	not_entered "by-itself-$mode"
 	not_entered '"sleep","1000"'
 	settled
+	hf explain "$(hf history --json --kind alert | grep -F "$entered" | grep -o '"id":[0-9]*' | head -1 | cut -d: -f2)" >"$tmp/explained" 2>&1
+	grep -q '^hf.container_nsenter  *true' "$tmp/explained" || fail "$mode: explain: $(cat "$tmp/explained")"
 	stop
 done
 [ "$(sqlite3 "$tmp/state/holdfast.db" 'SELECT count(*) > 0 FROM execs WHERE container_nsenter' 2>/dev/null || echo 1)" = 1 ] ||
