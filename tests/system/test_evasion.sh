@@ -98,10 +98,12 @@ run_fapolicyd() {
 # auditd with the rules that people write: what changes below a folder, who opens a secret, every start. Its rules and its socket
 # are the whole machine's: only where nobody else has them, and put back.
 audited=
+audit_was() { awk -v k="$1" '$1 == k {print $2}' "$tmp/audit.was"; }
 audit_may() {
 	command -v auditd >/dev/null && command -v auditctl >/dev/null || return 1
 	auditctl -s >"$tmp/audit.was" 2>&1 || { echo "not tried: auditd: $(cat "$tmp/audit.was")"; return 1; }
-	if [ "$(awk '$1 == "pid" {print $2}' "$tmp/audit.was")" != 0 ] || [ "$(auditctl -l)" != "No rules" ] || ! grep -q '^enabled [01]$' "$tmp/audit.was"; then
+	# One that was killed is named until the next takes its place.
+	if { [ "$(audit_was pid)" != 0 ] && [ -e "/proc/$(audit_was pid)" ]; } || [ "$(auditctl -l)" != "No rules" ] || ! grep -q '^enabled [01]$' "$tmp/audit.was"; then
 		echo "not tried: auditd: somebody else's audit daemon or rules are here"
 		return 1
 	fi
@@ -109,7 +111,6 @@ audit_may() {
 	cp "$(dirname "$0")/evasion/audit.awk" "$root/audit.awk"
 	audited=yes
 }
-audit_was() { awk -v k="$1" '$1 == k {print $2}' "$tmp/audit.was"; }
 audit_end() {
 	kill "$audit" 2>/dev/null
 	wait "$audit"
