@@ -118,4 +118,16 @@ what="interrupted init"
 is 130 $status "exit status of an interrupted init"
 hf 66 baseline show stopped
 hf 0 baseline verify
+
+# The summary, for people and as JSON: what has no digest (tree/large is of before) is counted, and named.
+printf 'paths: [%s]\nlimits: {hash_size: 1K}\n' "$tmp/tree" >"$tmp/holdfast.yaml"
+head -c 5000 /dev/zero >"$tmp/tree/etc/big"
+hf 0 init --replace
+has "Without a digest"
+grep -Eq "etc/big +larger than limits.hash_size$" "$out" || fail "the file without a digest is not named"
+grep -Eq '^ *unread +2: 2 larger than limits.hash_size$' "$out" || fail "the reason is not counted"
+hf 0 init --replace --json
+has '"kind":"baseline"'
+has '"unread":2,"unread_reasons":{"larger than limits.hash_size":2}'
+has '"signed_by":"ed25519:'
 finished
