@@ -2,6 +2,7 @@
 #include "tests/watch/verdict.h"
 
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 
@@ -55,23 +56,31 @@ static size_t put_message(char *to, const char *message, size_t len)
 	return len + 2;
 }
 
-/* Over TCP; two answers in one packet, as of two questions that were asked together. */
-static int hear_stream(void)
+/*
+ * Over TCP, after another answer, as of two questions that were asked together. Packets end behind `first` bytes, and
+ * then every `each`; behind none: all is in one.
+ */
+static int hear_stream(size_t first, size_t each)
 {
 	struct sockaddr_in server = { .sin_family = AF_INET,
 				      .sin_port = htons(53),
 				      .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int listener = socket(AF_INET, SOCK_STREAM, 0), to = socket(AF_INET, SOCK_STREAM, 0), from, one = 1;
 	char data[2 * sizeof(answer)], got[sizeof(data)];
-	size_t len = put_message(data, other, sizeof(other) - 1);
+	size_t len = put_message(data, other, sizeof(other) - 1), n;
 
 	len += put_message(data + len, answer, sizeof(answer) - 1);
 	NEED(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
 	NEED(bind(listener, (struct sockaddr *)&server, sizeof(server)) == 0 && listen(listener, 1) == 0);
 	NEED(connect(to, (struct sockaddr *)&server, sizeof(server)) == 0);
 	from = accept(listener, NULL, NULL);
-	NEED(from >= 0 && send(from, data, len, 0) == (ssize_t)len);
-	NEED(recv(to, got, len, MSG_WAITALL) == (ssize_t)len);
+	NEED(from >= 0 && setsockopt(from, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0);
+	for (size_t at = 0; at < len; at += n) {
+		n = MIN(at ? each : first, len - at);
+		NEED(send(from, data + at, n, 0) == (ssize_t)n);
+		/* What waits to be sent is not joined to it. */
+		NEED(recv(to, got, n, MSG_WAITALL) == (ssize_t)n);
+	}
 	close(from);
 	close(to);
 	close(listener);
@@ -87,16 +96,31 @@ static int act_known(void)
 	return 0;
 }
 
+static size_t split_first, split_each;
+
 static int act_stream(void)
 {
 	int r;
 
 	NEED(own_network() == 0);
 	NEED(reach("127.66.0.9", 1, SOCK_STREAM) == EPERM);
-	r = hear_stream();
+	r = hear_stream(split_first, split_each);
 	if (r)
 		return r;
 	return act_known();
+}
+
+/* Wherever it is split: the length apart, or between its bytes; within the header, the name, a record. */
+static void hear_streams(void)
+{
+	static const size_t splits[][2] = { { 1000, 1 },  { 2, 1000 },	{ 1, 1000 }, { 50, 1000 }, { 51, 1000 },
+					    { 60, 1000 }, { 90, 1000 }, { 100, 7 },  { 1, 1 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(splits); i++) {
+		split_first = splits[i][0];
+		split_each = splits[i][1];
+		child(act_stream);
+	}
 }
 
 static int act_domain(void)
@@ -150,7 +174,7 @@ static void test_domain(void **state)
 	child(act_domain);
 	/* An answer counts where it came. */
 	child(act_elsewhere);
-	child(act_stream);
+	hear_streams();
 	/* Said by user space, it counts everywhere. */
 	assert_int_equal(bpf_policy_name(f->b, policy_hash_domain("other.example", false), hosts, DEADLINE_NS), 0);
 	child(act_named);

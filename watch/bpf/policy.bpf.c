@@ -2,12 +2,12 @@
 /*
  * The verdict over connections: whoever connects, or sends a datagram to an address, is asked about at the root of the
  * cgroups, before anything leaves. Each entry of the policies is a bit; what holds for the destination, the port, the
- * container, the user and the program is combined, and the first entry that is left decides. And answers of DNS, which
- * name the addresses of entries with domains before the one that asked has them.
+ * container, the user and the program is combined, and the first entry that is left decides. And answers of DNS
+ * (names.h), which name the addresses of entries with domains before the one that asked has them.
  */
 #include "watch/bpf/cgroup.h"
-#include "watch/bpf/dns.h"
 #include "watch/bpf/kernel.h"
+#include "watch/bpf/names.h"
 #include "watch/bpf/record.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -17,15 +17,11 @@ struct {
 	__uint(max_entries, 1 << 18);
 } ring SEC(".maps");
 
-__u64 lost;	  /* denials that found no room */
-__u64 lost_names; /* addresses of domains, the same */
-__u64 counts[3];  /* judged; denied, or would have been; of containers that are not known */
-
-const volatile bool has_cookie = true; /* packets tell their network namespace: Linux 6.16 */
+__u64 lost;	 /* denials that found no room */
+__u64 counts[3]; /* judged; denied, or would have been; of containers that are not known */
 
 struct bpf_policy_table tables[2];
-__u32 in_force; /* 0 or 1 */
-__u32 period;	/* of what is counted, 0 or 1 */
+__u32 period; /* of what is counted, 0 or 1 */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -35,24 +31,9 @@ struct {
 	__type(value, struct bpf_policy_bits);
 } prefixes SEC(".maps");
 
-struct policy_hash {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * BPF_POLICY_CONTAINERS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct bpf_policy_key);
-	__type(value, struct bpf_policy_bits);
-};
 struct policy_hash containers SEC(".maps");
 struct policy_hash users SEC(".maps");
 struct policy_hash programs SEC(".maps");
-struct policy_hash domains SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, BPF_POLICY_LEARNED);
-	__type(key, struct bpf_learned_key);
-	__type(value, struct bpf_learned);
-} learned SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -338,241 +319,10 @@ int on_send6(struct bpf_sock_addr *ctx)
 	return judge6(ctx, BPF_POLICY_SEND);
 }
 
-/* --- names */
-
-#define MESSAGE_MAX 2048 /* power of two; bytes of an answer that are read */
-#define MESSAGES    4	 /* of one packet of a stream: its questions are often asked together */
-#define NAME_MAX    255
-#define LABELS	    8 /* of a name that are looked for in the policies, from the first one on */
-#define RECORDS	    32
-#define LABEL_MAX   63
-#define DNS_HEADER  12
-#define TTL_LEAST   60
-#define TTL_MOST    3600
-
-struct message {
-	__u8 data[2 * MESSAGE_MAX];
-	__u32 len;
-	__u32 at;
-	__u32 label;	    /* bytes left of it */
-	__u32 labels;	    /* that have begun */
-	__u32 end;	    /* of the name: 1; malformed: 2 */
-	__u64 hash[LABELS]; /* of the name, and of those above it */
-	__u64 found[BPF_POLICY_NAMES];
-	__u32 n_found;
-	__u64 netns;
-};
-
-HF_SCRATCH(messages, struct message, 1);
-
-static __always_inline __u8 byte_at(const struct message *m, __u32 at)
-{
-	return m->data[at & (MESSAGE_MAX - 1)];
-}
-
-static __always_inline __u16 word_at(const struct message *m, __u32 at)
-{
-	return byte_at(m, at) << 8 | byte_at(m, at + 1);
-}
-
-static __always_inline void add_byte(struct message *m, __u8 c)
-{
-	for (__u32 i = 0; i < LABELS; i++)
-		if (i < m->labels)
-			m->hash[i] = (m->hash[i] ^ c) * BPF_HASH_PRIME;
-}
-
-/* One byte of the question's name; 1 ends. */
-static long take_question(__u32 i __attribute__((unused)), void *ctx)
-{
-	struct message *m = *(struct message **)ctx;
-	__u8 c = byte_at(m, m->at++);
-
-	if (m->at >= m->len || m->at >= MESSAGE_MAX) {
-		m->end = 2;
-		return 1;
-	}
-	if (m->label) {
-		m->label--;
-		add_byte(m, c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-		return 0;
-	}
-	m->end = !c ? 1 : c > LABEL_MAX ? 2 : 0;
-	if (m->end)
-		return 1;
-	if (m->labels)
-		add_byte(m, '.');
-	if (m->labels < LABELS) {
-		m->hash[m->labels & (LABELS - 1)] = BPF_HASH_START;
-		m->labels++;
-	}
-	m->label = c;
-	return 0;
-}
-
-/* The policies' domains among what the question's name is, and is below of. */
-static __always_inline void find_domains(struct message *m)
-{
-	struct bpf_policy_key key = { .table = in_force & 1 };
-
-	m->n_found = 0;
-	for (__u32 i = 0; i < LABELS; i++) {
-		if (i >= m->labels || m->n_found >= BPF_POLICY_NAMES)
-			break;
-		key.value[0] = i ? m->hash[i] ^ BPF_HASH_BELOW : m->hash[i];
-		if (bpf_map_lookup_elem(&domains, &key))
-			m->found[m->n_found++ & (BPF_POLICY_NAMES - 1)] = key.value[0];
-	}
-}
-
-static __always_inline void learn_name(struct bpf_learned *l, __u64 name, __u64 until)
-{
-	int oldest = 0;
-
-	for (int i = 0; i < BPF_POLICY_NAMES; i++) {
-		if (l->name[i] == name) {
-			l->until[i] = until;
-			return;
-		}
-		if (l->until[i] < l->until[oldest & (BPF_POLICY_NAMES - 1)])
-			oldest = i;
-	}
-	l->name[oldest & (BPF_POLICY_NAMES - 1)] = name;
-	l->until[oldest & (BPF_POLICY_NAMES - 1)] = until;
-}
-
-static __always_inline void learn(const struct message *m, const struct bpf_learned_key *at, __u32 ttl)
-{
-	__u64 until = bpf_ktime_get_ns();
-	struct bpf_learned next = {}, *before = bpf_map_lookup_elem(&learned, at);
-
-	ttl = ttl < TTL_LEAST ? TTL_LEAST : ttl > TTL_MOST ? TTL_MOST : ttl;
-	until += ttl * 1000000000ULL;
-	if (before)
-		next = *before;
-	for (__u32 i = 0; i < BPF_POLICY_NAMES; i++)
-		if (i < m->n_found)
-			learn_name(&next, m->found[i], until);
-	if (bpf_map_update_elem(&learned, at, &next, BPF_ANY))
-		__sync_fetch_and_add(&lost_names, 1);
-}
-
-/* One label of a record's name. */
-static long skip_label(__u32 i __attribute__((unused)), void *ctx)
-{
-	struct message *m = *(struct message **)ctx;
-	__u8 c = byte_at(m, m->at);
-
-	if (m->at >= m->len || m->at >= MESSAGE_MAX) {
-		m->end = 2;
-		return 1;
-	}
-	if (c > LABEL_MAX) {
-		m->at += 2;
-		m->end = c >= 0xc0 ? 1 : 2;
-		return 1;
-	}
-	m->at += 1 + c;
-	m->end = !c;
-	return !c;
-}
-
-static long take_record(__u32 i __attribute__((unused)), void *ctx)
-{
-	struct bpf_learned_key at = {};
-	struct message *m = *(struct message **)ctx;
-	__u16 type, class, len;
-	__u32 ttl;
-
-	m->end = 0;
-	bpf_loop(LABEL_MAX, skip_label, &m, 0);
-	if (m->end != 1 || m->at + 10 > m->len || m->at + 10 > MESSAGE_MAX)
-		return 1;
-	type = word_at(m, m->at);
-	class = word_at(m, m->at + 2);
-	ttl = (__u32)word_at(m, m->at + 4) << 16 | word_at(m, m->at + 6);
-	len = word_at(m, m->at + 8);
-	m->at += 10;
-	if (len > MESSAGE_MAX || m->at + len > m->len || m->at + len > MESSAGE_MAX)
-		return 1;
-	at.netns = m->netns;
-	if (class == 1 && type == 1 && len == 4) {
-		at.address[10] = at.address[11] = 0xff;
-		__builtin_memcpy(at.address + 12, &m->data[m->at & (MESSAGE_MAX - 1)], 4);
-		learn(m, &at, ttl);
-	} else if (class == 1 && type == 28 && len == 16) {
-		__builtin_memcpy(at.address, &m->data[m->at & (MESSAGE_MAX - 1)], 16);
-		learn(m, &at, ttl);
-	}
-	m->at += len;
-	return 0;
-}
-
-/* One message, of which len bytes stand at `at`. */
-__noinline int take_message(struct __sk_buff *skb, __u32 at, __u32 len)
-{
-	struct message *m = scratch_of(&messages);
-	__u32 answers;
-
-	if (!m)
-		return 0;
-	if (len > MESSAGE_MAX)
-		len = MESSAGE_MAX;
-	asm volatile("" : "+r"(len));
-	if (len - 1 >= MESSAGE_MAX || bpf_skb_load_bytes(skb, at, m->data, len))
-		return 0;
-	m->len = len;
-	/* A response without an error to one question. */
-	if (len <= DNS_HEADER || (word_at(m, 2) & 0xf80f) != 0x8000 || word_at(m, 4) != 1)
-		return 0;
-	answers = word_at(m, 6);
-	m->at = DNS_HEADER;
-	m->label = m->labels = m->end = 0;
-	bpf_loop(NAME_MAX, take_question, &m, 0);
-	if (m->end != 1)
-		return 0;
-	find_domains(m);
-	if (!m->n_found)
-		return 0;
-	m->at += 4; /* type and class */
-	m->netns = has_cookie ? bpf_get_netns_cookie(skb) : 0;
-	bpf_loop(answers < RECORDS ? answers : RECORDS, take_record, &m, 0);
-	return 0;
-}
-
-/* A packet of a stream: servers send a message and its length at once. What is cut here has the records that came. */
-static __always_inline void take_stream(struct __sk_buff *skb, __u32 tcp)
-{
-	__u16 length;
-	__u8 offset;
-	__u32 at;
-
-	if (bpf_skb_load_bytes(skb, tcp + TCP_OFFSET, &offset, sizeof(offset)))
-		return;
-	at = tcp + (offset >> 4) * 4;
-	for (int i = 0; i < MESSAGES; i++) {
-		if (bpf_skb_load_bytes(skb, at, &length, sizeof(length)))
-			return;
-		at += sizeof(length);
-		length = __builtin_bswap16(length);
-		if (at >= skb->len)
-			return;
-		take_message(skb, at, length < skb->len - at ? length : skb->len - at);
-		at += length;
-	}
-}
-
 SEC("cgroup_skb/ingress")
 int on_answer(struct __sk_buff *skb)
 {
-	__u8 protocol = 0;
-	__u32 at = find_transport(skb, &protocol);
-
-	if (!tables[in_force & 1].by_domain || !at || !is_answer(skb, at))
-		return 1;
-	if (protocol == IPPROTO_TCP)
-		take_stream(skb, at);
-	else if (protocol == IPPROTO_UDP && skb->len > at + UDP_HEADER)
-		take_message(skb, at + UDP_HEADER, skb->len - at - UDP_HEADER);
+	if (tables[in_force & 1].by_domain)
+		take_answer(skb);
 	return 1;
 }
