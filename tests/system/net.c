@@ -4,6 +4,7 @@
  *               127.0.0.10; connects to both, which is refused
  *   net uring   connects to 127.0.0.8, port 2, through io_uring; exit status 77: there is none
  *   net ends    a client sends 5 bytes to port 77 and gets 7; both ends are closed
+ *   net many    50,000 connections to port 78, one after the other, each closed at once
  *   net pool    connects to 198.51.100.9, port 3333, where somebody listens
  *   net serve   listens at 127.0.0.1, port 13, until it is ended
  */
@@ -143,6 +144,28 @@ static int ends(void)
 	return 0;
 }
 
+static int many(void)
+{
+	struct sockaddr_in a = at("127.0.0.1", 78);
+	struct linger now = { 1, 0 };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client, server;
+
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 1))
+		return 1;
+	for (int i = 0; i < 50000; i++) {
+		client = socket(AF_INET, SOCK_STREAM, 0);
+		if (client < 0 || connect(client, (struct sockaddr *)&a, sizeof(a)))
+			return 2;
+		server = accept(listener, NULL, NULL);
+		/* No port is left waiting. */
+		if (server < 0 || setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)))
+			return 3;
+		close(client);
+		close(server);
+	}
+	return 0;
+}
+
 static int pool(void)
 {
 	struct ifreq lo = { .ifr_name = "lo" };
@@ -167,7 +190,8 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*act)(void);
-	} acts[] = { { "dns", dns }, { "uring", uring }, { "ends", ends }, { "pool", pool }, { "serve", serve } };
+	} acts[] = { { "dns", dns },   { "uring", uring }, { "ends", ends },
+		     { "many", many }, { "pool", pool },   { "serve", serve } };
 	int r = own_network();
 
 	if (r || argc != 2)

@@ -104,6 +104,11 @@ recorded 3000 "remote_port = 9"
 [ "$(sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT count(*) FROM connections WHERE remote_port = 9")" -lt 300 ] ||
 	fail "a row for each"
 
+# Short ones, both ends of each.
+"$net" many || fail "no connections"
+recorded 50000 "operation = 'connect' AND direction = 'out' AND remote_port = 78 AND exe LIKE '%/net' AND error IS NULL"
+recorded 50000 "operation LIKE 'accept%' AND direction = 'in' AND local_port = 78 AND exe LIKE '%/net'"
+
 # What went through, when it is over.
 if hf status --json 2>/dev/null | grep -qF '"ends":true'; then
 	"$net" ends || fail "no connection"
