@@ -183,3 +183,27 @@ size_t cgroup_containers(const char *path, struct cgroup_container ret[CGROUP_NE
 	}
 	return n;
 }
+
+bool cgroup_names_container(const char *path, size_t len)
+{
+	struct part above = { NULL, 0 };
+	size_t run = 0;
+
+	for (size_t i = 0, begin = 0; i <= len; i++) {
+		bool hex = i < len && ((path[i] >= '0' && path[i] <= '9') || (path[i] >= 'a' && path[i] <= 'f'));
+
+		run = hex ? run + 1 : 0;
+		if (run >= CONTAINER_ID_LEN)
+			return true;
+		if (i == len || path[i] == '/') {
+			struct cgroup_container found;
+			struct part p = { path + begin, i - begin };
+
+			if (match_machine(p, above.s ? &above : NULL, &found))
+				return true;
+			above = p;
+			begin = i + 1;
+		}
+	}
+	return false;
+}

@@ -32,4 +32,7 @@ struct cgroup_container {
  */
 size_t cgroup_containers(const char *path, struct cgroup_container ret[CGROUP_NEST_MAX]);
 
+/* A container or a helper of one has this path of len bytes (no NUL). */
+bool cgroup_names_container(const char *path, size_t len);
+
 #endif

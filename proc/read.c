@@ -15,6 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/util.h"
+#include "proc/cgroup.h"
 
 #define READ_MAX 16384 /* a cgroup file on a host with every controller and deep container paths stays far below */
 
@@ -244,22 +245,6 @@ struct cgroup_line {
 	size_t len;
 };
 
-#define CONTAINER_ID_LEN 64
-
-static bool names_container(const char *path, size_t len)
-{
-	size_t run = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		bool hex = (path[i] >= '0' && path[i] <= '9') || (path[i] >= 'a' && path[i] <= 'f');
-
-		run = hex ? run + 1 : 0;
-		if (run >= CONTAINER_ID_LEN)
-			return true;
-	}
-	return false;
-}
-
 /* "ID:CONTROLLERS:PATH"; controllers hold no colon unless it is "name=...", whose names hold none either. */
 static bool cgroup_line(const char *p, const char *end, struct cgroup_line *ret)
 {
@@ -288,7 +273,7 @@ static bool cgroup_line(const char *p, const char *end, struct cgroup_line *ret)
 /* Higher is better; equal ranks are decided by length. */
 static int cgroup_score(const struct cgroup_line *l)
 {
-	if (names_container(l->path, l->len))
+	if (cgroup_names_container(l->path, l->len))
 		return 6 - l->rank;
 	return l->len > 1 ? 3 - l->rank : 0;
 }

@@ -72,7 +72,7 @@ int proc_parse_u32(const char *data, size_t len, uint32_t *ret);
 int proc_tty_name(uint32_t tty_nr, char *ret, size_t size);
 /*
  * The one path of /proc/PID/cgroup that says most, on unified, legacy and hybrid hosts: the first that names a
- * container (a component with 64 hexadecimal digits), looked for in the unified, then the name=systemd, then the
+ * container (cgroup_names_container), looked for in the unified, then the name=systemd, then the
  * controllers' hierarchies; else the unified path when it is not the root; else name=systemd when it is not the root;
  * else the longest. Not terminated; borrowed from data.
  */

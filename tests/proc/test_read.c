@@ -98,6 +98,13 @@ static void test_cgroup(void **state)
 		{ "5:pids:/x\n1:name=systemd:/system.slice/a.service\n0::/\n", "/system.slice/a.service" },
 		{ "9:name=systemd:/\n8:pids:/\n4:memory:/api/abc\n3:cpu:/a\n0::/\n", "/api/abc" },
 		{ "2:name=other:/zzzzzzzzzzzzzzz\n1:name=systemd:/a\n", "/a" },
+		/* A machine has no id: its slice and scope say what it is. */
+		{ "4:memory:/m/long/path\n1:name=systemd:/machine.slice/machine-a.scope\n0::/payload\n",
+		  "/machine.slice/machine-a.scope" },
+		{ "1:name=systemd:/machine.slice/systemd-nspawn@a.service/x\n0::/x\n",
+		  "/machine.slice/systemd-nspawn@a.service/x" },
+		{ "1:name=systemd:/machine-a.scope\n0::/x\n", "/x" },
+		{ "1:name=systemd:/machine.slice/machine-qemu-1.scope\n0::/x\n", "/x" },
 		/* Odd names. */
 		{ "0::/a:b c\x1b[m\xff (deleted)\n", "/a:b c\x1b[m\xff" },
 		{ "0::/no newline", "/no newline" },

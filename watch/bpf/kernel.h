@@ -318,8 +318,22 @@ struct kernfs_node___old { /* before Linux 6.15 */
 	struct kernfs_node___old *parent;
 };
 
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct cgroup_root {
+	char name[64];
+};
+
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct cgrp_cset_link {
+	struct cgroup *cgrp;
+	struct list_head cgrp_link;
 };
 
 struct cgroup_subsys_state {
@@ -329,6 +343,7 @@ struct cgroup_subsys_state {
 struct css_set {
 	struct cgroup_subsys_state *subsys[1];
 	struct cgroup *dfl_cgrp;
+	struct list_head cgrp_links;
 };
 
 struct task_struct {

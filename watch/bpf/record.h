@@ -74,7 +74,7 @@ enum bpf_record_flag {
 	BPF_CWD_CUT = 1 << 6,
 	BPF_CWD_PSEUDO = 1 << 7,
 	BPF_HAS_LOGIN = 1 << 8,	    /* loginuid and session are members of this kernel's tasks */
-	BPF_CGROUP_LEGACY = 1 << 9, /* of a controller's hierarchy; in the unified one it is the root */
+	BPF_CGROUP_LEGACY = 1 << 9, /* of one of several hierarchies */
 	BPF_CGROUP_CUT = 1 << 10,
 	BPF_EXE_GATED = 1 << 11,   /* its superblock carries the gate's mark */
 	BPF_EXE_UNGATED = 1 << 12, /* it does not; neither: there is no gate */
