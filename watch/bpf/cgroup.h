@@ -49,8 +49,8 @@ static __always_inline struct kernfs_node *cgroup_of_systemd(const struct css_se
 }
 
 /*
- * Where there is one hierarchy, its own. Else the first that is not the root, and BPF_CGROUP_LEGACY: /proc knows
- * which one says most.
+ * The first that is not the root, of systemd's hierarchy, the unified one and the controllers'; NULL: none.
+ * BPF_CGROUP_LEGACY unless it is that of the only hierarchy: /proc knows which one says most.
  */
 static __always_inline struct kernfs_node *cgroup_of(const struct task_struct *task, __u32 *ret_flags)
 {
@@ -58,12 +58,14 @@ static __always_inline struct kernfs_node *cgroup_of(const struct task_struct *t
 	struct kernfs_node *unified = BPF_CORE_READ(set, dfl_cgrp, kn), *kn;
 	bool alone = BPF_CORE_READ(set, cgrp_links.next) == BPF_CORE_READ(set, cgrp_links.prev);
 
-	*ret_flags = alone ? 0 : BPF_CGROUP_LEGACY;
+	*ret_flags = BPF_CGROUP_LEGACY;
 	kn = alone ? NULL : cgroup_of_systemd(set);
 	if (kn && parent_of(kn))
 		return kn;
-	if (alone || (unified && parent_of(unified)))
+	if (unified && parent_of(unified)) {
+		*ret_flags = alone ? 0 : BPF_CGROUP_LEGACY;
 		return unified;
+	}
 #define TRY_CONTROLLER(name)                                                                                           \
 	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, name##_cgrp_id)) {                                       \
 		kn = cgroup_of_controller(set, bpf_core_enum_value(enum cgroup_subsys_id, name##_cgrp_id));            \
