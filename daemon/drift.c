@@ -177,19 +177,38 @@ static void crowded(uint64_t n, void *data)
 		gapbook_end(m->gaps, GAP_LIMIT, "mounted in containers", "there is room for all");
 }
 
+const char *drift_image_key(const struct container *c)
+{
+	return c->image_digest ?: c->image ?: c->image_id ?: c->id;
+}
+
+/* Whether it was said before, and whether it is from now on. */
+static bool set_said(struct drift *d, const struct container *c, bool said)
+{
+	const char *key = drift_image_key(c);
+	uint64_t hash = hash_bytes(0, key, strlen(key)) | 1, *slot = &d->said[hash / 2 % SAID_MAX];
+	bool before;
+
+	pthread_mutex_lock(&d->lock);
+	before = *slot == hash;
+	if (said || before)
+		*slot = said ? hash : 0;
+	pthread_mutex_unlock(&d->lock);
+	return before;
+}
+
+void drift_part_unsaid(struct monitor *m, const struct container *c)
+{
+	set_said(m->drift, c, false);
+}
+
 static void no_baseline(struct container *c, void *data)
 {
 	struct monitor *m = data;
 	struct drift *d = m->drift;
-	const char *image = c->image ?: c->image_id ?: c->image_digest ?: c->id, *key = c->image_digest ?: image;
-	uint64_t hash = hash_bytes(0, key, strlen(key)) | 1, *slot = &d->said[hash / 2 % SAID_MAX];
-	bool said;
+	const char *image = c->image ?: c->image_id ?: drift_image_key(c);
 
-	pthread_mutex_lock(&d->lock);
-	said = *slot == hash;
-	*slot = hash;
-	pthread_mutex_unlock(&d->lock);
-	if (said || (d->make_baselines && drift_baseline_make(d->baselines, c)))
+	if (set_said(d, c, true) || (d->make_baselines && drift_baseline_make(d->baselines, c)))
 		return;
 	log_warn("containers of image %s have no baseline to be compared with: holdfast init --image SOURCE NAME takes "
 		 "one, containers.baseline_on_start lets the monitor do it",

@@ -250,6 +250,10 @@ void drift_part_accesses(struct monitor *m, const struct fs_batch *b);
 void drift_part_reload(struct monitor *m, const struct conf *conf);
 /* Baselines came, went or were replaced. Any thread. */
 void drift_part_baselines(struct monitor *m);
+/* An image that was said to have no baseline is said again when a container of it is seen. Any thread. */
+void drift_part_unsaid(struct monitor *m, const struct container *c);
+/* What tells its image from others; borrowed. */
+const char *drift_image_key(const struct container *c);
 json_t *drift_status(struct monitor *m);
 
 /* --- drift_baseline.c: baselines of images that have none */

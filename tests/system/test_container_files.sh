@@ -185,12 +185,33 @@ grep -q libarchive "/proc/$pid/maps" && fail "the monitor decompresses"
 # One whose layer is not what it should be: said, nothing kept, and the next one is taken.
 make_image localhost/fresh-broken:1
 for f in "$fs"/graph/overlay-layers/*.tar-split.gz; do
-	[ "$f" -nt "$tmp/list" ] && truncate -s -20 "$f"
+	[ "$f" -nt "$tmp/list" ] && split=$f
 done
+cp "$split" "$tmp/split"
+truncate -s -20 "$split"
 run_container broken -d localhost/fresh-broken:1 sh -c 'echo more >>/etc/motd; exec sleep 1000' || die "podman run broken"
 within 30 grep -q 'no baseline of image localhost/fresh-broken:1: .*layer 1 of 1' "$err" || fail "no word of a broken layer: $(tail -3 "$err")"
 hf baseline list >"$tmp/list" 2>&1
 grep -q 'fresh-broken:1@' "$tmp/list" && fail "a baseline of a broken image"
+# That is a gap (a row as it begins, one as it ends), of the image and not of each container; until its containers are gone, or it has a baseline.
+broken_gaps() { hf history --json --kind gap | grep -F '"scope":"image localhost/fresh-broken:1@' >"$tmp/gaps"; }
+told_broken() { broken_gaps && [ "$(grep -c '"healed"' "$tmp/gaps")" = "$1" ] && [ "$(grep -vc '"healed"' "$tmp/gaps")" = "$2" ]; }
+in_health() { hf status --json | grep -q 'unreadable: image localhost/fresh-broken:1@.*no baseline: .*layer 1 of 1'; }
+within 20 told_broken 0 1 || fail "a broken image is no gap: $(cat "$tmp/gaps")"
+in_health || fail "health says nothing of a broken image: $(hf status --json | grep -o '"reasons":.*')"
+run_container broken2 -d localhost/fresh-broken:1 sh -c 'echo more >>/etc/motd; exec sleep 1000' || die "podman run broken2"
+podman rm -f -t 0 broken >/dev/null 2>&1
+podman rm -f -t 0 broken2 >/dev/null 2>&1
+within 30 told_broken 1 1 || fail "the gap outlives the containers of the image: $(cat "$tmp/gaps")"
+grep -qF '"healed":"no container of it is left"' "$tmp/gaps" || fail "how it was healed: $(cat "$tmp/gaps")"
+in_health && fail "health speaks of containers that are gone"
+run_container broken3 -d localhost/fresh-broken:1 sh -c 'echo more >>/etc/motd; exec sleep 1000' || die "podman run broken3"
+within 30 told_broken 1 2 || fail "a broken image that comes back is no gap: $(cat "$tmp/gaps")"
+cp "$tmp/split" "$split"
+hf init --image "containers-storage:[$fs/graph]localhost/fresh-broken:1" mended >/dev/null 2>"$err.2" || fail "init --image: $(cat "$err.2")"
+within 30 told_broken 2 2 || fail "the gap outlives the lack of a baseline: $(cat "$tmp/gaps")"
+grep -qF '"healed":"there is a baseline"' "$tmp/gaps" || fail "how it was healed: $(cat "$tmp/gaps")"
+want broken3 changed /etc/motd '"baseline":"mended"'
 stop
 
 # A sensor that comes late: what is gone from the disk is not told as removed before it is known that nobody renamed it.
