@@ -14,8 +14,8 @@
 #include "fim/image_error.h"
 #include "lib/clock.h"
 
-#define PASS_STALL_NS (60 * NSEC_PER_SEC) /* without a byte in or out: also what its start may take */
-#define PASS_LOOK_NS  NSEC_PER_SEC	  /* to the next look whether all of it is to end */
+#define PASS_STALL_NS (60 * NSEC_PER_SEC)
+#define PASS_LOOK_NS  NSEC_PER_SEC /* to the next look whether all of it is to end */
 #define PASS_SAID_NS  (10 * NSEC_PER_SEC)
 
 struct image_pass {
@@ -36,7 +36,7 @@ int image_roles_init(struct image_roles *r, struct spawner *s, const _Atomic int
 	const struct role_options o = { .name = "unpack", .spawner = s };
 	int e = 0;
 
-	*r = (struct image_roles){ .stop = stop };
+	*r = (struct image_roles){ .stop = stop, .stall_ns = PASS_STALL_NS };
 	for (size_t i = 0; i < IMAGE_ROLES && e == 0; i++)
 		e = role_new(&o, &r->of[i]);
 	return e;
@@ -128,7 +128,7 @@ static int pass_wait(struct image_pass *p)
 
 	if (p->roles->stop && atomic_load_explicit(p->roles->stop, memory_order_relaxed))
 		return -ECANCELED;
-	if (clock_mono_ns() - p->moved_ns > PASS_STALL_NS) {
+	if (clock_mono_ns() - p->moved_ns > p->roles->stall_ns) {
 		role_fail(p->role, "it makes no progress");
 		return pass_failed(p, -ETIMEDOUT);
 	}

@@ -18,9 +18,10 @@ enum image_role { IMAGE_ROLE_SPLIT, IMAGE_ROLE_LAYER, IMAGE_ROLE_TAR, IMAGE_ROLE
 struct image_roles {
 	struct role *of[IMAGE_ROLES];
 	const _Atomic int *stop; /* not NULL: ends it early with -ECANCELED when set */
+	uint64_t stall_ns;	 /* without a byte in or out one is ended: also what its start may take */
 };
 
-/* Starts none yet. Negative errno. */
+/* Starts none yet; stall_ns is a minute, for the caller to change. Negative errno. */
 int image_roles_init(struct image_roles *r, struct spawner *s, const _Atomic int *stop);
 void image_roles_done(struct image_roles *r);
 

@@ -75,9 +75,11 @@ struct outcome {
 	int r;
 	char text[256];
 	uint64_t size, entries, bytes;
+	bool left_running; /* a process that made no progress */
 };
 
 static const char *role_name = "unpack"; /* of the process that takes archives apart */
+static uint64_t stall_ns;		 /* 0: as it is */
 
 static struct outcome apply(struct source s, const char *digest, const char *diff_id, bool stop)
 {
@@ -89,17 +91,22 @@ static struct outcome apply(struct source s, const char *digest, const char *dif
 	struct image_layer l = { .digest = digest, .diff_id = diff_id };
 	struct image_bytes from = { source_read, &s };
 	struct outcome o = { 0 };
+	struct role_stats stats;
 
 	s.stop_when = stop ? &progress : NULL;
 	assert_int_equal(image_tree_new(0, &err, &a.tree), 0);
 	assert_int_equal(image_roles_init(&roles, spawner, &progress.stop), 0);
 	role_free(roles.of[IMAGE_ROLE_TAR]);
 	assert_int_equal(role_new(&tar, &roles.of[IMAGE_ROLE_TAR]), 0);
+	if (stall_ns)
+		roles.stall_ns = stall_ns;
 	o.r = image_layer_apply(&a, &from, &l, 1);
 	snprintf(o.text, sizeof(o.text), "%s", err.len ? err.data : "");
 	o.size = l.size;
 	o.entries = image_tree_entries(a.tree);
 	o.bytes = progress.bytes;
+	role_get_stats(roles.of[IMAGE_ROLE_TAR], &stats);
+	o.left_running = o.r == -ETIMEDOUT && stats.pid;
 	image_tree_free(a.tree);
 	image_roles_done(&roles);
 	return o;
@@ -252,6 +259,17 @@ static int die(int fd)
 	_exit(0);
 }
 
+static int stop_at_once(int fd _unused_)
+{
+	return raise(SIGSTOP);
+}
+
+static int stop_midway(int fd)
+{
+	say(fd, &good);
+	return raise(SIGSTOP);
+}
+
 static int do_nothing_good(int fd)
 {
 	say(fd, &good);
@@ -274,7 +292,14 @@ static const struct {
 	{ "dies", die, -EPIPE, "process unpack: it ended" },
 	/* It may lie about what is in a layer, which is whose maker took it over; not about which layer that is. */
 	{ "lies", do_nothing_good, -EBADMSG, "does not have its digest" },
+	{ "stops", stop_at_once, -ETIMEDOUT, "process unpack: it makes no progress" },
+	{ "midway", stop_midway, -ETIMEDOUT, "process unpack: it makes no progress" },
 };
+
+static bool stalls(size_t which)
+{
+	return taken_over[which].want == -ETIMEDOUT;
+}
 
 static int hostile_answer(const struct role_message *m, int body, struct role_message *ret, size_t which)
 {
@@ -292,10 +317,12 @@ static int hostile_answer(const struct role_message *m, int body, struct role_me
 		return hostile_answer(m, body, ret, n);                                                                \
 	}
 HOSTILE(0)
-HOSTILE(1) HOSTILE(2) HOSTILE(3) HOSTILE(4) HOSTILE(5) HOSTILE(6) HOSTILE(7) HOSTILE(8)
+HOSTILE(1)
+HOSTILE(2) HOSTILE(3) HOSTILE(4) HOSTILE(5) HOSTILE(6) HOSTILE(7) HOSTILE(8) HOSTILE(9) HOSTILE(10)
 
 	static int (*const hostile[])(const struct role_message *m, int body, struct role_message *ret) = {
-		hostile_0, hostile_1, hostile_2, hostile_3, hostile_4, hostile_5, hostile_6, hostile_7, hostile_8,
+		hostile_0, hostile_1, hostile_2, hostile_3, hostile_4,	hostile_5,
+		hostile_6, hostile_7, hostile_8, hostile_9, hostile_10,
 	};
 
 static void test_taken_over(void **state _unused_)
@@ -309,10 +336,13 @@ static void test_taken_over(void **state _unused_)
 		struct outcome o;
 
 		role_name = taken_over[i].name;
+		stall_ns = stalls(i) ? 100 * NSEC_PER_MSEC : 0;
 		o = apply(s, NULL, taken_over[i].fn == do_nothing_good ? wrong : digest_of(&b), false);
 		if (o.r != taken_over[i].want || !strstr(o.text, taken_over[i].text))
 			fail_msg("%s: %d: %s", role_name, o.r, o.text);
+		assert_false(o.left_running);
 	}
+	stall_ns = 0;
 	role_name = "unpack";
 }
 
@@ -347,6 +377,9 @@ int main(int argc, char **argv)
 		others[i] = role_unpack;
 		others[i].name = taken_over[i].name;
 		others[i].answer = hostile[i];
+		/* It could not stop itself. */
+		if (stalls(i))
+			others[i].calls = NULL;
 		rows[i + 1] = &others[i];
 	}
 	if (role_main_of(rows, ARRAY_SIZE(rows), argc, argv, &failed))
