@@ -44,8 +44,9 @@ struct writer {
 	size_t announced; /* of these, handed to stored() */
 	bool open;
 	uint64_t commit_at, begin_at, retry_at, heartbeat_at, prune_at; /* monotonic */
-	uint64_t lost;							/* while failing */
-	uint64_t down_since;						/* real; before this run */
+	bool pruned_in_vain; /* the last time, the file did not get smaller */
+	uint64_t lost;	     /* while failing */
+	uint64_t down_since; /* real; before this run */
 	bool begun;
 };
 

@@ -158,14 +158,15 @@ static int add_pending(struct writer *w)
 	return r;
 }
 
-/* A flood writes more than the whole bound between two looks. */
+/* A flood writes more than the whole bound between two looks: far above it the next piece goes at once. */
 static void watch_size(struct writer *w)
 {
-	uint64_t size = db_size(w->d);
+	uint64_t size = db_size(w->d), max = w->conf->store.max_size;
 
 	atomic_store(&w->db_size, size);
-	if (w->conf->store.max_size && size > w->conf->store.max_size)
-		w->prune_at = MIN(w->prune_at, clock_mono_ns() + PRUNE_FULL);
+	if (max && size > max)
+		w->prune_at = MIN(w->prune_at,
+				  clock_mono_ns() + (size - max > max / 4 && !w->pruned_in_vain ? 0 : PRUNE_FULL));
 }
 
 static int commit(struct writer *w)
@@ -307,6 +308,7 @@ static void heartbeat(struct writer *w, bool clean)
 
 static void prune(struct writer *w)
 {
+	uint64_t before = db_size(w->d);
 	bool more = true;
 	int r = 0;
 
@@ -317,6 +319,7 @@ static void prune(struct writer *w)
 		log_warn("history could not be pruned: %s", db_error(w->d));
 	w->prune_at = clock_mono_ns() + (more && r == 0 ? NSEC_PER_SEC : PRUNE);
 	atomic_store(&w->db_size, db_size(w->d));
+	w->pruned_in_vain = w->db_size >= before;
 }
 
 static void keep_house(struct writer *w)
