@@ -13,6 +13,7 @@
 
 #include "fim/image_error.h"
 #include "lib/clock.h"
+#include "lib/util.h"
 
 #define PASS_STALL_NS (60 * NSEC_PER_SEC)
 #define PASS_LOOK_NS  NSEC_PER_SEC /* to the next look whether all of it is to end */
@@ -135,6 +136,17 @@ static int pass_wait(struct image_pass *p)
 	return poll(&fd, 1, PASS_LOOK_NS / NSEC_PER_MSEC) < 0 && errno != EINTR ? -errno : 0;
 }
 
+/* How reading an image fails is for it to say, but not that we were told to stop, which is no failure. */
+static int believed(int32_t result)
+{
+	static const int results[] = { 0, -EBADMSG, -E2BIG, -EOPNOTSUPP, -ENOMEM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		if (result == results[i])
+			return result;
+	return -EIO;
+}
+
 /* Its word on the whole: it has closed its end. */
 static int pass_end(struct image_pass *p)
 {
@@ -151,6 +163,7 @@ static int pass_end(struct image_pass *p)
 		return pass_failed(p, -EBADMSG);
 	}
 	p->ended = true;
+	result = believed(result);
 	if (result == 0)
 		return 0;
 	if (in.p == in.end)

@@ -276,6 +276,13 @@ static int do_nothing_good(int fd)
 	return 0;
 }
 
+/* Its word on the whole is that it was told to end, which nobody did. */
+static int say_canceled(int fd)
+{
+	say(fd, &good);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*fn)(int fd);
@@ -294,6 +301,7 @@ static const struct {
 	{ "lies", do_nothing_good, -EBADMSG, "does not have its digest" },
 	{ "stops", stop_at_once, -ETIMEDOUT, "process unpack: it makes no progress" },
 	{ "midway", stop_midway, -ETIMEDOUT, "process unpack: it makes no progress" },
+	{ "canceled", say_canceled, -EIO, "Input/output error" },
 };
 
 static bool stalls(size_t which)
@@ -308,6 +316,8 @@ static int hostile_answer(const struct role_message *m, int body, struct role_me
 	if (taken_over[which].fn(body) < 0)
 		return -EIO;
 	*ret = (struct role_message){ ROLE_UNPACKED, 4, { 0 } };
+	if (taken_over[which].fn == say_canceled)
+		memcpy(ret->data, &(int32_t){ -ECANCELED }, sizeof(int32_t));
 	return 0;
 }
 
@@ -318,11 +328,11 @@ static int hostile_answer(const struct role_message *m, int body, struct role_me
 	}
 HOSTILE(0)
 HOSTILE(1)
-HOSTILE(2) HOSTILE(3) HOSTILE(4) HOSTILE(5) HOSTILE(6) HOSTILE(7) HOSTILE(8) HOSTILE(9) HOSTILE(10)
+HOSTILE(2) HOSTILE(3) HOSTILE(4) HOSTILE(5) HOSTILE(6) HOSTILE(7) HOSTILE(8) HOSTILE(9) HOSTILE(10) HOSTILE(11)
 
 	static int (*const hostile[])(const struct role_message *m, int body, struct role_message *ret) = {
 		hostile_0, hostile_1, hostile_2, hostile_3, hostile_4,	hostile_5,
-		hostile_6, hostile_7, hostile_8, hostile_9, hostile_10,
+		hostile_6, hostile_7, hostile_8, hostile_9, hostile_10, hostile_11,
 	};
 
 static void test_taken_over(void **state _unused_)
