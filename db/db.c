@@ -321,6 +321,11 @@ void db_rest(struct db *d)
 	sqlite3_db_release_memory(d->h);
 }
 
+void db_checkpoint(struct db *d)
+{
+	sqlite3_wal_checkpoint_v2(d->h, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 int db_in_place(struct db *d)
 {
 	int moved = 0, rc = sqlite3_file_control(d->h, "main", SQLITE_FCNTL_HAS_MOVED, &moved);

@@ -60,6 +60,9 @@ int db_in_place(struct db *d);
 
 /* Gives back what is kept in memory of pages that were read: before a long time without a question. */
 void db_rest(struct db *d);
+/* What is in the log of writes goes into the file, which is cut to what is left in it, as far as readers let it. Never
+ * waits. */
+void db_checkpoint(struct db *d);
 
 #define _cleanup_db_ _cleanup_(db_closep)
 static inline void db_closep(struct db **d)

@@ -318,6 +318,9 @@ static void prune(struct writer *w)
 	if (r < 0 && r != -EBUSY)
 		log_warn("history could not be pruned: %s", db_error(w->d));
 	w->prune_at = clock_mono_ns() + (more && r == 0 ? NSEC_PER_SEC : PRUNE);
+	/* The file gets no smaller before that, and when the flood is over nobody writes enough for it. */
+	if (w->conf->store.max_size && before > w->conf->store.max_size)
+		db_checkpoint(w->d);
 	atomic_store(&w->db_size, db_size(w->d));
 	w->pruned_in_vain = w->db_size >= before;
 }
