@@ -1,8 +1,10 @@
 /*
  * What a program start costs: posix_spawn and wait of a small program on a file system of its own, with nothing
  * listening, with a bare permission listener that answers at once, under the gate enforcing with a warm cache, and
- * under fapolicyd (where it is installed, integrity by sha256, the same programs trusted); in interleaved rounds.
- * Prints medians and minima in microseconds, the gate's ratio to the bare listener, and what each adds.
+ * under fapolicyd (where it is installed, integrity by sha256, the same programs trusted); in rounds that take turns.
+ * Prints what a start takes and what each adds to it, and the gate's ratio to the bare listener: medians over the
+ * rounds, each compared within itself. Many short rounds say more than a few long ones where the machine's speed
+ * changes.
  *
  * usage: bench/exec [ROUNDS [STARTS [PROGRAMS]]]     (as root; PROGRAMS: how many different copies are started in turn)
  *        bench/exec spawn PROGRAM RATE SECONDS       starts it so often a second, and says how often it was late
@@ -207,28 +209,57 @@ static double round_of(struct rig *r, enum config config, unsigned starts, unsig
 	return us;
 }
 
+/* Of values that it sorts; at: a quarter, two or three of them. */
+static double quartile(double *values, unsigned n, unsigned at)
+{
+	qsort(values, n, sizeof(*values), by_value);
+	return values[(uint64_t)(n - 1) * at / 4];
+}
+
+static void print_quartiles(const char *what, double *values, unsigned n, const char *unit)
+{
+	double low = quartile(values, n, 1), high = quartile(values, n, 3);
+
+	printf("%-24s %7.2f%s  (half of the rounds: %.2f to %.2f)\n", what, quartile(values, n, 2), unit, low, high);
+}
+
+/*
+ * Rounds stand side by side: the machine is another one from minute to minute, and what a round says of two is compared
+ * within it.
+ */
 static void compare(struct rig *r, unsigned rounds, unsigned starts, unsigned programs, unsigned configs)
 {
 	static const char *const what[] = { "nothing", "bare listener", "gate", "fapolicyd" };
-	double *us[CONFIGS] = { NULL }, median[CONFIGS] = { 0 };
+	double *us[CONFIGS] = { NULL }, *added[CONFIGS] = { NULL }, *ratio = calloc(rounds, sizeof(double));
 
-	for (unsigned c = 0; c < configs; c++)
+	for (unsigned c = 0; c < configs; c++) {
 		us[c] = calloc(rounds, sizeof(double));
-	for (unsigned i = 0; i < rounds; i++)
+		added[c] = calloc(rounds, sizeof(double));
+		if (!us[c] || !added[c] || !ratio)
+			exit(1);
+	}
+	for (unsigned i = 0; i < rounds; i++) {
 		for (unsigned c = 0; c < configs; c++)
 			us[c][i] = round_of(r, c, starts, programs);
-	for (unsigned c = 0; c < configs; c++) {
-		qsort(us[c], rounds, sizeof(double), by_value);
-		median[c] = us[c][rounds / 2];
-		printf("%-14s median %7.1f us  min %7.1f us\n", what[c], median[c], us[c][0]);
+		for (unsigned c = 0; c < configs; c++)
+			added[c][i] = us[c][i] - us[NOTHING][i];
+		ratio[i] = us[GATE][i] / us[BARE][i];
 	}
-	printf("programs %u  gate/bare median %.2f  min %.2f  added: bare %.1f us  gate %.1f us", programs,
-	       median[GATE] / median[BARE], us[GATE][0] / us[BARE][0], median[BARE] - median[NOTHING],
-	       median[GATE] - median[NOTHING]);
+	for (unsigned c = 0; c < configs; c++) {
+		print_quartiles(what[c], us[c], rounds, " us");
+		if (c != NOTHING)
+			print_quartiles("  adds", added[c], rounds, " us");
+	}
+	print_quartiles("gate to bare listener", ratio, rounds, "");
+	printf("programs %u  gate/bare median %.2f", programs, quartile(ratio, rounds, 2));
 	if (configs > PEER)
-		printf("  fapolicyd %.1f us  gate/fapolicyd %.2f", median[PEER] - median[NOTHING],
-		       (median[GATE] - median[NOTHING]) / (median[PEER] - median[NOTHING]));
+		printf("  gate/fapolicyd %.2f", quartile(added[GATE], rounds, 2) / quartile(added[PEER], rounds, 2));
 	putchar('\n');
+	for (unsigned c = 0; c < configs; c++) {
+		free(us[c]);
+		free(added[c]);
+	}
+	free(ratio);
 }
 
 /* --- a steady rate */
