@@ -1,7 +1,8 @@
 /*
- * What a program start costs: posix_spawn and wait of a small program on a file system of its own, with nothing
- * listening, with a bare permission listener that answers at once, under the gate enforcing with a warm cache, and
- * under fapolicyd (where it is installed, integrity by sha256, the same programs trusted); in rounds that take turns.
+ * What a program start costs: posix_spawn and wait of a tiny static program (bench/tiny) on a file system of its own,
+ * with nothing listening, with a bare permission listener that answers at once, under the gate enforcing with a warm
+ * cache, and under fapolicyd (where it is installed, integrity by sha256, the same programs trusted); in rounds that
+ * take turns.
  * Prints what a start takes and what each adds to it, and the gate's ratio to the bare listener: medians over the
  * rounds, each compared within itself. Many short rounds say more than a few long ones where the machine's speed
  * changes.
