@@ -13,6 +13,7 @@
 
 #include "exec/gate-internal.h"
 #include "lib/clock.h"
+#include "lib/urgent.h"
 #include "lib/util.h"
 
 #define BEAT_MS 200
@@ -353,10 +354,9 @@ void *gate_reader(void *data)
 {
 	struct gate *g = data;
 	struct batch b;
-	struct sched_param low = { .sched_priority = 1 };
+	struct urgent urgent;
 
-	/* Ahead of the load that it keeps waiting, where that is allowed. */
-	pthread_setschedparam(pthread_self(), SCHED_RR, &low);
+	urgent_begin(&urgent);
 	pthread_setname_np(pthread_self(), "gate");
 	while (!atomic_load(&g->stopping)) {
 		struct pollfd p[] = { { .fd = g->fanotify, .events = POLLIN }, { .fd = g->wake, .events = POLLIN } };
@@ -366,7 +366,9 @@ void *gate_reader(void *data)
 		poll(p, ARRAY_SIZE(p), wait_ms(g, now, gate_answer_overdue(g, now)));
 		if (p[0].revents)
 			read_events(g, &b);
+		urgent_look(&urgent, now);
 	}
+	urgent_end(&urgent);
 	watchdog_end(g->o.watchdog, WATCHDOG_GATE);
 	return NULL;
 }
