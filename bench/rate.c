@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 	struct bpf_calls_wants wants = { .calls = calloc(call_count, sizeof(bool)) };
 	struct flood *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct bpf_exits exits = { .skeleton = NULL };
 	struct bpf_calls *calls;
 
 	if (f == MAP_FAILED || !wants.calls)
@@ -121,7 +122,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(each); i++) {
 		f->made = 0;
 		f->done = false;
-		if (bpf_calls_open(&wants, 0, &calls, &err) < 0) {
+		if (bpf_calls_open(&exits, &wants, 0, &calls, &err) < 0) {
 			fprintf(stderr, "%s\n", err.data);
 			return 77;
 		}

@@ -103,7 +103,7 @@ static const struct {
 	{ "BPF, opens", 1 << OPENS },
 	{ "network policies", 1 << POLICY },
 	/* As a monitor has them whose rules ask for everything. */
-	{ "all of BPF", 1 << PROCS | 1 << ALL_CALLS | 1 << OPENS | 1 << POLICY },
+	{ "all of BPF", 1 << PROCS | 1 << EXITS | 1 << POLICY },
 };
 
 /* --- time */

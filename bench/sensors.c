@@ -25,8 +25,9 @@
 
 static struct proc_table *table;
 static struct connector *connector;
+static struct bpf_exits exits[SENSORS];
 static struct bpf_calls *calls[3];
-static struct bpf_opens *opens;
+static struct bpf_opens *opens[2];
 static struct bpf_policy *policy;
 
 static void fail(const struct buf *err)
@@ -71,7 +72,7 @@ static void load_procs(void)
 		fail(&err);
 }
 
-static struct bpf_calls *open_calls(bool files, bool sockets)
+static struct bpf_calls *open_calls(enum sensor sensor, bool files, bool sockets)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	struct bpf_calls_wants wants = { .calls = calloc(call_count, sizeof(bool)) };
@@ -79,7 +80,7 @@ static struct bpf_calls *open_calls(bool files, bool sockets)
 
 	for (size_t i = 0; i < call_count; i++)
 		wants.calls[i] = call_has_socket(&call_table[i]) ? sockets : files;
-	if (bpf_calls_open(&wants, 0, &ret, &err) < 0)
+	if (bpf_calls_open(&exits[sensor], &wants, 0, &ret, &err) < 0)
 		fail(&err);
 	free(wants.calls);
 	return ret;
@@ -88,21 +89,16 @@ static struct bpf_calls *open_calls(bool files, bool sockets)
 /* All that are about no socket. */
 static void load_calls(void)
 {
-	calls[0] = open_calls(true, false);
+	calls[0] = open_calls(CALLS, true, false);
 }
 
 static void load_sockets(void)
 {
-	calls[1] = open_calls(false, true);
-}
-
-static void load_all_calls(void)
-{
-	calls[2] = open_calls(true, true);
+	calls[1] = open_calls(SOCKETS, false, true);
 }
 
 /* Names that nobody opens, each asked about in all ways. */
-static void load_opens(void)
+static struct bpf_opens *open_opens(enum sensor sensor)
 {
 	static const struct bpf_opens_row rows[] = {
 		{ BPF_OPENS_FILE, "hf-none", 7, (1U << BPF_OPENS_CLASSES) - 1 },
@@ -111,8 +107,22 @@ static void load_opens(void)
 	struct bpf_opens_wants wants = { .rows = rows, .n = ARRAY_SIZE(rows) };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 
-	if (bpf_opens_open(&wants, 0, &opens, &err) < 0)
+	struct bpf_opens *ret = NULL;
+
+	if (bpf_opens_open(&exits[sensor], &wants, 0, &ret, &err) < 0)
 		fail(&err);
+	return ret;
+}
+
+static void load_opens(void)
+{
+	opens[0] = open_opens(OPENS);
+}
+
+static void load_exits(void)
+{
+	calls[2] = open_calls(EXITS, true, true);
+	opens[1] = open_opens(EXITS);
 }
 
 /* Policies that ask about all there is; none is against loopback, but each is looked at for it. */
@@ -136,8 +146,8 @@ static void load_policy(void)
 }
 
 static void (*const load[SENSORS])(void) = {
-	[EMPTY] = load_empty,	      [PROCS] = load_procs, [CALLS] = load_calls,   [SOCKETS] = load_sockets,
-	[ALL_CALLS] = load_all_calls, [OPENS] = load_opens, [POLICY] = load_policy,
+	[EMPTY] = load_empty, [PROCS] = load_procs, [CALLS] = load_calls,   [SOCKETS] = load_sockets,
+	[OPENS] = load_opens, [EXITS] = load_exits, [POLICY] = load_policy,
 };
 
 /* --- switching */

@@ -3,12 +3,12 @@
 #define BENCH_SENSORS_H
 
 enum sensor {
-	EMPTY,	   /* a program at the exit of system calls that does nothing: what the kernel takes for calling one */
-	PROCS,	   /* forks, starts and ends */
-	CALLS,	   /* all calls that are about no socket */
-	SOCKETS,   /* all that are, and ends of connections */
-	ALL_CALLS, /* both */
+	EMPTY,	 /* a program at the exit of system calls that does nothing: what the kernel takes for calling one */
+	PROCS,	 /* forks, starts and ends */
+	CALLS,	 /* all calls that are about no socket */
+	SOCKETS, /* all that are, and ends of connections */
 	OPENS,
+	EXITS,	/* these three */
 	POLICY, /* policies of the network */
 	SENSORS
 };

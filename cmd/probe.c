@@ -233,8 +233,9 @@ static void probe_calls_of(struct probe_result *r, bool sockets)
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_free_ bool *wanted = calloc(call_count, sizeof(*wanted));
 	struct bpf_calls_wants wants = { .calls = wanted };
+	struct bpf_exits exits = { .skeleton = NULL };
 	_cleanup_(bpf_calls_close_p) struct bpf_calls *b = NULL;
-	int e = wanted ? bpf_calls_open(&wants, 0, &b, &err) : -ENOMEM;
+	int e = wanted ? bpf_calls_open(&exits, &wants, 0, &b, &err) : -ENOMEM;
 
 	if (e)
 		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));
@@ -250,9 +251,10 @@ static void probe_opens(struct probe_result *r)
 {
 	const struct bpf_opens_row row = { BPF_OPENS_FILE, "probe", 5, BPF_OPEN_BIT(BPF_OPENS_MAKE) };
 	const struct bpf_opens_wants wants = { .rows = &row, .n = 1, .dirs = true };
+	struct bpf_exits exits = { .skeleton = NULL };
 	_cleanup_buf_ struct buf err = BUF_INIT;
 	_cleanup_(bpf_opens_close_p) struct bpf_opens *b = NULL;
-	int e = bpf_opens_open(&wants, 0, &b, &err);
+	int e = bpf_opens_open(&exits, &wants, 0, &b, &err);
 
 	if (e)
 		say(r, PROBE_MISSING, "%s", err.len ? err.data : strerror(-e));

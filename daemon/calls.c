@@ -202,7 +202,7 @@ static void calls_find(struct calls *c)
 static int calls_open(struct calls *c, const struct bpf_calls_wants *wants, struct buf *err)
 {
 	sigset_t all, before;
-	int r = bpf_calls_open(wants, c->m->conf->sensors.ring, &c->bpf, err);
+	int r = bpf_calls_open(&c->m->exits, wants, c->m->conf->sensors.ring, &c->bpf, err);
 
 	if (r < 0)
 		return r;

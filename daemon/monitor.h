@@ -25,6 +25,7 @@
 #include "proc/entered.h"
 #include "proc/table.h"
 #include "respond/respond.h"
+#include "watch/bpf_exits.h"
 #include "watch/connector.h"
 #include "watch/watch.h"
 
@@ -83,6 +84,7 @@ struct monitor {
 	struct respond *respond;
 	struct users *users; /* NULL: users.record is no, or it could not be */
 	struct looks *looks; /* NULL while connections are not recorded, or told as they are made */
+	struct bpf_exits exits; /* of calls and opens; main thread */
 	struct calls *calls; /* NULL while no rule asks for system calls, or they cannot be had */
 	pthread_mutex_t opens_lock;
 	struct opens_part *opens; /* NULL while no rule asks for opens, or they cannot be had; guarded by it */

@@ -203,25 +203,30 @@ static void opens_loss(struct opens_part *o, bool calm)
 	}
 }
 
+static void opens_read(struct opens_part *o)
+{
+	int n;
+
+	clock_update_boot_offset(&o->boot_offset);
+	do {
+		n = bpf_opens_take(o->bpf, OPENS_ROUND, opens_take, o);
+		opens_flush(o);
+		opens_loss(o, n == 0);
+	} while (n == OPENS_ROUND);
+}
+
 static void *opens_thread(void *data)
 {
 	struct opens_part *o = data;
 	struct pollfd fds[] = { { .fd = bpf_opens_fd(o->bpf), .events = POLLIN },
 				{ .fd = o->stop_fd, .events = POLLIN } };
-	int n;
 
 	pthread_setname_np(pthread_self(), "opens");
-	for (;;) {
-		n = poll(fds, ARRAY_SIZE(fds), o->gap ? OPENS_CALM_MS : -1);
-		if (fds[1].revents)
-			break;
-		clock_update_boot_offset(&o->boot_offset);
-		do {
-			n = bpf_opens_take(o->bpf, OPENS_ROUND, opens_take, o);
-			opens_flush(o);
-			opens_loss(o, n == 0);
-		} while (n == OPENS_ROUND);
-	}
+	/* When it is to stop, another has its place: what it was told before is read still. */
+	do {
+		poll(fds, ARRAY_SIZE(fds), o->gap ? OPENS_CALM_MS : -1);
+		opens_read(o);
+	} while (!fds[1].revents);
 	return NULL;
 }
 
@@ -280,7 +285,7 @@ static int opens_open(struct opens_part *o, struct buf *err)
 		/* No path ends with a slash. */
 		wants.n += rows[wants.n].len > 0;
 	}
-	return bpf_opens_open(&wants, o->m->conf->sensors.ring / OPENS_SHARE, &o->bpf, err);
+	return bpf_opens_open(&o->m->exits, &wants, o->m->conf->sensors.ring / OPENS_SHARE, &o->bpf, err);
 }
 
 /* --- life */
@@ -372,7 +377,6 @@ static void opens_start(struct monitor *m, struct rules *rules, struct opens *wa
 		return;
 	}
 	gapbook_end(m->gaps, GAP_WEAK_SENSOR, OPENS_SCOPE, "they are told now");
-	/* The new one sees before the old one ends. */
 	opens_swap(m, o);
 	if (m->engine)
 		engine_set_told(m->engine, FACES_OPEN, o->wanted.classes & ~OPEN_BIT(OPEN_READ));

@@ -102,8 +102,10 @@ int bpf_procs_caller(struct bpf_procs *b, uint64_t dev, uint64_t ino)
 	return -ENOTSUP;
 }
 
-int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret, struct buf *err)
+int bpf_calls_open(struct bpf_exits *exits, const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret,
+		   struct buf *err)
 {
+	(void)exits;
 	(void)wants;
 	(void)ring;
 	(void)ret;
@@ -306,8 +308,10 @@ uint64_t bpf_policy_denied(const struct bpf_policy *b, int32_t tid, const struct
 	return 0;
 }
 
-int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret, struct buf *err)
+int bpf_opens_open(struct bpf_exits *exits, const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret,
+		   struct buf *err)
 {
+	(void)exits;
 	(void)wants;
 	(void)ring;
 	(void)ret;

@@ -18,6 +18,8 @@
 
 struct bpf_calls {
 	struct calls_bpf *skeleton;
+	struct bpf_exits *exits;
+	uint64_t missed; /* by others before */
 	struct bpf_ring ring;
 	bool uring, ends, datagram_ends;
 	struct arena arena; /* of the record at hand */
@@ -81,11 +83,16 @@ static void fill_rows(struct calls_bpf *skeleton)
 	}
 }
 
-static uint8_t id_of(const struct bpf_calls_wants *wants, const char *name)
+static uint8_t id_of(const struct bpf_calls_wants *wants, const struct call_info *c)
+{
+	return wants->calls[c - call_table] && c->filter != CALL_OPEN ? (uint8_t)(c - call_table + 1) : 0;
+}
+
+static uint8_t id_of_name(const struct bpf_calls_wants *wants, const char *name)
 {
 	const struct call_info *c = name ? call_by_name(name, strlen(name)) : NULL;
 
-	return c && wants->calls[c - call_table] ? (uint8_t)(c - call_table + 1) : 0;
+	return c ? id_of(wants, c) : 0;
 }
 
 static void want_compat(struct calls_bpf__bss *bss, const struct bpf_calls_wants *wants)
@@ -93,14 +100,14 @@ static void want_compat(struct calls_bpf__bss *bss, const struct bpf_calls_wants
 	bool any = false;
 
 	for (size_t i = 0; i < CALL_SOCKETCALLS; i++) {
-		bss->socketcall_of[i] = id_of(wants, call_of_socketcall[i]);
+		bss->socketcall_of[i] = id_of_name(wants, call_of_socketcall[i]);
 		any |= bss->socketcall_of[i] != 0;
 	}
 	for (size_t i = 0; i < call_compat_count; i++) {
 		int number = call_compat_table[i].number;
 
 		if (number >= 0 && number < BPF_CALL_NUMBERS)
-			bss->compat_of[number] = id_of(wants, call_compat_table[i].name);
+			bss->compat_of[number] = id_of_name(wants, call_compat_table[i].name);
 	}
 	/* Any number but 0: the program looks further. */
 	if (call_compat_table[0].number >= 0)
@@ -172,7 +179,7 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 	bss->wants_data = wants->data;
 	for (size_t i = 0; i < call_count; i++) {
 		const struct call_info *c = &call_table[i];
-		uint8_t id = wants->calls[i] && c->filter != CALL_OPEN ? (uint8_t)(i + 1) : 0;
+		uint8_t id = id_of(wants, c);
 
 		if (c->number >= 0 && c->number < BPF_CALL_NUMBERS)
 			bss->call_of[c->number] = id;
@@ -184,6 +191,7 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 			want_datagram_ends(b, id);
 	}
 	want_compat(bss, wants);
+	bpf_exits_ask(b->exits, BPF_EXIT_CALLS, bss->call_of, bss->compat_of);
 }
 
 /* What the kernel may lack: a tracepoint, or what a program reads. */
@@ -212,9 +220,11 @@ static int attach(struct bpf_calls *b)
 {
 	struct calls_bpf *s = b->skeleton;
 
-	s->links.on_sys_exit = bpf_program__attach(s->progs.on_sys_exit);
-	if (!s->links.on_sys_exit)
-		return -errno;
+	int r = bpf_exits_join(b->exits, BPF_EXIT_CALLS, s->progs.on_exit);
+
+	if (r < 0)
+		return r;
+	b->missed = bpf_exits_missed(b->exits);
 	if (bpf_program__fd(s->progs.on_uring) >= 0)
 		s->links.on_uring = bpf_program__attach(s->progs.on_uring);
 	b->uring = s->links.on_uring != NULL;
@@ -231,12 +241,16 @@ static int start(struct bpf_calls *b, const struct bpf_calls_wants *wants, size_
 		return r;
 	b->skeleton->bss->self = (uint32_t)getpid();
 	fill_rows(b->skeleton);
-	bpf_calls_want(b, wants);
 	r = bpf_ring_open(&b->ring, b->skeleton->maps.ring, on_record, b);
-	return r < 0 ? r : attach(b);
+	if (r == 0)
+		r = attach(b);
+	if (r == 0)
+		bpf_calls_want(b, wants);
+	return r;
 }
 
-int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret, struct buf *err)
+int bpf_calls_open(struct bpf_exits *exits, const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret,
+		   struct buf *err)
 {
 	_cleanup_(bpf_calls_close_p) struct bpf_calls *b = NULL;
 	int r = bpf_load_begin(err);
@@ -246,6 +260,7 @@ int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
+	b->exits = exits;
 	r = start(b, wants, ring);
 	if (r < 0) {
 		buf_printf(err, "BPF, system calls: %s", strerror(-r));
@@ -259,6 +274,8 @@ void bpf_calls_close(struct bpf_calls *b)
 {
 	if (!b)
 		return;
+	if (b->skeleton)
+		bpf_exits_leave(b->exits, BPF_EXIT_CALLS, b->skeleton->progs.on_exit);
 	bpf_ring_close(&b->ring);
 	calls_bpf__destroy(b->skeleton);
 	arena_free(&b->arena);
@@ -348,5 +365,6 @@ void bpf_calls_lost(const struct bpf_calls *b, uint64_t ret[BPF_CALL_PROGRAMS])
 {
 	for (size_t i = 0; i < BPF_CALL_PROGRAMS; i++)
 		ret[i] = __atomic_load_n(&b->skeleton->bss->lost[i], __ATOMIC_RELAXED);
+	ret[BPF_PROGRAM_CALLS] += bpf_exits_missed(b->exits) - b->missed;
 	ret[BPF_PROGRAM_ENDS] += bpf_missed(b->skeleton->progs.on_state);
 }

@@ -13,6 +13,7 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
+#include "watch/bpf_exits.h"
 
 #define BPF_CALLS_RING (1 << 20)
 
@@ -42,8 +43,10 @@ struct bpf_calls_wants {
 	bool data;     /* recvfrom with the first bytes that it got */
 };
 
-/* Own calls are never told. Errors as bpf_procs_open. */
-int bpf_calls_open(const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret, struct buf *err);
+/* Own calls are never told. Of those opened with the same exits the last one alone is told. Errors as bpf_procs_open.
+ */
+int bpf_calls_open(struct bpf_exits *exits, const struct bpf_calls_wants *wants, size_t ring, struct bpf_calls **ret,
+		   struct buf *err);
 void bpf_calls_close(struct bpf_calls *b);
 /* Others are wanted from now on. Any thread. */
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -22,6 +21,8 @@ _Static_assert(BPF_OPENS_ROWS == BPF_OPEN_NAMES, "the program has that room");
 
 struct bpf_opens {
 	struct opens_bpf *skeleton;
+	struct bpf_exits *exits;
+	uint64_t missed; /* by others before */
 	struct bpf_ring ring;
 	struct arena arena; /* of the record at hand */
 
@@ -188,15 +189,21 @@ static int start(struct bpf_opens *b, const struct bpf_opens_wants *wants, size_
 		r = opens_bpf__load(s);
 	if (r < 0)
 		return r;
-	s->bss->self = (uint32_t)getpid();
 	set_calls(s);
 	r = fill(s, wants);
 	if (r == 0)
 		r = bpf_ring_open(&b->ring, s->maps.ring, on_record, b);
-	return r < 0 ? r : opens_bpf__attach(s);
+	if (r == 0)
+		r = bpf_exits_join(b->exits, BPF_EXIT_OPENS, s->progs.on_exit);
+	if (r < 0)
+		return r;
+	b->missed = bpf_exits_missed(b->exits);
+	bpf_exits_ask(b->exits, BPF_EXIT_OPENS, s->bss->is_open, s->bss->is_open_compat);
+	return 0;
 }
 
-int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret, struct buf *err)
+int bpf_opens_open(struct bpf_exits *exits, const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret,
+		   struct buf *err)
 {
 	_cleanup_(bpf_opens_close_p) struct bpf_opens *b = NULL;
 	int r = bpf_load_begin(err);
@@ -206,6 +213,7 @@ int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_
 	b = calloc(1, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
+	b->exits = exits;
 	r = start(b, wants, ring);
 	if (r < 0) {
 		buf_printf(err, "BPF, opens: %s", strerror(-r));
@@ -219,6 +227,8 @@ void bpf_opens_close(struct bpf_opens *b)
 {
 	if (!b)
 		return;
+	if (b->skeleton)
+		bpf_exits_leave(b->exits, BPF_EXIT_OPENS, b->skeleton->progs.on_exit);
 	bpf_ring_close(&b->ring);
 	opens_bpf__destroy(b->skeleton);
 	arena_free(&b->arena);
@@ -240,5 +250,5 @@ int bpf_opens_take(struct bpf_opens *b, unsigned int max, void (*fn)(const struc
 
 uint64_t bpf_opens_lost(const struct bpf_opens *b)
 {
-	return __atomic_load_n(&b->skeleton->bss->lost, __ATOMIC_RELAXED) + bpf_missed(b->skeleton->progs.on_sys_exit);
+	return __atomic_load_n(&b->skeleton->bss->lost, __ATOMIC_RELAXED) + bpf_exits_missed(b->exits) - b->missed;
 }

@@ -16,6 +16,7 @@
 #include "lib/buf.h"
 #include "lib/cleanup.h"
 #include "watch/bpf/record.h"
+#include "watch/bpf_exits.h"
 
 #define BPF_OPENS_RING (1 << 18)
 #define BPF_OPENS_ROWS 4096 /* of one kind, at most */
@@ -61,8 +62,12 @@ struct bpf_opens_wants {
 	uint32_t always; /* classes of which each is wanted */
 };
 
-/* Own opens are never told. Errors as bpf_procs_open; -E2BIG: more rows than BPF_OPENS_ROWS. */
-int bpf_opens_open(const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret, struct buf *err);
+/*
+ * Own opens are never told. Of those opened with the same exits the last one alone is told, without a hole between
+ * them: what the others have is to be taken still. Errors as bpf_procs_open; -E2BIG: more rows than BPF_OPENS_ROWS.
+ */
+int bpf_opens_open(struct bpf_exits *exits, const struct bpf_opens_wants *wants, size_t ring, struct bpf_opens **ret,
+		   struct buf *err);
 void bpf_opens_close(struct bpf_opens *b);
 int bpf_opens_fd(const struct bpf_opens *b);
 /* As bpf_procs_take. */

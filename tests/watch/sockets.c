@@ -18,7 +18,7 @@ int setup(void **state)
 	for (size_t i = 0; i < call_count; i++)
 		f->wants.calls[i] = (call_has_socket(&call_table[i]) && call_table[i].filter < CALL_END) ||
 				    streq(call_table[i].name, "delete_module");
-	are_loaded(bpf_calls_open(&f->wants, 0, &f->b, &err), &err);
+	are_loaded(bpf_calls_open(&f->exits, &f->wants, 0, &f->b, &err), &err);
 	*state = f;
 	return 0;
 }

@@ -26,6 +26,7 @@ struct told {
 };
 
 struct fixture {
+	struct bpf_exits exits;
 	struct bpf_calls *b;
 	struct bpf_calls_wants wants;
 	int32_t pid; /* whose calls are looked for */

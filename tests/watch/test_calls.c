@@ -28,6 +28,7 @@
 #define DEADLINE_NS (60 * NSEC_PER_SEC)
 
 struct fixture {
+	struct bpf_exits exits;
 	struct bpf_calls *b;
 	struct bpf_calls_wants wants;
 	int32_t pid; /* whose calls are looked for */
@@ -47,7 +48,7 @@ static int setup(void **state)
 	f->wants.calls = calloc(call_count, sizeof(bool));
 	for (size_t i = 0; i < call_count; i++)
 		f->wants.calls[i] = !call_has_socket(&call_table[i]);
-	are_loaded(bpf_calls_open(&f->wants, 0, &f->b, &err), &err);
+	are_loaded(bpf_calls_open(&f->exits, &f->wants, 0, &f->b, &err), &err);
 	*state = f;
 	return 0;
 }
@@ -499,10 +500,11 @@ static void test_loss(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_buf_ struct buf err = BUF_INIT;
+	struct bpf_exits exits = { .skeleton = NULL };
 	struct bpf_calls *b;
 
 	NEED_CALLS(f);
-	assert_int_equal(bpf_calls_open(&f->wants, 1, &b, &err), 0);
+	assert_int_equal(bpf_calls_open(&exits, &f->wants, 1, &b, &err), 0);
 	/* Nobody reads the small one; the other has room for all. */
 	child(f, act_flood);
 	assert_int_equal(f->n, 1000);

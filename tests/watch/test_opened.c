@@ -19,6 +19,7 @@
 #define BIT(class)  BPF_OPEN_BIT(BPF_OPENS_##class)
 
 struct fixture {
+	struct bpf_exits exits;
 	struct bpf_opens *b;
 	char dir[64];
 	int32_t pid; /* whose opens are looked for */
@@ -76,7 +77,7 @@ static int setup(void **state)
 	strcpy(f->dir, "/tmp/hf-opened.XXXXXX");
 	make_files(f->dir, names, ARRAY_SIZE(names));
 	*state = f;
-	are_loaded(bpf_opens_open(&wants, 0, &f->b, &err), &err);
+	are_loaded(bpf_opens_open(&f->exits, &wants, 0, &f->b, &err), &err);
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #define LONG	    "a-name-that-is-longer-than-what-is-compared-of-it-which-is-no-more-than-63-bytes"
 
 struct fixture {
+	struct bpf_exits exits;
 	struct bpf_opens *b;
 	char dir[64];
 	int32_t pid; /* whose opens are looked for */
@@ -54,7 +55,7 @@ static int setup(void **state)
 	assert_non_null(f);
 	strcpy(f->dir, "/tmp/hf-opens.XXXXXX");
 	make_files(f->dir, names, ARRAY_SIZE(names));
-	are_loaded(bpf_opens_open(&wants, 0, &f->b, &err), &err);
+	are_loaded(bpf_opens_open(&f->exits, &wants, 0, &f->b, &err), &err);
 	*state = f;
 	return 0;
 }

@@ -331,24 +331,17 @@ static __always_inline int tell_compat(const struct pt_regs *regs, __u32 number,
 	return tell_any(id, args, result);
 }
 
-/* Typed, so that what every call of every process pays for is one load, not a call of a helper. */
+/* Those that are asked for: exits.bpf.c calls it. */
 SEC("tp_btf/sys_exit")
-int on_sys_exit(__u64 *ctx)
+int on_exit(__u64 *ctx)
 {
 	const struct pt_regs *regs = (const void *)ctx[0];
-	__u64 number = HF_SYSCALL_NUMBER(regs), args[6];
-	__u32 id, compat;
+	__u32 number = HF_SYSCALL_NUMBER(regs) & (BPF_CALL_NUMBERS - 1), id;
+	__u64 args[6];
 
-	if (number >= BPF_CALL_NUMBERS)
-		return 0;
-	id = call_of[number];
-	compat = compat_of[number];
-	if (!id && !compat)
-		return 0;
-	if (bpf_get_current_pid_tgid() >> 32 == self)
-		return 0;
 	if (is_compat())
-		return compat ? tell_compat(regs, number, ctx[1]) : 0;
+		return tell_compat(regs, number, ctx[1]);
+	id = call_of[number];
 	if (!id)
 		return 0;
 	read_args(regs, args);

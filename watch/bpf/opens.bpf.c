@@ -69,11 +69,10 @@ struct {
 
 HF_SCRATCH(keys, struct start_key, 1);
 
-__u8 is_open[BPF_OPEN_CALLS], is_open_compat[BPF_OPEN_CALLS]; /* by number: enum bpf_open_call */
+__u8 is_open[BPF_CALL_NUMBERS], is_open_compat[BPF_CALL_NUMBERS]; /* by number: enum bpf_open_call */
 const volatile bool by_name, by_start, by_comm, dirs_too, calls_too;
 const volatile __u32 wanted; /* classes that are asked for */
 const volatile __u32 always; /* and those of which all are */
-__u32 self;		     /* not told */
 __u64 lost;
 
 /* How names that are asked for begin: most others are ruled out by this. One bit each. */
@@ -307,25 +306,20 @@ static __always_inline bool is_call_asked_for(struct room *room, const struct op
 	return classes & always || raw & PART_ASKED || (room->data[0] != '/' && is_folder_asked_for(c->fd, classes));
 }
 
-/* Typed, so that what every call of every process pays for is one load, not a call of a helper. */
+/* exits.bpf.c calls it for these calls. */
 SEC("tp_btf/sys_exit")
-int on_sys_exit(__u64 *ctx)
+int on_exit(__u64 *ctx)
 {
 	const struct pt_regs *regs = (const void *)ctx[0];
-	__u64 number = HF_SYSCALL_NUMBER(regs);
-	bool compat, is_dir = false;
+	__u32 number = HF_SYSCALL_NUMBER(regs) & (BPF_CALL_NUMBERS - 1);
+	bool compat = is_compat(), is_dir = false;
 	struct open_call c = { 0 };
 	struct file *file = NULL;
 	struct room *room;
 	__u32 classes = 0;
-	__u8 by;
+	__u8 by = (compat ? is_open_compat : is_open)[number];
 
-	if (number >= BPF_OPEN_CALLS || !(is_open[number] | is_open_compat[number]) ||
-	    (!calls_too && (__s64)ctx[1] < 0))
-		return 0;
-	compat = is_compat();
-	by = (compat ? is_open_compat : is_open)[number & (BPF_OPEN_CALLS - 1)];
-	if (!by || bpf_get_current_pid_tgid() >> 32 == self)
+	if (!by || (!calls_too && (__s64)ctx[1] < 0))
 		return 0;
 	if ((__s64)ctx[1] >= 0) {
 		file = file_of(ctx[1]);

@@ -114,9 +114,16 @@ struct bpf_record {
 
 /* --- system calls */
 
-#define BPF_CALL_NUMBERS 512 /* CALL_NUMBER_MAX */
+#define BPF_CALL_NUMBERS 512 /* CALL_NUMBER_MAX; power of two */
 #define BPF_CALL_ROWS	 128
 #define BPF_CALL_TEXT	 256 /* CALL_TEXT_MAX; of strings that are no paths */
+
+/* Whose program goes on with a call as it returns. */
+enum bpf_exit { BPF_EXIT_NONE, BPF_EXIT_CALLS, BPF_EXIT_OPENS, BPF_EXITS };
+
+/* A number may be one call of 32-bit programs and another of others: two of them, four bits each. */
+#define BPF_EXIT_SHIFT(compat)	((compat) ? 4 : 0)
+#define BPF_EXIT_OF(by, compat) ((by) >> BPF_EXIT_SHIFT(compat) & 15)
 
 /* Which of them are told; from BPF_CALL_CONNECT on they are of sockets, and told as struct bpf_socket_call. */
 enum bpf_call_filter {
@@ -270,8 +277,7 @@ struct bpf_flood {
 
 /* --- opens */
 
-#define BPF_OPEN_CALLS 512 /* power of two; numbers of system calls */
-#define BPF_OPEN_NAME  64  /* bytes of a name that are compared, with its NUL */
+#define BPF_OPEN_NAME  64 /* bytes of a name that are compared, with its NUL */
 #define BPF_OPEN_NAMES 4096
 #define BPF_OPEN_PAIRS 65536 /* of the first two bytes of a name, the first one in the upper half */
 
