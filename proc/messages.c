@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/util.h"
 #include "proc/entries.h"
+#include "proc/parse.h"
 
 /* --- files opened for execution before the fork of their process was told (lock held) */
 

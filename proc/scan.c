@@ -12,6 +12,7 @@
 
 #include "lib/util.h"
 #include "proc/entries.h"
+#include "proc/parse.h"
 
 struct found {
 	struct process values;

@@ -9,6 +9,7 @@
 
 #include "lib/clock.h"
 #include "lib/util.h"
+#include "proc/read.h"
 
 void target_close(struct target *t)
 {

@@ -11,7 +11,7 @@
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/cleanup.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 
 struct target {
 	int32_t pid;

@@ -11,7 +11,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/util.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 
 static int open_file(const struct rules_fetch *f, int32_t pid, const char *name)
 {

@@ -15,7 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/util.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 #include "watch/bpf-load.h"
 #include "watch/bpf/proc.skel.h"
 

@@ -7,7 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "lib/util.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 #include "watch/bpf.h"
 #include "watch/bpf_decode.h"
 

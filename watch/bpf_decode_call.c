@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "lib/util.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 #include "watch/bpf_calls.h"
 #include "watch/bpf_decode.h"
 #include "watch/bpf_dns.h"

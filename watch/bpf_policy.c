@@ -14,7 +14,7 @@
 
 #include "lib/clock.h"
 #include "lib/util.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 #include "watch/bpf-load.h"
 #include "watch/bpf/policy.skel.h"
 

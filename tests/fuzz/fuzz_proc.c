@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/util.h"
-#include "proc/read.h"
+#include "proc/parse.h"
 #include "watch/connector.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "lib/util.h"
+#include "proc/parse.h"
 #include "proc/read.h"
 #include "tests/proc/tree.h"
 
