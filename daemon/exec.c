@@ -14,10 +14,11 @@
 #include "daemon/exec_environment.h"
 #include "daemon/exec_essential.h"
 #include "daemon/exec_keep.h"
+#include "daemon/exec_mapped.h"
 #include "daemon/exec_marks.h"
 #include "daemon/exec_trust.h"
-#include "daemon/exec_mapped.h"
 #include "daemon/exec_ungated.h"
+#include "daemon/exec_vouch.h"
 #include "daemon/handover.h"
 #include "daemon/monitor.h"
 #include "exec/gate.h"
@@ -272,56 +273,6 @@ void exec_part_policies(struct monitor *m, const struct conf *conf)
 	exec_marks_policies(m->exec->marks, conf);
 }
 
-void exec_part_baselines(struct monitor *m)
-{
-	pthread_mutex_lock(&m->vouch_lock);
-	if (m->vouch)
-		exec_trust_want(m->vouch);
-	pthread_mutex_unlock(&m->vouch_lock);
-}
-
-/* By digest alone: what stands at a path is what may have to go. -ENOSYS: there is nobody to ask. */
-static int exec_ask(struct monitor *m, const uint8_t digest[32], struct trust_answer *ret)
-{
-	_cleanup_trust_ struct trust *t = NULL;
-	struct exec_digests d = { .have = 1u << EXEC_DIGEST };
-	const struct stat none = { 0 };
-
-	memcpy(d.digest[EXEC_DIGEST], digest, EXEC_DIGEST_SIZE);
-	pthread_mutex_lock(&m->vouch_lock);
-	if (m->vouch)
-		t = exec_trust_ref(m->vouch);
-	pthread_mutex_unlock(&m->vouch_lock);
-	if (!t)
-		return -ENOSYS;
-	trust_ask(t, NULL, &none, &d, NULL, ret);
-	return 0;
-}
-
-bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path _unused_)
-{
-	struct trust_answer answer;
-
-	/* It may lie in a layer of the image that holds it. */
-	return exec_ask(m, digest, &answer) == 0 && (answer.source != TRUST_NONE || answer.image);
-}
-
-int exec_part_denies(struct monitor *m, const uint8_t digest[32])
-{
-	struct trust_answer answer;
-	int r = exec_ask(m, digest, &answer);
-
-	return r < 0 ? r : answer.denied;
-}
-
-void exec_part_renew(struct monitor *m)
-{
-	pthread_mutex_lock(&m->vouch_lock);
-	if (m->vouch)
-		exec_trust_want_list(m->vouch);
-	pthread_mutex_unlock(&m->vouch_lock);
-}
-
 static int exec_open(struct exec *x, struct trust *t)
 {
 	_cleanup_buf_ struct buf err = BUF_INIT;
@@ -401,9 +352,7 @@ static int exec_begin(struct exec *x)
 	}
 	if (m->watchdog && loop_add_timer(m->loop, EXEC_BEAT_NS, EXEC_BEAT_NS, exec_on_beat, x, &x->beat) < 0)
 		return EX_OSERR;
-	pthread_mutex_lock(&m->vouch_lock);
-	m->vouch = x->trust;
-	pthread_mutex_unlock(&m->vouch_lock);
+	exec_vouch_from(m, x->trust);
 	if (loop_add_timer(m->loop, EXEC_TICK_NS, EXEC_TICK_NS, exec_on_tick, x, &x->tick) < 0 ||
 	    exec_trust_start(x->trust, x->gate) < 0 || exec_marks_start(m, x->gate, x->host, &x->marks) < 0 ||
 	    exec_keep_new(m, x->gate, x->trust, &x->keep) < 0)
@@ -446,9 +395,7 @@ void exec_part_stop(struct monitor *m)
 	}
 	exec_mapped_stop(x->mapped);
 	exec_marks_stop(x->marks);
-	pthread_mutex_lock(&m->vouch_lock);
-	m->vouch = NULL;
-	pthread_mutex_unlock(&m->vouch_lock);
+	exec_vouch_from(m, NULL);
 	exec_trust_stop(x->trust);
 	gate_stop(x->gate);
 	exec_keep_free(x->keep);

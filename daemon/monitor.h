@@ -177,8 +177,8 @@ json_t *exec_status(struct monitor *m);
  */
 int exec_part_denies(struct monitor *m, const uint8_t digest[32]);
 void exec_part_renew(struct monitor *m);
-/* Somebody vouches for the program of that SHA-256 (at path; NULL: wherever). False while nothing judges starts. */
-bool exec_part_vouches(struct monitor *m, const uint8_t digest[32], const char *path);
+/* Somebody vouches for the program of that SHA-256, wherever it lies. False while nothing judges starts. */
+bool exec_part_vouches(struct monitor *m, const uint8_t digest[32]);
 
 /* --- respond.c: actions that alerts lead to */
 int warden_part_start(struct monitor *m);

@@ -42,9 +42,9 @@ static void respond_lost(bool losing, uint64_t lost, void *data)
 		gapbook_end(m->gaps, GAP_LIMIT, "actions", "actions keep up again");
 }
 
-static bool respond_trusted(const uint8_t digest[32], const char *path, void *data)
+static bool respond_trusted(const uint8_t digest[32], const char *path _unused_, void *data)
 {
-	return exec_part_vouches(data, digest, path);
+	return exec_part_vouches(data, digest);
 }
 
 static int respond_store_denied(struct db *d, void *data)
