@@ -48,6 +48,19 @@ struct history_filter {
 };
 /* Rebuilds each event (status worked out) and hands it to fn; fn non-zero ends with it. */
 int history_each(struct db *d, const struct history_filter *f, int (*fn)(struct event *e, void *data), void *data);
+/* A name that history tells of, by the newest change of it. */
+struct history_name {
+	const char *path;
+	enum change change;
+	struct record rec; /* with have != 0: what was there after it */
+};
+/*
+ * Each path at which, at or below the folder `below`, something changed against the baseline of that name; a path that a
+ * file was renamed onto by itself, too. Linear in the rows of history, however many there are of one path, and with no
+ * statement open while fn runs; fn non-zero ends with it, and is returned.
+ */
+int history_each_name(struct db *d, const char *baseline, const char *below,
+		      int (*fn)(const struct history_name *n, void *data), void *data);
 /* The row of that number; new reference. -ENOENT: there is none (any more). */
 int history_get(struct db *d, int64_t id, struct event **ret);
 /* The newest deviation of a path (as history_last_state), when it is excused; new reference. -ENOENT: it is not. */

@@ -285,10 +285,9 @@ int history_open_mounts(struct db *d, int (*fn)(struct event *e, void *data), vo
 		EVENT_SELECT
 		"id > ?9 AND kind = 0 AND host_path IS NULL AND container IS NOT NULL AND change < 6 AND baseline IN "
 		"(SELECT b.id FROM baseline b WHERE b.kind = 2) AND NOT EXISTS (SELECT 1 FROM event k WHERE k.path = "
-		"event.path AND k.id > event.id AND k.kind = 0 AND k.change = 6 AND k.host_path IS NULL AND k.baseline "
-		"IS "
-		"event.baseline AND (SELECT c.cid FROM container c WHERE c.id = k.container) = (SELECT c.cid FROM "
-		"container "
+		"event.path AND k.id > event.id AND " DB_MAY_CLOSE("k.") " AND k.kind = 0 AND k.host_path IS NULL AND "
+		"k.baseline IS event.baseline AND (SELECT c.cid FROM container c WHERE c.id = k.container) = (SELECT "
+		"c.cid FROM container "
 		"c WHERE c.id = event.container)) ORDER BY id LIMIT 256",
 		&st);
 

@@ -102,17 +102,17 @@ const char *const statement_sql[STMT_COUNT] = {
 		"SELECT id FROM event WHERE path = ?2 AND baseline IS ?1 AND kind = 0 AND change < 6 AND host_path IS NULL "
 		"AND (cause = ?4 OR substr(cause, 1, length(?4) + 5) = ?4 || '; by ') AND (SELECT cid FROM container c "
 		"WHERE c.id = event.container) = ?3 AND id > coalesce((SELECT max(k.id) FROM event k WHERE k.path = ?2 AND "
-		"k.baseline IS ?1 AND k.kind = 0 AND k.change = 6 AND k.host_path IS NULL AND (SELECT cid FROM container c "
+		"k.baseline IS ?1 AND " DB_MAY_CLOSE("k.") " AND k.kind = 0 AND k.host_path IS NULL AND (SELECT cid FROM container c "
 		"WHERE c.id = k.container) = ?3), 0) ORDER BY id DESC LIMIT 1",
 	/* Accepts with `until` only excuse: the baseline was not changed by them. */
 	[STMT_EVENT_ACCEPTED] =
-		"SELECT 1 FROM event WHERE path = ?2 AND id > ?3 AND kind = 6 AND baseline IS ?1 AND until IS "
-		"NULL AND (ref IS NULL OR ref >= ?3) UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS "
+		"SELECT 1 FROM event WHERE path = ?2 AND id > ?3 AND " DB_MAY_CLOSE("") " AND kind = 6 AND baseline IS ?1 AND "
+		"until IS NULL AND (ref IS NULL OR ref >= ?3) UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS "
 		"NULL AND baseline IS ?1 AND id > ?3 AND until IS NULL AND (ref IS NULL OR ref >= ?3)",
 	/* By itself, or perhaps by an accept that ends: the view knows. */
 	[STMT_EVENT_EXCUSED] =
 		"SELECT 1 FROM event WHERE id = ?1 AND status = 2 UNION ALL SELECT 1 FROM event WHERE path = ?2 AND +id > "
-		"?1 AND kind = 6 AND until IS NOT NULL UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS NULL AND "
+		"?1 AND " DB_MAY_CLOSE("") " AND kind = 6 AND until IS NOT NULL UNION ALL SELECT 1 FROM event WHERE kind = 6 AND path IS NULL AND "
 		"+id > ?1 AND until IS NOT NULL LIMIT 1",
 	[STMT_PROCESS_ADD] =
 		"INSERT INTO process (" PROCESS_COLUMNS ", digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "

@@ -86,6 +86,12 @@ extern const char *const statement_sql[STMT_COUNT];
 	"until, reason, user, text"
 #define STMT_EVENT_COLUMN_COUNT 36
 
+/*
+ * Of the rows of event (prefix: "" or its alias and a point) those that may close a deviation. Word for word what the
+ * index event_closes is of: a query that does not say so walks through all rows of a path.
+ */
+#define DB_MAY_CLOSE(prefix) "(" prefix "kind = 6 OR (" prefix "kind = 0 AND " prefix "change = 6))"
+
 /* Behind them stands in which container it was: hashed only where there is one, as the rows before had none. */
 #define STMT_EVENT_PLACE "container, host_path, host_path_show"
 

@@ -114,10 +114,11 @@
 #define SQL_STATUS                                                                                                     \
 	"CASE WHEN e.status <> 0 THEN e.status ELSE coalesce("                                                         \
 	"(SELECT CASE WHEN k.kind = 0 THEN 3 WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k "                        \
-	"WHERE k.path = e.path AND k.id > e.id AND k.baseline IS e.baseline AND ((k.kind = 0 AND k.change = 6 AND "    \
-	"k.host_path IS e.host_path AND (e.host_path IS NOT NULL OR (SELECT b.kind FROM baseline b WHERE b.id = "      \
-	"e.baseline) IS NOT 2 OR (SELECT c.cid FROM container c WHERE c.id = k.container) IS (SELECT c.cid FROM "      \
-	"container c WHERE c.id = e.container))) OR (k.kind = 6 AND " SQL_CLOSES ")) ORDER BY k.id LIMIT 1), "         \
+	"WHERE k.path = e.path AND k.id > e.id AND " DB_MAY_CLOSE("k.") " AND k.baseline IS e.baseline AND "           \
+	"((k.kind = 0 AND k.host_path IS e.host_path AND (e.host_path IS NOT NULL OR (SELECT b.kind FROM baseline b "  \
+	"WHERE b.id = e.baseline) IS NOT 2 OR (SELECT c.cid FROM container c WHERE c.id = k.container) IS (SELECT "    \
+	"c.cid FROM container c WHERE c.id = e.container))) OR (k.kind = 6 AND " SQL_CLOSES ")) ORDER BY k.id LIMIT "  \
+	"1), "                                                                                                         \
 	"(SELECT CASE WHEN k.status = 2 THEN 2 ELSE 1 END FROM event k WHERE k.kind = 6 AND k.path IS NULL AND "       \
 	"k.baseline IS e.baseline AND k.id > e.id AND " SQL_CLOSES " ORDER BY k.id LIMIT 1), 0) END"
 

@@ -133,27 +133,20 @@ static int scan_gap(void *data, enum gap_reason reason, const char *path, const 
 	return l->stopping ? -ECANCELED : 0;
 }
 
-static int scan_deviation(struct event *e, void *data)
+static int scan_name(const struct history_name *n, void *data)
 {
 	const struct scan_work *w = data;
-	int r = e->path ? live_post_candidate(w->l, e->path, true) : 0;
 
-	if (r == 0 && e->path2)
-		r = live_post_candidate(w->l, e->path2, true);
-	return r;
+	return n->change == CHANGE_REVERTED ? 0 : live_post_candidate(w->l, n->path, true);
 }
 
 /* What is known as a deviation may be gone or undone: the baseline alone does not tell. */
-static int scan_deviations(struct scan_work *w, struct buf *err)
+static int scan_names(struct scan_work *w, struct buf *err)
 {
-	const struct history_filter filter = { .kinds = 1u << EVENT_CHANGE,
-					       .path = streq(w->path, "/") ? NULL : w->path,
-					       .open_only = true,
-					       .baseline = w->baseline_name };
 	_cleanup_db_ struct db *db = NULL;
 	int r = db_open(&w->db, DB_READ, &db, err);
 
-	return r < 0 ? r : history_each(db, &filter, scan_deviation, w);
+	return r < 0 ? r : history_each_name(db, w->baseline_name, w->path, scan_name, w);
 }
 
 static int scan_files(struct scan_work *w, int rootfd, struct buf *err)
@@ -199,7 +192,7 @@ static void *scan_main(void *data)
 	pthread_setname_np(pthread_self(), "scan");
 	r = rootfd < 0 ? -errno : scan_files(w, rootfd, &err);
 	if (r == 0)
-		r = scan_deviations(w, &err);
+		r = scan_names(w, &err);
 	if (r < 0 && r != -ECANCELED)
 		log_error("rescan of %s: %s", w->path, err.len ? err.data : strerror(-r));
 	scan_work_free(w);

@@ -248,22 +248,19 @@ static int load_dir(int64_t id, const char *path, void *data)
 }
 
 /* Paths that history tells of but the baseline does not have: added, renamed. */
-static int load_event(struct event *e, void *data)
+static int load_name(const struct history_name *n, void *data)
 {
 	struct loading *l = data;
 
-	if (e->path)
-		known_add(&l->known, pathmap_hash(&l->s->cache.map, e->path));
-	if (e->path && e->has_after && e->after.type == 'f')
-		states_set_inode(l->s, e->path, e->after.dev, e->after.ino);
-	if (e->path2)
-		known_add(&l->known, pathmap_hash(&l->s->cache.map, e->path2));
+	if (known_add(&l->known, pathmap_hash(&l->s->cache.map, n->path)) < 0)
+		return -ENOMEM;
+	if (n->rec.have && n->rec.type == 'f')
+		states_set_inode(l->s, n->path, n->rec.dev, n->rec.ino);
 	return l->s->stop && *l->s->stop ? -ECANCELED : 0;
 }
 
 static int load_names(struct loading *l)
 {
-	const struct history_filter filter = { .kinds = 1u << EVENT_CHANGE, .baseline = l->s->name };
 	int r = digest_new(DIGEST_BLAKE2B512, &l->blake);
 
 	if (r == 0)
@@ -271,7 +268,7 @@ static int load_names(struct loading *l)
 	if (r == 0)
 		r = baseline_each_dir(l->reader, "/", load_dir, l);
 	if (r == 0)
-		r = history_each(l->s->db, &filter, load_event, l);
+		r = history_each_name(l->s->db, l->s->name, "/", load_name, l);
 	if (l->blake)
 		digest_free(l->blake);
 	buf_free(&l->path);
