@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -75,6 +77,38 @@ int bpf_load_begin(struct buf *err)
 	else
 		return 0;
 	return -ENOTSUP;
+}
+
+/* The kernel refuses what reads its memory as if the program were wrong. */
+static bool is_locked_down(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/security/lockdown", "re");
+	char line[128];
+
+	return f && fgets(line, sizeof(line), f) && strstr(line, "[confidentiality]");
+}
+
+static const char *why_not(int error)
+{
+	struct btf *btf;
+
+	if (error == -ENOSYS)
+		return "the kernel has no bpf(2)";
+	if (error == -EPERM)
+		return "the kernel does not permit it (capabilities, lockdown)";
+	if (is_locked_down())
+		return "the kernel is locked down (confidentiality)";
+	btf = btf__load_vmlinux_btf();
+	if (!btf)
+		return "the kernel has no BTF (/sys/kernel/btf/vmlinux)";
+	btf__free(btf);
+	return strerror(-error);
+}
+
+int bpf_load_failed(struct buf *err, const char *what, int error)
+{
+	buf_printf(err, "BPF%s%s: %s", what ? ", " : "", what ?: "", why_not(error));
+	return error;
 }
 
 /* --- cgroups */

@@ -21,6 +21,8 @@ struct bpf_ring {
 
 /* Whether programs make sense here at all; sends what libbpf says to the log. -ENOTSUP, text in err. */
 int bpf_load_begin(struct buf *err);
+/* Why programs could not be loaded: into err, "BPF, what: why"; what may be NULL. Returns error, a negative errno. */
+int bpf_load_failed(struct buf *err, const char *what, int error);
 /* A descriptor of the unified cgroup hierarchy's root as far as we see it, mounted or not; -ENOTSUP: there is none. */
 int bpf_cgroup_root(void);
 /*

@@ -81,10 +81,8 @@ int bpf_procs_open(size_t ring, struct bpf_procs **ret, struct buf *err)
 	if (!b)
 		return -ENOMEM;
 	r = start(b, ring);
-	if (r < 0) {
-		buf_printf(err, "BPF: %s", strerror(-r));
-		return r;
-	}
+	if (r < 0)
+		return bpf_load_failed(err, NULL, r);
 	*ret = TAKE_PTR(b);
 	return 0;
 }

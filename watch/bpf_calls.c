@@ -262,10 +262,8 @@ int bpf_calls_open(struct bpf_exits *exits, const struct bpf_calls_wants *wants,
 		return -ENOMEM;
 	b->exits = exits;
 	r = start(b, wants, ring);
-	if (r < 0) {
-		buf_printf(err, "BPF, system calls: %s", strerror(-r));
-		return r;
-	}
+	if (r < 0)
+		return bpf_load_failed(err, "system calls", r);
 	*ret = TAKE_PTR(b);
 	return 0;
 }

@@ -78,10 +78,8 @@ int bpf_dns_open(struct bpf_dns_reader **ret, struct buf *err)
 	if (!d)
 		return -ENOMEM;
 	r = start(d);
-	if (r < 0) {
-		buf_printf(err, "BPF, DNS: %s", strerror(-r));
-		return r;
-	}
+	if (r < 0)
+		return bpf_load_failed(err, "DNS", r);
 	*ret = TAKE_PTR(d);
 	return 0;
 }

@@ -215,10 +215,8 @@ int bpf_opens_open(struct bpf_exits *exits, const struct bpf_opens_wants *wants,
 		return -ENOMEM;
 	b->exits = exits;
 	r = start(b, wants, ring);
-	if (r < 0) {
-		buf_printf(err, "BPF, opens: %s", strerror(-r));
-		return r;
-	}
+	if (r < 0)
+		return bpf_load_failed(err, "opens", r);
 	*ret = TAKE_PTR(b);
 	return 0;
 }

@@ -329,10 +329,8 @@ int bpf_policy_open(struct bpf_policy **ret, struct buf *err)
 	if (!b)
 		return -ENOMEM;
 	r = start(b);
-	if (r < 0) {
-		buf_printf(err, "BPF, verdicts over connections: %s", strerror(-r));
-		return r;
-	}
+	if (r < 0)
+		return bpf_load_failed(err, "verdicts over connections", r);
 	*ret = TAKE_PTR(b);
 	return 0;
 }

@@ -6,6 +6,7 @@
  *   act forks N                so many children that end    act under PID PROGRAM ARG...  a child with that pid
  *   act halt TID               stops that one thread until its standard input ends
  *   act lease FILE             holds a write lease on it until its standard input ends; says so first
+ *   act nobpf permitted|there PROGRAM ARG...   exec where bpf(2) is not: EPERM, ENOSYS
  *   act map FILE FILE          a child, once it is given a byte, maps one to run and makes another runnable; stays
  *   act setns | setuid | packet | traceme | attach | userfault | code | unshare | bpf | dup
  *                              that system call, in a child; whether it is
@@ -20,8 +21,11 @@
 #include <string.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -99,6 +103,24 @@ static int as(char **argv)
 {
 	if (setgid((gid_t)atoi(argv[0])) < 0 || setuid((uid_t)atoi(argv[0])) < 0)
 		return 1;
+	execv(argv[1], argv + 1);
+	return 127;
+}
+
+/* As under a lockdown, or in a kernel that is built without; for all that the program starts, too. */
+static int nobpf(char **argv)
+{
+	unsigned int error = strcmp(argv[0], "there") == 0 ? ENOSYS : EPERM;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof(code) / sizeof(code[0]), code };
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+		return 126;
 	execv(argv[1], argv + 1);
 	return 127;
 }
@@ -310,9 +332,9 @@ static const struct {
 	int min;
 	int (*run)(char **argv);
 } verbs[] = {
-	{ "spawn", 1, spawn }, { "late", 2, late },	{ "bare", 1, bare },   { "memory", 1, memory },
-	{ "as", 2, as },       { "linger", 1, linger }, { "forks", 1, forks }, { "under", 2, under },
-	{ "halt", 1, halt },   { "lease", 1, lease },	{ "map", 2, map },
+	{ "spawn", 1, spawn }, { "late", 2, late }, { "bare", 1, bare },     { "memory", 1, memory },
+	{ "nobpf", 2, nobpf }, { "as", 2, as },	    { "linger", 1, linger }, { "forks", 1, forks },
+	{ "under", 2, under }, { "halt", 1, halt }, { "lease", 1, lease },   { "map", 2, map },
 };
 
 int main(int argc, char **argv)
