@@ -243,10 +243,18 @@ static __always_inline void take_data(struct bpf_socket_call *c, const __u64 *ar
 		c->socket.data_len = len;
 }
 
+/* What the kernel holds of the peer counts. */
+static __always_inline bool needs_address(const struct bpf_socket *k, const struct bpf_call_row *row, __s64 result)
+{
+	return row->address && (row->filter != BPF_CALL_CONNECT || k->family == AF_UNIX ||
+				!(k->flags & BPF_SOCKET_REMOTE) || (result && result != -EINPROGRESS));
+}
+
 static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, const __u64 *args, __s64 result)
 {
 	__u8 filter = row->filter;
 	bool of_result = (filter == BPF_CALL_ACCEPT && result >= 0) || filter == BPF_CALL_DUP, addressed = false;
+	const struct sock *sk = NULL;
 	struct socket_scratch *s;
 	struct bpf_socket *k;
 	struct file *file;
@@ -270,15 +278,16 @@ static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, cons
 		return 0;
 	k = &s->flood.first.socket;
 	if (file)
-		take_socket(k, file);
-	if (row->address)
+		sk = take_socket(k, file);
+	if (needs_address(k, row, result)) {
 		len = read_address(s, row, args);
-	if (filter == BPF_CALL_CONNECT) {
-		if (!len || !*(__u16 *)s->address)
-			return 0; /* without a family it is the end of a connection */
-		if (k->family == AF_UNIX || !(k->flags & BPF_SOCKET_REMOTE) || (result && result != -EINPROGRESS))
+		if (filter == BPF_CALL_CONNECT) {
+			if (!len || !*(__u16 *)s->address)
+				return 0; /* without a family it is the end of a connection */
 			take_address(k, s->address, len, true);
-	} else if (filter == BPF_CALL_LOCAL) {
+		}
+	}
+	if (filter == BPF_CALL_LOCAL) {
 		if (len && (result || k->family == AF_UNIX))
 			take_address(k, s->address, len, false);
 	} else if (filter == BPF_CALL_SEND || filter == BPF_CALL_RECEIVE) {
@@ -290,10 +299,10 @@ static __noinline int tell_socket(__u32 id, const struct bpf_call_row *row, cons
 			return 0;
 	}
 	if (k->family == AF_UNIX && file)
-		take_unix(k, sock_of(file));
+		take_unix(k, sk);
 	end_socket(s, filter, BPF_PROGRAM_SOCKETS);
 	if (filter == BPF_CALL_ACCEPT && file)
-		begin_accepted(sock_of(file), k);
+		begin_accepted(sk, &s->flood.first);
 	return 0;
 }
 
@@ -368,6 +377,7 @@ int on_uring(struct bpf_raw_tracepoint_args *ctx)
 {
 	const struct io_kiocb *req = (const void *)ctx->args[0];
 	__u64 args[6] = { 0 };
+	const struct sock *sk = NULL;
 	struct socket_scratch *s;
 	struct bpf_socket *k;
 	struct file *file;
@@ -390,7 +400,7 @@ int on_uring(struct bpf_raw_tracepoint_args *ctx)
 	/* A registered file's number is none of a descriptor. */
 	file = BPF_CORE_READ(req, flags) & 1 ? NULL : socket_file(args[0]);
 	if (file)
-		take_socket(k, file);
+		sk = take_socket(k, file);
 	k->flags |= BPF_SOCKET_URING;
 	len = read_uring_address(s, req, filter);
 	if (len)
@@ -398,9 +408,9 @@ int on_uring(struct bpf_raw_tracepoint_args *ctx)
 	if (filter == BPF_CALL_SEND && !is_datagram_told(k, false))
 		return 0;
 	if (k->family == AF_UNIX && file)
-		take_unix(k, sock_of(file));
+		take_unix(k, sk);
 	if (filter == BPF_CALL_ACCEPT && file)
-		remember_server(sock_of(file));
+		remember_server(sk);
 	end_socket(s, filter, BPF_PROGRAM_URING);
 	return 0;
 }

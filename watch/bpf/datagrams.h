@@ -177,11 +177,15 @@ static __always_inline void tell_peer(struct datagram_socket *s, const struct da
 SEC("cgroup/sock_release")
 int on_release(struct bpf_sock *sk)
 {
-	struct datagram_socket *s = bpf_sk_storage_get(&datagrams, sk, NULL, 0);
-	__u64 now = bpf_ktime_get_ns();
+	struct datagram_socket *s;
+	__u64 now;
 
-	if (!s || !datagram_end_id)
+	if (sk->protocol != IPPROTO_UDP || !datagram_end_id)
 		return 1;
+	s = bpf_sk_storage_get(&datagrams, sk, NULL, 0);
+	if (!s)
+		return 1;
+	now = bpf_ktime_get_ns();
 	if (!s->tgid)
 		HF_TAKE_WHO(s);
 	if ((__u32)s->tgid == self)

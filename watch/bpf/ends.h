@@ -45,15 +45,18 @@ enum { SCRATCH_STATE, SCRATCH_CALL, SCRATCHES };
 
 HF_SCRATCH(end_scratches, struct bpf_flood, SCRATCHES);
 
-static __always_inline __u64 hash_peer(const struct sock *sk)
+static __always_inline __u64 hash_peer(const struct sock *sk, bool typed)
 {
 	__u64 words[2] = { 0 };
+	struct in6_addr a;
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		BPF_CORE_READ_INTO(&words, sk, __sk_common.skc_v6_daddr);
-	else
-		words[0] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-	return mix(mix(BPF_CORE_READ(sk, __sk_common.skc_dport), words[0]), words[1]);
+	if (HF_MEMBER(sk, typed, __sk_common.skc_family) == AF_INET6) {
+		a = HF_MEMBER(sk, typed, __sk_common.skc_v6_daddr);
+		__builtin_memcpy(words, &a, sizeof(words));
+	} else {
+		words[0] = HF_MEMBER(sk, typed, __sk_common.skc_daddr);
+	}
+	return hash_address(swap16(HF_MEMBER(sk, typed, __sk_common.skc_dport)), words);
 }
 
 static __always_inline void put_open(const struct sock *sk, const struct bpf_open_connection *o)
@@ -64,30 +67,41 @@ static __always_inline void put_open(const struct sock *sk, const struct bpf_ope
 		__sync_fetch_and_add(&lost[BPF_PROGRAM_ENDS], 1);
 }
 
-/* On behalf of who makes it. */
-static __always_inline void remember(const struct sock *sk, __u64 ino, bool accepted)
+/* On behalf of who connects; it is not open yet. */
+static __always_inline void remember_connect(const struct sock *sk, __u64 ino)
 {
-	struct bpf_open_connection o = {
-		.mono_ns = accepted ? bpf_ktime_get_ns() : 0,
-		.peer = hash_peer(sk),
-		.ino = ino,
-		.accepted = accepted,
-	};
+	struct bpf_open_connection o = { .peer = hash_peer(sk, true), .ino = ino };
 
 	HF_TAKE_WHO(&o);
 	put_open(sk, &o);
 }
 
-static __always_inline struct server_key server_of(const struct sock *sk)
+/* On behalf of who made that call. */
+static __always_inline void remember_accept(const struct sock *sk, const struct bpf_socket_call *c)
 {
-	return (struct server_key){ .net = (__u64)BPF_CORE_READ(sk, __sk_common.skc_net.net),
-				    .port = BPF_CORE_READ(sk, __sk_common.skc_num) };
+	struct bpf_open_connection o = {
+		.start_ns = c->head.start_ns,
+		.mono_ns = c->head.mono_ns,
+		.peer = hash_address(c->socket.remote_port, (const __u64 *)c->socket.remote),
+		.ino = c->socket.ino,
+		.tgid = c->head.tgid,
+		.tid = c->head.tid,
+		.accepted = true,
+	};
+
+	put_open(sk, &o);
+}
+
+static __always_inline struct server_key server_of(const struct sock *sk, bool typed)
+{
+	return (struct server_key){ .net = (__u64)HF_MEMBER(sk, typed, __sk_common.skc_net.net),
+				    .port = HF_MEMBER(sk, typed, __sk_common.skc_num) };
 }
 
 /* Somebody asked io_uring to accept. */
 static __always_inline void remember_server(const struct sock *sk)
 {
-	struct server_key key = server_of(sk);
+	struct server_key key = server_of(sk, false);
 	struct bpf_open_connection o = { .accepted = true };
 
 	if (!end_id)
@@ -100,7 +114,7 @@ static __always_inline void remember_server(const struct sock *sk)
 /* A connection to such a server, on behalf of nobody. */
 static __always_inline void begin_served(const struct sock *sk)
 {
-	struct server_key key = server_of(sk);
+	struct server_key key = server_of(sk, true);
 	const struct bpf_open_connection *server = bpf_map_lookup_elem(&uring_servers, &key);
 	struct bpf_open_connection o;
 
@@ -108,7 +122,7 @@ static __always_inline void begin_served(const struct sock *sk)
 		return;
 	o = *server;
 	o.mono_ns = bpf_ktime_get_ns();
-	o.peer = hash_peer(sk);
+	o.peer = hash_peer(sk, true);
 	put_open(sk, &o);
 }
 
@@ -128,8 +142,8 @@ static __always_inline bool is_by_process(void)
 	return task->mm && bpf_get_current_pid_tgid() >> 32 != self;
 }
 
-static __always_inline void fill_end(struct bpf_socket_call *c, const struct sock *sk,
-				     const struct bpf_open_connection *o)
+static __always_inline void fill_end(struct bpf_socket_call *c, const struct sock *sk, const struct tcp_sock *tcp,
+				     bool typed, const struct bpf_open_connection *o)
 {
 	__builtin_memset(c, 0, sizeof(*c));
 	c->head.id = end_id;
@@ -139,28 +153,31 @@ static __always_inline void fill_end(struct bpf_socket_call *c, const struct soc
 	c->head.mono_ns = bpf_ktime_get_ns();
 	c->head.start_ns = o->start_ns;
 	c->socket.ino = o->ino;
-	c->socket.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	c->socket.family = HF_MEMBER(sk, typed, __sk_common.skc_family);
 	c->socket.type = SOCK_STREAM;
 	c->socket.protocol = IPPROTO_TCP;
-	take_ip(&c->socket, sk);
+	take_ip(&c->socket, sk, typed);
 	/* The port may be given back by now. */
-	c->socket.local_port = swap16(BPF_CORE_READ((const struct inet_sock *)sk, inet_sport));
+	c->socket.local_port = swap16(HF_MEMBER((const struct inet_sock *)tcp, typed, inet_sport));
 	c->socket.flags |= BPF_SOCKET_LOCAL | (o->accepted ? BPF_SOCKET_ACCEPTED : 0);
 }
 
-static __always_inline void tell_end(const struct sock *sk, const struct bpf_open_connection *o, __u32 scratch)
+static __always_inline void tell_end(const struct sock *sk, bool typed, const struct bpf_open_connection *o)
 {
-	const struct tcp_sock *tcp = (const void *)sk;
-	__u64 sent = BPF_CORE_READ(tcp, bytes_sent), again = BPF_CORE_READ(tcp, bytes_retrans),
-	      received = BPF_CORE_READ(tcp, bytes_received), open_ns;
+	const struct tcp_sock *tcp = typed ? bpf_skc_to_tcp_sock((void *)sk) : (const void *)sk;
+	__u32 scratch = typed ? SCRATCH_STATE : SCRATCH_CALL;
 	struct bpf_flood *f = bpf_map_lookup_elem(&end_scratches, &scratch), *before;
+	__u64 sent, again, received, open_ns;
 
-	if (!f)
+	if (!f || !tcp)
 		return;
-	fill_end(&f->first, sk, o);
+	sent = HF_MEMBER(tcp, typed, bytes_sent);
+	again = HF_MEMBER(tcp, typed, bytes_retrans);
+	received = HF_MEMBER(tcp, typed, bytes_received);
+	fill_end(&f->first, sk, tcp, typed, o);
 	sent -= again < sent ? again : sent;
 	/* The peer's end counts as a byte. */
-	if (received && BPF_CORE_READ(sk, __sk_common.skc_flags) & 1UL << SOCK_DONE)
+	if (received && HF_MEMBER(sk, typed, __sk_common.skc_flags) & 1UL << SOCK_DONE)
 		received--;
 	open_ns = o->mono_ns ? f->first.head.mono_ns - o->mono_ns : 0;
 	before = counted_with(f, !o->accepted);
@@ -178,9 +195,9 @@ static __always_inline void tell_end(const struct sock *sk, const struct bpf_ope
 }
 
 /* Who removes it tells it. */
-static __always_inline void end_adopted(const struct sock *sk, __u32 scratch, bool known)
+static __always_inline void end_adopted(const struct sock *sk, bool typed, bool known)
 {
-	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	__u64 cookie = HF_MEMBER(sk, typed, __sk_common.skc_cookie.counter);
 	const struct bpf_open_connection *found = cookie ? bpf_map_lookup_elem(&adopted, &cookie) : NULL;
 	struct bpf_open_connection o;
 
@@ -188,27 +205,40 @@ static __always_inline void end_adopted(const struct sock *sk, __u32 scratch, bo
 		return;
 	o = *found;
 	if (bpf_map_delete_elem(&adopted, &cookie) == 0 && !known)
-		tell_end(sk, &o, scratch);
+		tell_end(sk, typed, &o);
 }
 
-static __noinline int end_connection(const struct sock *sk, __u32 scratch)
+static __always_inline int end_connection(const struct sock *sk, bool typed)
 {
 	__u64 key = (__u64)sk;
 	const struct bpf_open_connection *found = bpf_map_lookup_elem(&open_connections, &key);
 	struct bpf_open_connection o;
 
 	if (has_adopted)
-		end_adopted(sk, scratch, found != NULL);
+		end_adopted(sk, typed, found != NULL);
 	if (!found)
 		return 0;
 	o = *found;
-	if (bpf_map_delete_elem(&open_connections, &key) == 0 && o.mono_ns && o.peer == hash_peer(sk))
-		tell_end(sk, &o, scratch);
+	if (bpf_map_delete_elem(&open_connections, &key) == 0 && o.mono_ns && o.peer == hash_peer(sk, typed))
+		tell_end(sk, typed, &o);
 	return 0;
 }
 
-static __always_inline void begin_accepted(const struct sock *sk, const struct bpf_socket *k)
+/* Functions of their own have a stack of their own. */
+static __noinline int end_handed(const struct sock *sk)
 {
+	return end_connection(sk, true);
+}
+
+static __noinline int end_found(const struct sock *sk)
+{
+	return end_connection(sk, false);
+}
+
+static __always_inline void begin_accepted(const struct sock *sk, const struct bpf_socket_call *c)
+{
+	const struct bpf_socket *k = &c->socket;
+
 	if (!end_id || (k->family != AF_INET && k->family != AF_INET6))
 		return;
 	if (k->protocol == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock))
@@ -217,10 +247,10 @@ static __always_inline void begin_accepted(const struct sock *sk, const struct b
 		return;
 	if (!sk)
 		return;
-	remember(sk, k->ino, true);
+	remember_accept(sk, c);
 	/* It may be over already. */
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
-		end_connection(sk, SCRATCH_CALL);
+		end_found(sk);
 }
 
 /* The first of them is the caller's, who connects; in the others anybody runs. */
@@ -232,12 +262,12 @@ int on_state(__u64 *ctx)
 	__u64 key = (__u64)sk, ino;
 	struct bpf_open_connection *o;
 
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	if (state == TCP_SYN_SENT) {
-		ino = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+		ino = sk->sk_socket->file->f_inode->i_ino;
 		if ((ino || is_below_mptcp(sk)) && is_by_process())
-			remember(sk, ino, false);
+			remember_connect(sk, ino);
 	} else if (state == TCP_ESTABLISHED) {
 		o = bpf_map_lookup_elem(&open_connections, &key);
 		if (o && !o->mono_ns)
@@ -245,7 +275,7 @@ int on_state(__u64 *ctx)
 		else if (before == TCP_SYN_RECV && has_uring_servers)
 			begin_served(sk);
 	} else if (state == TCP_CLOSE) {
-		end_connection(sk, SCRATCH_STATE);
+		end_handed(sk);
 	}
 	return 0;
 }

@@ -141,7 +141,7 @@ struct files_struct {
 /* --- sockets */
 
 struct in6_addr {
-	__u8 bytes[16];
+	__u32 words[4];
 };
 
 struct net;
@@ -414,6 +414,12 @@ struct task_struct___info {
 
 #pragma clang attribute pop
 
+/*
+ * A member of what a program was handed, which it can look at (typed, a constant); of what it found by an address,
+ * which it has to read.
+ */
+#define HF_MEMBER(p, typed, member) ((typed) ? (p)->member : BPF_CORE_READ(p, member))
+
 /* What a program puts together: its stack is too small for it. One of each for each processor. */
 #define HF_SCRATCH(name, of, n)                                                                                        \
 	struct {                                                                                                       \
@@ -432,11 +438,11 @@ static __always_inline void *scratch_of(void *map)
 
 static __always_inline void take_who(__s32 *tgid, __s32 *tid, __u64 *start_ns)
 {
-	const struct task_struct *task = (void *)bpf_get_current_task();
+	const struct task_struct *task = bpf_get_current_task_btf();
 
-	*tgid = BPF_CORE_READ(task, tgid);
-	*tid = BPF_CORE_READ(task, pid);
-	*start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	*tgid = task->tgid;
+	*tid = task->pid;
+	*start_ns = task->group_leader->start_boottime;
 }
 
 /* Into its members: which process runs, by its number and by when it began, and which of its threads. */
@@ -446,9 +452,9 @@ static __always_inline void take_who(__s32 *tgid, __s32 *tid, __u64 *start_ns)
 static __always_inline bool is_compat(void)
 {
 #if defined(__TARGET_ARCH_x86)
-	const struct task_struct___info *task = (void *)bpf_get_current_task();
+	const struct task_struct___info *task = (void *)bpf_get_current_task_btf();
 
-	return BPF_CORE_READ(task, thread_info.status) & 2;
+	return task->thread_info.status & 2;
 #else
 	return false;
 #endif

@@ -104,16 +104,20 @@ static __always_inline void take_unix(struct bpf_socket *s, const struct sock *s
 		take_unix_name(s, (const char *)&a->len + 4 + 2, (__s64)BPF_CORE_READ(a, len) - 2);
 }
 
-static __always_inline void take_ip(struct bpf_socket *s, const struct sock *sk)
+static __always_inline void take_ip(struct bpf_socket *s, const struct sock *sk, bool typed)
 {
-	s->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	s->remote_port = swap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	struct in6_addr local, remote;
+
+	s->local_port = HF_MEMBER(sk, typed, __sk_common.skc_num);
+	s->remote_port = swap16(HF_MEMBER(sk, typed, __sk_common.skc_dport));
 	if (s->family == AF_INET) {
-		*(__u32 *)s->local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-		*(__u32 *)s->remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+		*(__u32 *)s->local = HF_MEMBER(sk, typed, __sk_common.skc_rcv_saddr);
+		*(__u32 *)s->remote = HF_MEMBER(sk, typed, __sk_common.skc_daddr);
 	} else {
-		BPF_CORE_READ_INTO(&s->local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&s->remote, sk, __sk_common.skc_v6_daddr);
+		local = HF_MEMBER(sk, typed, __sk_common.skc_v6_rcv_saddr);
+		remote = HF_MEMBER(sk, typed, __sk_common.skc_v6_daddr);
+		__builtin_memcpy(s->local, &local, sizeof(s->local));
+		__builtin_memcpy(s->remote, &remote, sizeof(s->remote));
 	}
 	if (s->local_port)
 		s->flags |= BPF_SOCKET_LOCAL;
@@ -121,7 +125,8 @@ static __always_inline void take_ip(struct bpf_socket *s, const struct sock *sk)
 		s->flags |= BPF_SOCKET_REMOTE;
 }
 
-static __always_inline void take_socket(struct bpf_socket *s, struct file *file)
+/* What the kernel has of it, which it is found by. */
+static __always_inline const struct sock *take_socket(struct bpf_socket *s, const struct file *file)
 {
 	const struct socket *socket = BPF_CORE_READ(file, private_data);
 	const struct sock *sk = BPF_CORE_READ(socket, sk);
@@ -133,14 +138,8 @@ static __always_inline void take_socket(struct bpf_socket *s, struct file *file)
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_ESTABLISHED)
 		s->flags |= BPF_SOCKET_CONNECTED;
 	if (s->family == AF_INET || s->family == AF_INET6)
-		take_ip(s, sk);
-}
-
-static __always_inline const struct sock *sock_of(struct file *file)
-{
-	const struct socket *socket = BPF_CORE_READ(file, private_data);
-
-	return BPF_CORE_READ(socket, sk);
+		take_ip(s, sk, false);
+	return sk;
 }
 
 /* An address as calls have it, of the peer or our own; false when there is none in it. len: of a unix one. */
@@ -189,11 +188,15 @@ static __always_inline __u64 hash_name(const struct bpf_socket *s)
 	return h;
 }
 
+static __always_inline __u64 hash_address(__u16 port, const __u64 *words)
+{
+	return mix(mix(port, words[0]), words[1]);
+}
+
 /* Whether a datagram goes to, or comes from, another peer than the one before. */
 static __always_inline bool is_new_peer(const struct bpf_socket *s, bool receive)
 {
-	const __u64 *words = (const __u64 *)s->remote;
-	__u64 key = s->ino << 1 | receive, h = mix(mix(s->remote_port, words[0]), words[1]);
+	__u64 key = s->ino << 1 | receive, h = hash_address(s->remote_port, (const __u64 *)s->remote);
 	__u64 *before = bpf_map_lookup_elem(&peers, &key);
 
 	if (!s->ino)
