@@ -110,11 +110,14 @@ static __always_inline void take_stream(struct __sk_buff *skb, struct bpf_dns *d
 
 static __always_inline void take(struct __sk_buff *skb, __u32 flags)
 {
-	__u8 protocol = 0;
-	__u32 at = find_transport(skb, &protocol);
 	struct bpf_dns d = { .flags = flags };
+	__u8 protocol = 0;
 	__u16 ports[2];
+	__u32 at;
 
+	if (is_of_others(skb))
+		return;
+	at = find_transport(skb, &protocol);
 	if (!at || (protocol != IPPROTO_UDP && protocol != IPPROTO_TCP) ||
 	    bpf_skb_load_bytes(skb, at, ports, sizeof(ports)))
 		return;

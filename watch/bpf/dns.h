@@ -14,6 +14,15 @@
 #define TCP_OFFSET  12 /* of its length, in the upper half */
 #define DNS_PORT    53
 
+/* It belongs to a connection whose peer is at another port: of most packets nothing has to be read to know that. */
+static __always_inline bool is_of_others(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	return sk && sk->protocol == IPPROTO_TCP && sk->dst_port != __builtin_bswap16(DNS_PORT);
+}
+
 /* Where the header behind that of IP begins, and whose it is; 0: it is none, or behind extension headers. */
 static __always_inline __u32 find_transport(struct __sk_buff *skb, __u8 *ret_protocol)
 {

@@ -351,8 +351,11 @@ static __always_inline void take_stream(struct __sk_buff *skb, __u32 tcp)
 static __always_inline void take_answer(struct __sk_buff *skb)
 {
 	__u8 protocol = 0;
-	__u32 at = find_transport(skb, &protocol);
+	__u32 at;
 
+	if (is_of_others(skb))
+		return;
+	at = find_transport(skb, &protocol);
 	if (!at || !is_answer(skb, at))
 		return;
 	if (protocol == IPPROTO_TCP)
