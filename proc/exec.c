@@ -373,27 +373,26 @@ struct process *proc_table_at(struct proc_table *t, int32_t pid, uint64_t start_
 	return e && began(e->p, start_ns) ? image_at(t, e, boot_ns, late) : TAKE_PTR(p);
 }
 
-/* Lock held. NULL: it is to be asked. */
+/* NULL: it is to be asked. */
 static struct process *told_at(struct proc_table *t, int32_t pid, uint64_t boot_ns)
 {
-	struct process *was = NULL;
-	struct entry *e = entry_live(t, pid);
+	TABLE_LOCKED(t);
+	struct entry *e = entry_of(t, pid);
 
-	if (!e)
-		e = entry_ended(t, pid);
 	if (e && boot_ns && e->exec_ns > boot_ns)
-		was = image_before(t, pid, boot_ns);
-	if (was)
-		return process_ref(was);
+		return image_at(t, e, boot_ns, false);
 	return e && !e->unread && !e->login_stale ? process_ref(e->p) : NULL;
 }
 
 struct process *proc_table_told(struct proc_table *t, int32_t pid, uint64_t boot_ns)
 {
-	struct process *p;
+	_cleanup_process_ struct process *asked = NULL;
+	struct process *p = told_at(t, pid, boot_ns);
 
-	table_lock(t);
+	if (p)
+		return p;
+	asked = proc_table_get(t, pid, false);
+	/* While that waited the next program may have been told. */
 	p = told_at(t, pid, boot_ns);
-	table_unlock(&t);
-	return p ? p : proc_table_get(t, pid, false);
+	return p ? p : TAKE_PTR(asked);
 }

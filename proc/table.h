@@ -105,9 +105,10 @@ void proc_table_sync(struct proc_table *t);
  */
 struct process *proc_table_get(struct proc_table *t, int32_t pid, bool ended);
 /*
- * The same for one whose exec is known to be applied (a hook of the connector told of it): nothing is waited for, and
- * one that has ended since is found without asking /proc. boot_ns: when that was; one that has run another program since
- * is found as it was then, as long as that is kept (see proc_table_at). 0: as known now.
+ * The same for one whose exec is known to be applied (a hook of the connector told of it): nothing is waited for
+ * but what was not read of it yet, and one that has ended since is found without asking /proc. boot_ns: when that was; one that has run another program since
+ * is found as it was then; its name, file and arguments are unknown where that is not kept (see proc_table_at). 0: as
+ * known now.
  */
 struct process *proc_table_told(struct proc_table *t, int32_t pid, uint64_t boot_ns);
 /*

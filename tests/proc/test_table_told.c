@@ -61,7 +61,7 @@ static void test_told(void **state)
 	end(&f);
 }
 
-static void exec_as(struct fixture *f, int pid, const char *exe, unsigned long long at)
+static void exec_in(struct fixture *f, int pid, const char *exe, uint64_t cgroups, unsigned long long at)
 {
 	struct process told = { .pid = pid,
 				.ppid = 100,
@@ -71,7 +71,12 @@ static void exec_as(struct fixture *f, int pid, const char *exe, unsigned long l
 				.cmdline_len = 2,
 				.known = PROCESS_START | PROCESS_PPID | PROCESS_EXE | PROCESS_CMDLINE };
 
-	proc_table_execed(f->t, &told, 0, tick(at));
+	proc_table_execed(f->t, &told, cgroups, tick(at));
+}
+
+static void exec_as(struct fixture *f, int pid, const char *exe, unsigned long long at)
+{
+	exec_in(f, pid, exe, 0, at);
 }
 
 /* It was asked for before its fork was told, and had just ended: /proc then knows no parent. */
@@ -248,11 +253,52 @@ static void test_at(void **state)
 	end(&f);
 }
 
+/* The next program's start is told while somebody waits for what was not read yet of this one. */
+static int sync_next(uint64_t boot_ns, void *data)
+{
+	struct fixture *f = data;
+
+	(void)boot_ns;
+	tree_process(&f->tree, 200, 100, "/bin/next", 6000);
+	exec_as(f, 200, "/bin/next", 6020);
+	return 0;
+}
+
+static void test_told_next(void **state)
+{
+	const struct process forked = {
+		.pid = 200, .ppid = 100, .start_ns = tick(6000), .known = PROCESS_START | PROCESS_PPID
+	};
+	_cleanup_process_ struct process *p = NULL, *q = NULL, *r = NULL;
+	struct fixture f;
+
+	(void)state;
+	begin(&f, 100);
+	tree_process(&f.tree, 200, 100, "/bin/sh", 6000);
+	proc_table_forked(f.t, 100, &forked);
+	/* Its cgroup is to be read. */
+	exec_in(&f, 200, "/bin/sh", 1, 6010);
+	proc_table_set_sync(f.t, sync_next, &f);
+	p = proc_table_told(f.t, 200, tick(6010));
+	assert_non_null(p);
+	assert_string_equal(p->exe, "/bin/sh");
+	proc_table_set_sync(f.t, NULL, NULL);
+	q = proc_table_told(f.t, 200, 0);
+	assert_string_equal(q->exe, "/bin/next");
+	/* What it was is forgotten: it is not taken for what it became. */
+	for (unsigned int i = 0; i < PROC_IMAGES_MAX + 1; i++)
+		exec_as(&f, 300, "/bin/one", 7000 + i);
+	r = proc_table_told(f.t, 200, tick(6010));
+	assert_int_equal(r->pid, 200);
+	assert_null(r->exe);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_told), cmocka_unit_test(test_told_late), cmocka_unit_test(test_rest_of_next),
-		cmocka_unit_test(test_at),   cmocka_unit_test(test_grouped),
+		cmocka_unit_test(test_at),   cmocka_unit_test(test_grouped),   cmocka_unit_test(test_told_next),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
