@@ -1,6 +1,7 @@
 /*
  * The names that history tells of. A page at a time, each from the path behind the last one of the page before: along
- * the index of paths, so that neither a sort nor an open statement grows with history. Any thread, on its own connection.
+ * the index of paths, so that neither a sort nor an open statement grows with history. Any thread, on its own
+ * connection.
  */
 #include <errno.h>
 #include <stdlib.h>

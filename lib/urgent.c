@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-
 static void be_fair(struct urgent *u)
 {
 	const struct sched_param none = { .sched_priority = 0 };
