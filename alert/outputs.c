@@ -382,10 +382,9 @@ static void output_free(struct output *o)
 
 static bool output_join(struct output *o)
 {
-	uint64_t at = clock_real_ns() + OUTPUT_STOP_NS + OUTPUT_JOIN_NS;
-	struct timespec until = { (time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC) };
+	struct timespec until = clock_timespec(clock_mono_ns() + OUTPUT_STOP_NS + OUTPUT_JOIN_NS);
 
-	return !o->running || pthread_timedjoin_np(o->thread, NULL, &until) == 0;
+	return !o->running || pthread_clockjoin_np(o->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
 }
 
 void outputs_stop(struct outputs *os)

@@ -39,14 +39,6 @@ struct canary {
 	size_t n;
 };
 
-/* CLOCK_REALTIME because that is what a plain condition variable knows. */
-static struct timespec canary_until(uint64_t ns)
-{
-	uint64_t at = clock_real_ns() + ns;
-
-	return (struct timespec){ (time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC) };
-}
-
 bool canary_event(struct canary *c, const struct fs_event *e)
 {
 	bool ours = false;
@@ -168,7 +160,7 @@ static int canary_test(struct canary *c, const char *dir, bool *ret_written, uin
 		r = -EIO;
 	close(fd);
 	pthread_mutex_lock(&c->lock);
-	until = canary_until(c->o.deadline);
+	until = clock_timespec(clock_mono_ns() + c->o.deadline);
 	while (!c->came && !c->stopping && r == 0) {
 		if (pthread_cond_timedwait(&c->cond, &c->lock, &until) == ETIMEDOUT)
 			r = c->came ? 0 : -ETIMEDOUT;
@@ -230,7 +222,7 @@ static void *canary_main(void *data)
 		for (size_t i = 0; i < c->n && !c->stopping; i++)
 			canary_place_test(c, &c->places[i]);
 		pthread_mutex_lock(&c->lock);
-		until = canary_until(c->o.interval ? c->o.interval : 3600 * NSEC_PER_SEC);
+		until = clock_timespec(clock_mono_ns() + (c->o.interval ? c->o.interval : 3600 * NSEC_PER_SEC));
 		while (!c->stopping && !c->changed && pthread_cond_timedwait(&c->cond, &c->lock, &until) == 0)
 			;
 		c->changed = false;
@@ -247,7 +239,7 @@ int canary_new(const struct canary_options *o, struct canary **ret)
 		return -ENOMEM;
 	c->o = *o;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->cond, NULL);
+	clock_cond_init(&c->cond);
 	*ret = c;
 	return 0;
 }

@@ -292,7 +292,7 @@ static struct container *next_waiting(struct drift_baseline *k)
 			pthread_cond_wait(&k->wake, &k->lock);
 			continue;
 		}
-		until = (struct timespec){ (time_t)(k->look_at / NSEC_PER_SEC), (long)(k->look_at % NSEC_PER_SEC) };
+		until = clock_timespec(k->look_at);
 		if (pthread_cond_timedwait(&k->wake, &k->lock, &until) == ETIMEDOUT)
 			return NULL;
 	}
@@ -355,16 +355,12 @@ bool drift_baseline_make(struct drift_baseline *k, struct container *c)
 int drift_baseline_new(struct monitor *m, struct drift_baseline **ret)
 {
 	struct drift_baseline *k = calloc(1, sizeof(*k));
-	pthread_condattr_t monotonic;
 
 	if (!k)
 		return -ENOMEM;
 	k->m = m;
 	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&k->wake);
 	*ret = k;
 	return 0;
 }

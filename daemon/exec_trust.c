@@ -61,7 +61,6 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 	_cleanup_buf_ struct buf warnings = BUF_INIT;
 	struct exec_trust *x = calloc(1, sizeof(*x));
 	struct trust_loaded l;
-	pthread_condattr_t monotonic;
 	int r;
 
 	if (!x)
@@ -69,10 +68,7 @@ int exec_trust_new(struct monitor *m, bool (*over)(void), struct exec_trust **re
 	x->m = m;
 	x->policies = conf_ref((struct conf *)(uintptr_t)m->conf);
 	pthread_mutex_init(&x->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&x->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&x->wake);
 	r = trust_load(m->conf, m->conf, &m->db, m->packages, over, &l, &warnings);
 	tell(&warnings);
 	if (r < 0) {
@@ -143,7 +139,7 @@ static void load(struct exec_trust *x, enum what what)
 static bool sleep_a_while(struct exec_trust *x)
 {
 	uint64_t until = clock_mono_ns() + LOOK_NS;
-	struct timespec t = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+	struct timespec t = clock_timespec(until);
 
 	while (!x->end && x->state.wanted == x->state.loaded &&
 	       pthread_cond_timedwait(&x->wake, &x->lock, &t) != ETIMEDOUT)

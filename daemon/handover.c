@@ -31,7 +31,7 @@ struct handover {
 static void *let_go(void *data)
 {
 	struct handover *h = data;
-	struct timespec until = { (time_t)(h->until / NSEC_PER_SEC), (long)(h->until % NSEC_PER_SEC) };
+	struct timespec until = clock_timespec(h->until);
 
 	pthread_setname_np(pthread_self(), "handover");
 	pthread_mutex_lock(&h->lock);
@@ -47,15 +47,11 @@ static void *let_go(void *data)
 
 static int start_bound(struct handover *h)
 {
-	pthread_condattr_t monotonic;
 	sigset_t all, old;
 	int r;
 
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&h->taken, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&h->taken);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);

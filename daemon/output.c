@@ -203,14 +203,13 @@ int output_start(const struct output_options *options, struct output **ret)
 
 void output_stop(struct output *o)
 {
-	uint64_t at = clock_real_ns() + OUTPUT_STOP_NS + OUTPUT_STOP_NS / 2;
-	struct timespec until = { (time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC) };
+	struct timespec until = clock_timespec(clock_mono_ns() + OUTPUT_STOP_NS + OUTPUT_STOP_NS / 2);
 
 	o->deadline = clock_mono_ns() + OUTPUT_STOP_NS;
 	o->stopping = true;
 	queue_close(o->queue);
 	/* A terminal that is held (^S) can keep the thread inside write: it ends with the process. */
-	if (pthread_timedjoin_np(o->thread, NULL, &until) != 0) {
+	if (pthread_clockjoin_np(o->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
 		pthread_detach(o->thread);
 		if (!atomic_exchange(&o->left, true))
 			return;

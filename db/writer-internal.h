@@ -27,6 +27,7 @@ struct writer {
 	struct event token; /* in the queue: flush */
 	pthread_mutex_t lock;
 	pthread_cond_t flushed;
+	bool pushing; /* somebody puts a token into the queue, and may wait for room */
 	uint64_t flush_wanted, flush_done;
 	struct event change_token;   /* in the queue: change */
 	pthread_mutex_t change_lock; /* one at a time */

@@ -71,7 +71,7 @@ int writer_start(const struct db_options *o, const struct conf *conf, void (*sto
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->change_lock, NULL);
 	pthread_mutex_init(&w->why_lock, NULL);
-	pthread_cond_init(&w->flushed, NULL);
+	clock_cond_init(&w->flushed);
 	w->stored = stored;
 	w->data = data;
 	r = set_up(w, o, conf, err);
@@ -95,23 +95,35 @@ void writer_put(struct writer *w, struct event *e)
 		atomic_store(&w->overflow_since, clock_real_ns());
 }
 
-/* until: in real time; NULL: for as long as it takes. */
+/* With the lock held. until: monotonic; NULL: for as long as it takes. */
+static int wait_for_writer(struct writer *w, const struct timespec *until)
+{
+	return until ? -pthread_cond_timedwait(&w->flushed, &w->lock, until)
+		     : -pthread_cond_wait(&w->flushed, &w->lock);
+}
+
 static int flush_with(struct writer *w, struct event *token, const struct timespec *until)
 {
-	uint64_t mine;
-	/* Who holds it may wait for room in the queue. */
-	int r = until ? -pthread_mutex_timedlock(&w->lock, until) : -pthread_mutex_lock(&w->lock);
+	uint64_t mine = 0;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	mine = ++w->flush_wanted;
-	/* Under the lock, so that tokens and numbers are in the same order. */
-	r = until ? queue_try_push(w->queue, token) : queue_push(w->queue, token);
-	if (r < 0)
-		w->flush_wanted--;
+	pthread_mutex_lock(&w->lock);
+	while (r == 0 && w->pushing)
+		r = wait_for_writer(w, until);
+	if (r == 0) {
+		/* One at a time, so that tokens and numbers are in the same order. */
+		w->pushing = true;
+		mine = w->flush_wanted + 1;
+		pthread_mutex_unlock(&w->lock);
+		r = until ? queue_try_push(w->queue, token) : queue_push(w->queue, token);
+		pthread_mutex_lock(&w->lock);
+		w->pushing = false;
+		if (r == 0)
+			w->flush_wanted = mine;
+		pthread_cond_broadcast(&w->flushed);
+	}
 	while (r == 0 && w->flush_done < mine)
-		r = until ? -pthread_cond_timedwait(&w->flushed, &w->lock, until)
-			  : -pthread_cond_wait(&w->flushed, &w->lock);
+		r = wait_for_writer(w, until);
 	pthread_mutex_unlock(&w->lock);
 	return r;
 }
@@ -123,10 +135,9 @@ void writer_flush(struct writer *w)
 
 int writer_flush_within(struct writer *w, uint64_t ns)
 {
-	uint64_t until = clock_real_ns() + ns;
+	struct timespec until = clock_timespec(clock_mono_ns() + ns);
 
-	return flush_with(w, &w->token,
-			  &(struct timespec){ (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) });
+	return flush_with(w, &w->token, &until);
 }
 
 int writer_change(struct writer *w, int (*fn)(struct db *d, void *data), void *data)

@@ -78,7 +78,6 @@ static void size_tables(struct gate *g)
 
 static void init_locks(struct gate *g)
 {
-	pthread_condattr_t monotonic;
 	pthread_mutexattr_t inherit;
 
 	/* Threads that run before all others wait for ones that do not. */
@@ -87,10 +86,7 @@ static void init_locks(struct gate *g)
 	pthread_mutex_init(&g->lock, &inherit);
 	pthread_mutexattr_destroy(&inherit);
 	pthread_cond_init(&g->work, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&g->after, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&g->after);
 }
 
 static void init_lists(struct gate *g)

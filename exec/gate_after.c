@@ -274,8 +274,7 @@ static void wait_for_work(struct gate *g, bool crowd)
 		pthread_cond_wait(&g->after, &g->lock);
 		due = clock_mono_ns() + tick;
 	}
-	until.tv_sec = (time_t)(due / NSEC_PER_SEC);
-	until.tv_nsec = (long)(due % NSEC_PER_SEC);
+	until = clock_timespec(due);
 	while (!g->after_end && pthread_cond_timedwait(&g->after, &g->lock, &until) != ETIMEDOUT)
 		;
 }

@@ -300,7 +300,7 @@ static struct look *next_due(struct libraries *l, uint64_t *ret_until)
 
 static void wait_until(struct libraries *l, uint64_t until)
 {
-	struct timespec t = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+	struct timespec t = clock_timespec(until);
 
 	pthread_cond_timedwait(&l->wake, &l->lock, &t);
 }
@@ -337,7 +337,6 @@ static void *run(void *data)
 int libraries_start(struct gate *g)
 {
 	struct libraries *l = calloc(1, sizeof(*l));
-	pthread_condattr_t monotonic;
 	int r;
 
 	if (!l)
@@ -347,10 +346,7 @@ int libraries_start(struct gate *g)
 	for (unsigned i = 0; i <= LATE; i++)
 		TAILQ_INIT(&l->waiting[i]);
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&l->wake);
 	r = -pthread_create(&l->thread, NULL, run, l);
 	if (r == 0)
 		g->libraries = l;

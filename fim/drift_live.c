@@ -281,7 +281,7 @@ static bool wait_for_work(struct drift_live *l, uint64_t next)
 		if (due <= now)
 			break;
 		until = clock_mono_ns() + MIN(due - now, 5 * NSEC_PER_SEC);
-		t = (struct timespec){ (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+		t = clock_timespec(until);
 		if (pthread_cond_timedwait(&l->wake, &l->lock, &t) == ETIMEDOUT)
 			break;
 	}
@@ -376,7 +376,6 @@ static int drift_init(struct drift_live *l, struct buf *err)
 {
 	const struct conf *conf = l->o.conf;
 	const struct read_options read = { .hash_size = conf->limits.hash_size, .mime = l->o.mime };
-	pthread_condattr_t monotonic;
 	int r;
 
 	l->notes_end = &l->notes;
@@ -385,10 +384,7 @@ static int drift_init(struct drift_live *l, struct buf *err)
 	l->conf = conf_ref((struct conf *)(uintptr_t)conf);
 	l->now = conf_ref(l->conf);
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&l->wake);
 	r = db_open(l->o.db, DB_READ, &l->db, err);
 	if (r == 0)
 		r = settle_init(&l->settle, DRIFT_PENDING, conf->limits.settle,

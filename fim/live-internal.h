@@ -144,7 +144,7 @@ struct live {
 	atomic_bool woken;    /* an empty batch lies in the inbox to wake the live thread */
 	_Atomic int stopping; /* scans look at it too */
 	_Atomic int abort;    /* readers give up */
-	uint64_t join_until;  /* CLOCK_REALTIME ns: threads that have not ended by then are left behind */
+	uint64_t join_until;  /* monotonic ns: threads that have not ended by then are left behind */
 
 	struct settle settle;
 	uint64_t seen; /* boot ns: all events until then are in it */

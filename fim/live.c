@@ -232,16 +232,16 @@ static void live_free(struct live *l)
 
 bool live_join(struct live *l, pthread_t thread)
 {
-	struct timespec until = { (time_t)(l->join_until / NSEC_PER_SEC), (long)(l->join_until % NSEC_PER_SEC) };
+	struct timespec until = clock_timespec(l->join_until);
 
-	return pthread_timedjoin_np(thread, NULL, &until) == 0;
+	return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
 }
 
 /* Readers give up at their next block. */
 static void live_abort(struct live *l)
 {
 	l->abort = 1;
-	l->join_until = clock_real_ns() + LIVE_JOIN_NS;
+	l->join_until = clock_mono_ns() + LIVE_JOIN_NS;
 }
 
 static void live_join_workers(struct live *l, bool *ret_stuck)
@@ -275,7 +275,7 @@ static int live_init(struct live *l, const struct live_options *o, struct buf *e
 	l->merge_tail = &l->merge_first;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->room, NULL);
-	pthread_cond_init(&l->recheck_wake, NULL);
+	clock_cond_init(&l->recheck_wake);
 	r = settle_init(&l->settle, o->conf->limits.pending, o->conf->limits.settle, o->conf->limits.settle_max);
 	if (r == 0)
 		r = pathmap_init(&l->merged);

@@ -372,8 +372,7 @@ static uint64_t recheck_pause(const struct recheck *c, const struct conf *conf)
 /* False: stop. */
 static bool recheck_sleep(struct live *l, uint64_t ns)
 {
-	uint64_t at = clock_real_ns() + ns;
-	struct timespec until = { (time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC) };
+	struct timespec until = clock_timespec(clock_mono_ns() + ns);
 
 	pthread_mutex_lock(&l->lock);
 	if (!l->stopping)

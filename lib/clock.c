@@ -36,3 +36,18 @@ void clock_update_boot_offset(uint64_t *offset)
 	if (took < 10000 && now - *offset + NSEC_PER_MSEC > 2 * NSEC_PER_MSEC)
 		*offset = now;
 }
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+struct timespec clock_timespec(uint64_t mono_ns)
+{
+	return (struct timespec){ (time_t)(mono_ns / NSEC_PER_SEC), (long)(mono_ns % NSEC_PER_SEC) };
+}

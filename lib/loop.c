@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include "lib/clock.h"
 #include "lib/util.h"
 
 #define LOOP_BATCH 32
@@ -117,14 +118,9 @@ int loop_add_fd(struct loop *l, int fd, uint32_t epoll_events, loop_fn fn, void 
 	return loop_add(l, &values, epoll_events, ret);
 }
 
-static struct timespec loop_timespec(uint64_t ns)
-{
-	return (struct timespec){ (time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC) };
-}
-
 static int loop_arm(int fd, uint64_t first_ns, uint64_t interval_ns)
 {
-	struct itimerspec spec = { .it_interval = loop_timespec(interval_ns), .it_value = loop_timespec(first_ns) };
+	struct itimerspec spec = { .it_interval = clock_timespec(interval_ns), .it_value = clock_timespec(first_ns) };
 
 	if (!first_ns && interval_ns) /* a zero first time would disarm */
 		spec.it_value.tv_nsec = 1;

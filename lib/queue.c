@@ -33,43 +33,9 @@ struct queue {
 	void *items[];
 };
 
-static int queue_init(struct queue *q)
-{
-	pthread_condattr_t attr;
-	int r;
-
-	r = pthread_condattr_init(&attr);
-	if (r)
-		return -r;
-	r = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	if (r)
-		goto out_attr;
-	r = pthread_mutex_init(&q->lock, NULL);
-	if (r)
-		goto out_attr;
-	r = pthread_cond_init(&q->not_empty, &attr);
-	if (r)
-		goto out_lock;
-	r = pthread_cond_init(&q->not_full, &attr);
-	if (r)
-		goto out_not_empty;
-	r = pthread_cond_init(&q->crowded, &attr);
-	if (!r)
-		goto out_attr;
-	pthread_cond_destroy(&q->not_full);
-out_not_empty:
-	pthread_cond_destroy(&q->not_empty);
-out_lock:
-	pthread_mutex_destroy(&q->lock);
-out_attr:
-	pthread_condattr_destroy(&attr);
-	return -r;
-}
-
 int queue_new(size_t capacity, struct queue **ret)
 {
 	struct queue *q;
-	int r;
 
 	if (!capacity || capacity > SIZE_MAX / sizeof(void *) / 2)
 		return -EINVAL;
@@ -77,11 +43,10 @@ int queue_new(size_t capacity, struct queue **ret)
 	if (!q)
 		return -ENOMEM;
 	q->capacity = capacity;
-	r = queue_init(q);
-	if (r < 0) {
-		free(q);
-		return r;
-	}
+	pthread_mutex_init(&q->lock, NULL);
+	clock_cond_init(&q->not_empty);
+	clock_cond_init(&q->not_full);
+	clock_cond_init(&q->crowded);
 	*ret = q;
 	return 0;
 }
@@ -199,7 +164,7 @@ static bool earlier(const struct timespec *a, const struct timespec *b)
 static void queue_nap(struct queue *q, const struct timespec *deadline)
 {
 	uint64_t until = q->woken + q->pace;
-	struct timespec ts = { (time_t)(until / NSEC_PER_SEC), (long)(until % NSEC_PER_SEC) };
+	struct timespec ts = clock_timespec(until);
 
 	if (deadline && earlier(deadline, &ts))
 		ts = *deadline;
@@ -255,7 +220,7 @@ void *queue_pop(struct queue *q)
 
 void *queue_pop_until(struct queue *q, uint64_t deadline_ns, int *ret_timed_out)
 {
-	struct timespec ts = { (time_t)(deadline_ns / NSEC_PER_SEC), (long)(deadline_ns % NSEC_PER_SEC) };
+	struct timespec ts = clock_timespec(deadline_ns);
 
 	return queue_get(q, &ts, ret_timed_out);
 }

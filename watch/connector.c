@@ -261,7 +261,6 @@ DEFINE_CLEANUP(struct connector *, connector_free)
 static struct connector *connector_new(const struct connector_options *o)
 {
 	struct connector *c = calloc(1, sizeof(*c));
-	pthread_condattr_t attr;
 
 	if (!c)
 		return NULL;
@@ -276,10 +275,7 @@ static struct connector *connector_new(const struct connector_options *o)
 	};
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->hook_lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->idle, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&c->idle);
 	return c;
 }
 

@@ -37,7 +37,7 @@ static bool caught_up(struct connector *c, uint64_t since)
 static int wait_for(struct connector *c, uint64_t since, uint64_t timeout_ns)
 {
 	uint64_t until = clock_mono_ns() + timeout_ns;
-	struct timespec ts = { .tv_sec = (time_t)(until / NSEC_PER_SEC), .tv_nsec = (long)(until % NSEC_PER_SEC) };
+	struct timespec ts = clock_timespec(until);
 	int r = 0;
 
 	if (pthread_equal(pthread_self(), c->thread) || caught_up(c, since))

@@ -249,10 +249,10 @@ static void *wait_for_store(void *data)
 /* The same while somebody waits for room in a queue that is full. */
 static void test_slow_and_full(void **state _unused_)
 {
-	uint64_t deadline = clock_mono_ns() + 10 * NSEC_PER_SEC;
 	struct conf *c = some_conf();
 	struct seen seen = { 0 };
 	struct writer_stats stats;
+	uint64_t deadline;
 	struct writer *w;
 	struct store s;
 	pthread_t waits;
@@ -268,6 +268,7 @@ static void test_slow_and_full(void **state _unused_)
 		writer_get_stats(w, &stats);
 	} while (!stats.dropped);
 	assert_int_equal(pthread_create(&waits, NULL, wait_for_store, w), 0);
+	deadline = clock_mono_ns() + 10 * NSEC_PER_SEC;
 	/* Who spins here keeps the other from its lock. */
 	while ((r = writer_flush_within(w, 50 * NSEC_PER_MSEC)) == -EAGAIN && clock_mono_ns() < deadline)
 		usleep(1000);

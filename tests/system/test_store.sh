@@ -138,12 +138,15 @@ read_only() { echo broken >"/sys/fs/ext4/$device/trigger_fs_error" 2>/dev/null; 
 jump=$PWD/tests/system/jump.so
 # now_is SECONDS: off by
 now_is() { printf '%-31s\n' "$1" | dd of="$tmp/jump" conv=notrunc 2>/dev/null; }
+canaries() { hf status --json 2>/dev/null | sed 's/.*"canary":\[{\([^}]*\)}.*/\1/; s/.*"good":\([0-9]*\).*/\1/'; }
+more_canaries() { [ "$(canaries)" -ge $((good + 3)) ]; }
 clock() {
 	now_is 0
 	if sanitized || [ ! -e "$jump" ] || ! HOLDFAST_JUMP=$tmp/jump LD_PRELOAD=$jump true 2>/dev/null; then
 		echo "not tried: jumps of the clock (a program built with sanitizers, or no preloading)"
 		return
 	fi
+	config 'limits: {canary: 500ms, canary_deadline: 400ms}' 'exec: {mode: "off"}'
 	hf init -q || die "init"
 	export HOLDFAST_JUMP="$tmp/jump" LD_PRELOAD="$jump"
 	watch
@@ -153,6 +156,9 @@ clock() {
 		now_is "$by"
 		echo x >"$g/jump$by"
 		told "$g/jump$by\"" '"change":"added"'
+		# What is waited for is no later for it: one that began before the jump, and one after.
+		good=$(canaries)
+		within 20 more_canaries || fail "clock: after a jump by $by s the event path is not tested any more: $good tests"
 	done
 	line "$g/jump315360000\"" "\"time\":\"$(date -u -d "@$(($(date +%s) + 315360000))" +%Y)-" || fail "not told with the time that there was"
 	settled
@@ -164,6 +170,7 @@ clock() {
 	rm -f "$g"/jump*
 	rm -rf "$tmp/state"
 	mkdir -m 700 "$tmp/state"
+	config 'limits: {canary: 0}' 'exec: {mode: "off"}'
 }
 
 # --- kill -9, at any moment of a watch and of a start
