@@ -54,8 +54,8 @@ int respond_release(struct respond *r, uint64_t id, const char *user)
 
 		if (!id || x->id != id || x->released)
 			continue;
-		x->released = true;
 		x->released_by = user ? strdup(user) : NULL;
+		x->released = true;
 		e = 0;
 	}
 	pthread_mutex_unlock(&r->lock);

@@ -25,7 +25,7 @@ struct response {
 	struct event *event;
 	struct event *about; /* row that its actions refer to; NULL after a restart */
 	char *rule, *container;
-	bool released;
+	_Atomic bool released; /* by whoever asks for it, who has set released_by before; seen by its thread */
 	char *released_by;
 	/* From here on of the thread alone. */
 	struct target target; /* pidfd -1: none, or gone */

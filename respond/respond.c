@@ -202,12 +202,7 @@ static void response_climb(struct respond *r, struct response *x)
 
 static void response_tick(struct respond *r, struct response *x)
 {
-	bool over;
-
-	pthread_mutex_lock(&r->lock);
-	over = x->released;
-	pthread_mutex_unlock(&r->lock);
-	if (over && !x->waiting) {
+	if (!x->waiting && x->released) {
 		response_tell(r, x, ACTION_RELEASE, RESULT_DONE, NULL);
 		response_end(r, x);
 		return;
@@ -225,7 +220,7 @@ static uint64_t response_wakes(const struct response *x)
 		at = x->thaw_at;
 	if (!x->waiting && x->step < x->ladder->n_steps)
 		at = MIN(at, x->due);
-	return x->released && !x->waiting ? 0 : at;
+	return !x->waiting && x->released ? 0 : at;
 }
 
 /* --- new ones */

@@ -339,8 +339,8 @@ void rig_kill(struct rig *r)
 
 const char *rig_path(struct rig *r, const char *name)
 {
-	static char ring[8][256];
-	static unsigned next;
+	static _Thread_local char ring[8][256];
+	static _Thread_local unsigned next;
 	char *s = ring[next++ % ARRAY_SIZE(ring)];
 
 	snprintf(s, sizeof(ring[0]), "%s/%s", r->mnt, name);

@@ -124,7 +124,6 @@ static void bench_end(struct bench *b)
 	respond_stop(b->r);
 	warden_stop(b->warden);
 	conf_unref(b->conf);
-	pthread_mutex_destroy(&b->lock);
 	remove_tree(b->dir);
 }
 
