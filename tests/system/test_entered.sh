@@ -19,6 +19,19 @@ not_entered() {
 	if hf history --json --kind exec 2>"$err" | grep -F -- "$1" | grep -q container_nsenter; then fail "$mode: $1 is taken for one that entered"; fi
 }
 
+# held COMMAND...: its standard input ends with let_go, so that it stays until it was seen
+held() {
+	mkfifo "$tmp/hold"
+	"$@" <"$tmp/hold" >"$tmp/held" 2>&1 &
+	entering=$!
+	exec 3>"$tmp/hold"
+}
+let_go() { # WHAT
+	exec 3>&-
+	wait "$entering" || fail "$mode: $1: $(cat "$tmp/held")"
+	rm "$tmp/hold"
+}
+
 cp "$busybox" "$fs/busybox-tool"
 run_container before -d --privileged "$image" sh -c 'sleep 1000; true' || {
 	cat "$tmp/podman.err"
@@ -35,31 +48,28 @@ for mode in bpf off; do
 	want "web-$mode" /bin/busybox '"sleep'
 
 	for name in before "web-$mode"; do
-		# The first of them stays until what it started was seen.
-		mkfifo "$tmp/hold"
-		nsenter -m -t "$(of "$name")" /bin/sh -c "cat; : by-mnt-$mode" <"$tmp/hold" &
-		entering=$!
-		exec 3>"$tmp/hold"
+		held nsenter -m -t "$(of "$name")" /bin/sh -c "cat; : by-mnt-$mode"
 		want "$name" /bin/busybox "by-mnt-$mode" '"container_nsenter":true'
 		told "$entered" "came into container $name past its runtime" "by-mnt-$mode"
 		within 20 seen exec "$name" /bin/busybox "\"cat" || fail "$mode: what it starts is not in $name"
-		exec 3>&-
-		wait "$entering"
-		rm "$tmp/hold"
+		let_go "by the mount namespace"
 	done
 	# By the pid namespace alone: a program of the host.
-	nsenter -p -t "$(of "web-$mode")" "$fs/busybox-tool" sh -c ": by-pid-$mode; sleep 0.3; true"
+	held nsenter -p -t "$(of "web-$mode")" "$fs/busybox-tool" sh -c "cat; : by-pid-$mode"
 	want "web-$mode" "$fs/busybox-tool" "by-pid-$mode" '"container_nsenter":true'
+	let_go "by the pid namespace"
 	# Out of another container, which sees the host's processes.
-	podman run --rm --privileged --pid=host --name "from-$mode" "$image" busybox nsenter -m -t "$(of "web-$mode")" \
-		/bin/busybox sh -c ": from-other-$mode; busybox usleep 300000; true" >"$tmp/podman.out" 2>&1 || fail "$mode: from another: $(cat "$tmp/podman.out")"
 	containers="$containers from-$mode"
+	held podman run -i --rm --privileged --pid=host --name "from-$mode" "$image" busybox nsenter -m -t "$(of "web-$mode")" \
+		/bin/busybox sh -c "cat; : from-other-$mode"
 	want "web-$mode" /bin/busybox "from-other-$mode" '"container_nsenter":true'
+	let_go "from another container"
 
 	# By its runtime, the container's own, and namespaces of no container are none of it.
-	podman exec "web-$mode" sh -c ": by-runtime-$mode; busybox usleep 300000; true" || fail "$mode: podman exec"
+	held podman exec -i "web-$mode" sh -c "cat; : by-runtime-$mode"
 	unshare -m -p -f "$fs/busybox-tool" sh -c ": by-itself-$mode"
 	want "web-$mode" /bin/busybox "by-runtime-$mode" '"container_exec":true'
+	let_go "podman exec"
 	not_entered "by-runtime-$mode"
 	not_entered "by-itself-$mode"
 	not_entered '"sleep","1000"'
