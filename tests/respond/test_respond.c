@@ -76,6 +76,16 @@ static int on_deny(const uint8_t digest[32], const char *path _unused_, const ch
 	return b->denies;
 }
 
+static size_t tellings(struct bench *b)
+{
+	size_t n;
+
+	pthread_mutex_lock(&b->lock);
+	n = b->n;
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
+
 /* How often action had that result. */
 static unsigned told(struct bench *b, enum action_kind action, enum action_result result)
 {
@@ -480,7 +490,7 @@ static void test_keep(void **state _unused_)
 			 "respond: {mode: act, keep: ['%s'], ladders: [{name: l, steps: [quarantine, log]}]}\n", keep);
 		bench_begin(&b, yaml);
 		ask(&b, 0, path, 0);
-		until(b.n > 0);
+		until(tellings(&b) > 0);
 		assert_int_equal(told(&b, ACTION_QUARANTINE, RESULT_REFUSED), 1);
 		assert_int_equal(access(path, F_OK), 0);
 		bench_end(&b);
