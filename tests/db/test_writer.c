@@ -268,7 +268,7 @@ static void test_slow_and_full(void **state _unused_)
 		writer_get_stats(w, &stats);
 	} while (!stats.dropped);
 	assert_int_equal(pthread_create(&waits, NULL, wait_for_store, w), 0);
-	deadline = clock_mono_ns() + 10 * NSEC_PER_SEC;
+	deadline = clock_mono_ns() + 5 * NSEC_PER_SEC;
 	/* Who spins here keeps the other from its lock. */
 	while ((r = writer_flush_within(w, 50 * NSEC_PER_MSEC)) == -EAGAIN && clock_mono_ns() < deadline)
 		usleep(1000);
@@ -277,7 +277,8 @@ static void test_slow_and_full(void **state _unused_)
 	db_rollback(s.d);
 	pthread_join(waits, NULL);
 	writer_stop(w);
-	assert_int_equal(r, -ETIMEDOUT);
+	/* The other's wish may be in the queue by then, which is full again behind it. */
+	assert_true(r == -ETIMEDOUT || r == -EAGAIN);
 	assert_false(stats.failing);
 	conf_unref(c);
 	store_free(&s);
