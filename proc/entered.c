@@ -236,17 +236,6 @@ static void put_home(struct entered *e, const char *id, struct spaces in, int32_
 	pthread_mutex_unlock(&e->lock);
 }
 
-void entered_seen(struct entered *e, const char *id, int32_t pid)
-{
-	bool known;
-
-	pthread_mutex_lock(&e->lock);
-	known = find_home(e, id, NULL);
-	pthread_mutex_unlock(&e->lock);
-	if (!known)
-		put_home(e, id, own_spaces(e, spaces_of(e->procfd, pid)), pid);
-}
-
 static bool shares(const struct process *p, const struct spaces *in)
 {
 	return p && p->known & PROCESS_NAMESPACES &&
@@ -273,6 +262,29 @@ static bool find_owner(struct entered *e, struct spaces in, struct home *ret)
 		*ret = *h;
 	pthread_mutex_unlock(&e->lock);
 	return h && still_has(e, ret);
+}
+
+/* What is read of /proc may be later than what was seen: its process may have gone into another container by then. */
+static bool is_anothers(struct entered *e, const char *id, uint32_t mnt)
+{
+	struct home owner;
+
+	return find_owner(e, (struct spaces){ .mnt = mnt }, &owner) && !streq(owner.id, id);
+}
+
+void entered_seen(struct entered *e, const char *id, int32_t pid)
+{
+	struct spaces in;
+	bool known;
+
+	pthread_mutex_lock(&e->lock);
+	known = find_home(e, id, NULL);
+	pthread_mutex_unlock(&e->lock);
+	if (known)
+		return;
+	in = own_spaces(e, spaces_of(e->procfd, pid));
+	if (!is_anothers(e, id, in.mnt))
+		put_home(e, id, in, pid);
 }
 
 enum entered_how entered_namespaces(struct entered *e, const struct process *p, char ret_id[CGROUP_ID_MAX])

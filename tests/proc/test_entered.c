@@ -165,6 +165,9 @@ static void test_namespaces(void **state _unused_)
 	put_spaces(&t, 10, 100, 200);
 	assert_int_equal(entered_new(t.root, &e), 0);
 	entered_seen(e, ID, 10);
+	/* The first that is seen of the other container is in this one's mounts by the time that somebody looks. */
+	put_spaces(&t, 12, 100, 300);
+	entered_seen(e, OTHER_ID, 12);
 	for (size_t i = 0; i < ARRAY_SIZE(spaces); i++) {
 		put_spaces(&t, (int32_t)(20 + i), spaces[i].mnt, spaces[i].pidns);
 		if (how_entered(e, i, (int32_t)(20 + i), id) != spaces[i].how ||
