@@ -172,7 +172,7 @@ struct gate {
 		struct exec_hash *hash;
 		struct exec_digests *digests;
 	} workers[GATE_WORKERS];
-	unsigned n_workers;
+	unsigned n_workers, busy; /* those that are at work */
 	atomic_uint settling; /* workers that wait for a package manager */
 	bool have_reader, have_verdict;
 
@@ -228,7 +228,10 @@ uint32_t gate_response(const struct gate *g, const struct judgement *j);
 void gate_answer(struct gate *g, struct slot *s, const struct judgement *j);
 /* Answers what has waited too long; returns when the next one is due, 0 for none. */
 uint64_t gate_answer_overdue(struct gate *g, uint64_t now);
-/* After the thread has ended: nothing is held any more, and what waits is let go. */
+/* After the thread has ended: nothing is held or told any more, what was is taken as the thread would, until then; and
+ * what waits after that is let go. */
+void gate_unmark_all(struct gate *g);
+void gate_read_rest(struct gate *g, uint64_t until);
 void gate_drain(struct gate *g);
 /* What exec.fail makes of a start that could not be judged. */
 void gate_by_policy(const struct gate *g, enum gate_reason reason, struct judgement *ret);

@@ -250,6 +250,22 @@ static void finish_waiting(struct gate *g)
 	}
 }
 
+/* Where nobody was held up, what was started before the end may not be read or judged yet. */
+static void finish_told(struct gate *g)
+{
+	uint64_t until = clock_mono_ns() + g->o.deadline;
+	bool busy = true;
+
+	gate_read_rest(g, until);
+	while (busy && clock_mono_ns() < until) {
+		pthread_mutex_lock(&g->lock);
+		busy = !TAILQ_EMPTY(&g->todo) || g->busy;
+		pthread_mutex_unlock(&g->lock);
+		if (busy)
+			poll(NULL, 0, 1);
+	}
+}
+
 /* What waits for a worker is let go: the group is about to close, which does the same. */
 static void end_workers(struct gate *g)
 {
@@ -269,10 +285,14 @@ void gate_stop(struct gate *g)
 	if (g->have_reader) {
 		eventfd_write(g->wake, 1);
 		pthread_join(g->reader, NULL);
-		if (atomic_load(&g->kept))
+		if (atomic_load(&g->kept)) {
 			finish_waiting(g);
-		else
+		} else {
+			gate_unmark_all(g);
+			if (!g->o.enforce)
+				finish_told(g);
 			gate_drain(g);
+		}
 	}
 	libraries_stop(g);
 	end_workers(g);

@@ -356,10 +356,12 @@ void *gate_worker(void *data)
 		slot_move(g, w.s, NULL);
 		w.trust = trust_ref(g->trust);
 		w.generation = g->generation;
+		g->busy++;
 		pthread_mutex_unlock(&g->lock);
 		work_on(&w);
 		trust_unref(w.trust);
 		pthread_mutex_lock(&g->lock);
+		g->busy--;
 	}
 	pthread_mutex_unlock(&g->lock);
 	return NULL;

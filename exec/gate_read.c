@@ -295,7 +295,8 @@ static void take_event(struct gate *g, const struct fanotify_event_metadata *m)
 
 /* --- the loop */
 
-static void read_events(struct gate *g, struct batch *b)
+/* False: there was none. */
+static bool read_events(struct gate *g, struct batch *b)
 {
 	size_t room = sizeof(struct fanotify_event_metadata) + sizeof(struct fanotify_event_info_pidfd);
 	ssize_t n = read(g->fanotify, b->data, MIN(sizeof(b->data), g->batch * room));
@@ -305,8 +306,9 @@ static void read_events(struct gate *g, struct batch *b)
 	 */
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		gate_count(g, COUNT_KERNEL, 1);
-	for (; n > 0 && FAN_EVENT_OK(m, n); m = FAN_EVENT_NEXT(m, n))
+	for (ssize_t left = n; left > 0 && FAN_EVENT_OK(m, left); m = FAN_EVENT_NEXT(m, left))
 		take_event(g, m);
+	return n > 0;
 }
 
 uint64_t gate_answer_overdue(struct gate *g, uint64_t now)
@@ -373,17 +375,30 @@ void *gate_reader(void *data)
 	return NULL;
 }
 
+void gate_unmark_all(struct gate *g)
+{
+	fanotify_mark(g->fanotify, FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM, 0, AT_FDCWD, "/");
+}
+
+void gate_read_rest(struct gate *g, uint64_t until)
+{
+	struct batch b;
+
+	while (clock_mono_ns() < until && read_events(g, &b))
+		;
+}
+
 void gate_drain(struct gate *g)
 {
 	struct fanotify_event_metadata *m;
 	struct batch b;
 	ssize_t n;
 
-	fanotify_mark(g->fanotify, FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM, 0, AT_FDCWD, "/");
 	while ((n = read(g->fanotify, b.data, sizeof(b.data))) > 0) {
 		for (m = (void *)b.data; FAN_EVENT_OK(m, n); m = FAN_EVENT_NEXT(m, n)) {
 			if (m->fd < 0)
 				continue;
+			gate_count(g, COUNT_LOST, 1);
 			respond(g, m->fd, FAN_ALLOW);
 			close_all((int[]){ m->fd, g->pidfds ? pidfd_of_event(m) : -1 }, 2);
 		}

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -258,9 +259,12 @@ static void run_gate(struct rig *r, const struct rig_options *o, int control)
 	mappings_stop(mappings);
 	if (c)
 		connector_set_hooks(c, NULL);
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 1000 && !o->at_once; i++) {
+		int unread = 0;
+
+		ioctl(gate_group(g), FIONREAD, &unread);
 		gate_get_stats(g, &r->shared->stats);
-		if (r->shared->stats.in_flight == 0)
+		if (unread == 0 && r->shared->stats.in_flight == 0)
 			break;
 		usleep(2000);
 	}

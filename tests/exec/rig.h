@@ -58,6 +58,7 @@ struct rig_options {
 	bool layers;		      /* gated for layers of containers alone */
 	bool mapped;		      /* what any process maps to run is looked at; none where it cannot be told */
 	bool unmarked;		      /* the kernel has dropped the mark since, as it does with the file system */
+	bool at_once;		      /* rig_stop does not wait until all is read and told */
 	bool bare;		      /* no gate but a listener that answers at once: what the kernel alone costs */
 };
 

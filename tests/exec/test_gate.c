@@ -161,6 +161,19 @@ static void test_observe(void **state _unused_)
 	assert_true(s->type == EXEC_TYPE_STATIC || s->type == EXEC_TYPE_DYNAMIC);
 }
 
+/* What was started while it could not look, and before it was told to end: where nobody waits, nothing of it is lost. */
+static void test_end(void **state _unused_)
+{
+	start(&(struct rig_options){ .enforce = false, .at_once = true });
+	kill(rig.gate, SIGSTOP);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(rig_run(&rig, i % 3 ? "good" : "bad", NULL), i % 3 ? 3 : 4);
+	kill(rig.gate, SIGCONT);
+	rig_stop(&rig);
+	assert_int_equal(rig_count(&rig, "/bad", GATE_MAIN), 100);
+	assert_int_equal(rig_count(&rig, "/good", GATE_MAIN), 200);
+}
+
 /* Starts a program that waits for input that never comes: the signal by which it ends, 0: it did not. */
 static int hold_until_killed(const char *name)
 {
@@ -669,6 +682,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_chain, after),
 		cmocka_unit_test_teardown(test_layers, after),
 		cmocka_unit_test_teardown(test_observe, after),
+		cmocka_unit_test_teardown(test_end, after),
 		cmocka_unit_test_teardown(test_listed, after),
 		cmocka_unit_test_teardown(test_scripts, after),
 		cmocka_unit_test_teardown(test_ways, after),
