@@ -3,7 +3,7 @@
  * how, then asked one body at a time. On the output's thread, which goes on taking alerts into the spool meanwhile.
  */
 #include <errno.h>
-#include <string.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "alert/output.h"
@@ -20,31 +20,19 @@ static int put(struct output *o, uint32_t type, const struct buf *body)
 	return r < 0 ? output_fail(o, r, "its process") : 0;
 }
 
-/* Text of the server's or of a library's, said by somebody who may have been taken over. */
-static void take_why(struct output *o, const struct role_message *m)
-{
-	size_t len = MIN(m->len - sizeof(uint32_t), sizeof(o->why) - 1);
-
-	memcpy(o->why, m->data + sizeof(uint32_t), len);
-	o->why[len] = '\0';
-	for (size_t i = 0; i < len; i++)
-		if (o->why[i] < ' ' || o->why[i] > '~')
-			o->why[i] = '?';
-}
-
 static int outcome_of(struct output *o, const struct role_message *m)
 {
 	static const int results[] = {
 		[POST_DONE] = 0, [POST_REFUSED] = OUTPUT_REFUSED, [POST_FAILED] = -EIO, [POST_LATE] = -ETIMEDOUT
 	};
-	struct reader r = { m->data, m->data + m->len, false };
-	uint32_t outcome = reader_u32(&r);
+	char why[ROLE_TEXT_MAX];
+	uint32_t outcome;
 
-	if (r.bad || outcome >= ARRAY_SIZE(results)) {
+	if (role_said(m, &outcome, why) < 0 || outcome >= ARRAY_SIZE(results)) {
 		role_fail(o->role, "it says what was not asked");
 		return output_fail(o, -EBADMSG, "its process");
 	}
-	take_why(o, m);
+	snprintf(o->why, sizeof(o->why), "%.*s", (int)sizeof(o->why) - 1, why);
 	return results[outcome];
 }
 

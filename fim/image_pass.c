@@ -16,6 +16,7 @@
 #include "lib/util.h"
 
 #define PASS_STALL_NS (60 * NSEC_PER_SEC)
+#define PASS_RATE     (64 * KIB) /* bytes in and out for each second that it is waited for, or it is ended */
 #define PASS_LOOK_NS  NSEC_PER_SEC /* to the next look whether all of it is to end */
 #define PASS_SAID_NS  (10 * NSEC_PER_SEC)
 
@@ -29,7 +30,7 @@ struct image_pass {
 	size_t left;
 	bool fed;   /* all of it is in, or the role wants no more */
 	bool ended; /* and everything out */
-	uint64_t moved_ns;
+	uint64_t waited_ns, moved; /* since it was last looked whether it makes progress */
 };
 
 int image_roles_init(struct image_roles *r, struct spawner *s, const _Atomic int *stop)
@@ -81,7 +82,6 @@ int image_pass_new(struct image_roles *roles, enum image_role which, enum image_
 	close(fds[1]);
 	if (r < 0)
 		return pass_failed(p, r);
-	p->moved_ns = clock_mono_ns();
 	*ret = TAKE_PTR(p);
 	return 0;
 }
@@ -120,20 +120,36 @@ static int pass_feed(struct image_pass *p)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	p->p += n;
 	p->left -= (size_t)n;
+	p->moved += (size_t)n;
 	return 1;
+}
+
+/* What counts is the time that it is waited for: where its bytes come from, and who takes them, may be slow. */
+static bool is_stalled(struct image_pass *p)
+{
+	bool stalled = p->moved < p->waited_ns / NSEC_PER_MSEC * PASS_RATE / 1000;
+
+	if (p->waited_ns <= p->roles->stall_ns)
+		return false;
+	p->waited_ns = p->moved = 0;
+	return stalled;
 }
 
 static int pass_wait(struct image_pass *p)
 {
 	struct pollfd fd = { .fd = p->fd, .events = (short)(POLLIN | (p->fed ? 0 : POLLOUT)) };
+	uint64_t before = clock_mono_ns();
+	int r;
 
 	if (p->roles->stop && atomic_load_explicit(p->roles->stop, memory_order_relaxed))
 		return -ECANCELED;
-	if (clock_mono_ns() - p->moved_ns > p->roles->stall_ns) {
+	if (is_stalled(p)) {
 		role_fail(p->role, "it makes no progress");
 		return pass_failed(p, -ETIMEDOUT);
 	}
-	return poll(&fd, 1, PASS_LOOK_NS / NSEC_PER_MSEC) < 0 && errno != EINTR ? -errno : 0;
+	r = poll(&fd, 1, PASS_LOOK_NS / NSEC_PER_MSEC) < 0 && errno != EINTR ? -errno : 0;
+	p->waited_ns += clock_mono_ns() - before;
+	return r;
 }
 
 /* How reading an image fails is for it to say, but not that we were told to stop, which is no failure. */
@@ -151,24 +167,20 @@ static int believed(int32_t result)
 static int pass_end(struct image_pass *p)
 {
 	struct role_message said;
-	int32_t result;
 	int r = role_wait(p->role, clock_mono_ns() + PASS_SAID_NS, ROLE_UNPACKED, &said);
-	struct reader in = { said.data, said.data + (r < 0 ? 0 : said.len), false };
+	char text[ROLE_TEXT_MAX];
+	uint32_t result;
 
 	if (r < 0)
 		return pass_failed(p, r);
-	result = (int32_t)reader_u32(&in);
-	if (in.bad || result > 0 || result < -4095) {
+	r = role_said(&said, &result, text);
+	if (r < 0 || (int32_t)result > 0 || (int32_t)result < -4095) {
 		role_fail(p->role, "it says what was not asked");
 		return pass_failed(p, -EBADMSG);
 	}
 	p->ended = true;
-	result = believed(result);
-	if (result == 0)
-		return 0;
-	if (in.p == in.end)
-		return image_fail(p->err, result, "%s", strerror(-result));
-	return image_fail(p->err, result, "%.*s", (int)(in.end - in.p), (const char *)in.p);
+	r = believed((int32_t)result);
+	return r == 0 ? 0 : image_fail(p->err, r, "%s", text[0] ? text : strerror(-r));
 }
 
 ssize_t image_pass_read(void *pass, uint8_t *data, size_t room)
@@ -184,8 +196,8 @@ ssize_t image_pass_read(void *pass, uint8_t *data, size_t room)
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return -errno;
 		r = n < 0 && !p->fed ? pass_feed(p) : 0;
-		if (n > 0 || r > 0)
-			p->moved_ns = clock_mono_ns();
+		if (n > 0)
+			p->moved += (size_t)n;
 		if (n > 0)
 			return n;
 		if (r == 0)

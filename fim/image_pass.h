@@ -18,7 +18,7 @@ enum image_role { IMAGE_ROLE_SPLIT, IMAGE_ROLE_LAYER, IMAGE_ROLE_TAR, IMAGE_ROLE
 struct image_roles {
 	struct role *of[IMAGE_ROLES];
 	const _Atomic int *stop; /* not NULL: ends it early with -ECANCELED when set */
-	uint64_t stall_ns;	 /* without a byte in or out one is ended: also what its start may take */
+	uint64_t stall_ns;	 /* waited for so long with hardly a byte in or out one is ended; its start counts */
 };
 
 /* Starts none yet; stall_ns is a minute, for the caller to change. Negative errno. */

@@ -22,7 +22,6 @@
 
 #define MIME_KEY_MAX  128
 #define MIME_SLOTS    256
-#define MIME_TYPE_MAX 96
 #define MIME_ELF_ID   20 /* e_ident, e_type, e_machine */
 #define MIME_KEEP_NS  (10 * NSEC_PER_SEC)
 #define MIME_ROLE_NS  (120 * NSEC_PER_SEC) /* a process costs more than a database */
@@ -86,13 +85,16 @@ void mime_free(struct mime *m)
 	free(m);
 }
 
-/* What a type is made of; the role may be somebody else's by now. */
-static bool mime_is_type(const uint8_t *text, size_t len)
+const char *mime_said(const struct role_message *m, char ret[MIME_TYPE_MAX])
 {
-	for (size_t i = 0; i < len; i++)
-		if (text[i] <= ' ' || text[i] > '~')
-			return false;
-	return len < MIME_TYPE_MAX;
+	if (m->len >= MIME_TYPE_MAX)
+		return NULL;
+	for (size_t i = 0; i < m->len; i++)
+		if (m->data[i] <= ' ' || m->data[i] > '~')
+			return NULL;
+	memcpy(ret, m->data, m->len);
+	ret[m->len] = '\0';
+	return ret;
 }
 
 static const char *mime_ask_role(struct mime *m, const void *head, size_t len)
@@ -103,13 +105,10 @@ static const char *mime_ask_role(struct mime *m, const void *head, size_t len)
 
 	if (role_ask(m->role, ROLE_TYPE_OF, head, len, -1, deadline, ROLE_TYPE_IS, &answer) < 0 || !answer.len)
 		return NULL;
-	if (!mime_is_type(answer.data, answer.len)) {
-		role_fail(m->role, "it says what is no type");
-		return NULL;
-	}
-	memcpy(m->answer, answer.data, answer.len);
-	m->answer[answer.len] = '\0';
-	return m->answer;
+	if (mime_said(&answer, m->answer))
+		return m->answer;
+	role_fail(m->role, "it says what is no type");
+	return NULL;
 }
 
 static const char *mime_ask(struct mime *m, const void *head, size_t len)

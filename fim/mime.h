@@ -13,7 +13,8 @@
 #include "lib/cleanup.h"
 #include "lib/role.h"
 
-#define MIME_HEAD 4096 /* first bytes of a file that are looked at */
+#define MIME_HEAD     4096 /* first bytes of a file that are looked at */
+#define MIME_TYPE_MAX 96   /* longer ones are none */
 
 struct mime;
 
@@ -27,6 +28,9 @@ void mime_free(struct mime *m);
  * first line and an ELF file by its identification alone.
  */
 const char *mime_type(struct mime *m, struct arena *a, const void *head, size_t len);
+
+/* What ROLE_TYPE_IS says; its sender may be somebody else's by now. NULL: no type. */
+const char *mime_said(const struct role_message *m, char ret[MIME_TYPE_MAX]);
 
 /* For who keeps one for long: gives the magic database back, or ends the role, when it was not asked for some time. It
  * comes back when it is. Never waits. */

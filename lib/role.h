@@ -55,6 +55,12 @@ int role_send(int fd, uint32_t type, const void *data, size_t len, int passed);
 int role_receive(int fd, int flags, struct role_message *ret, int *ret_passed);
 /* A body as a descriptor, to be passed. Descriptor or negative errno. */
 int role_body_new(const void *data, size_t len);
+/*
+ * What POSTED and UNPACKED say: a number, then text, which somebody may say who was taken over: what is no printable
+ * ASCII becomes '?', what is too long is cut. -EBADMSG: there is no number.
+ */
+#define ROLE_TEXT_MAX 512
+int role_said(const struct role_message *m, uint32_t *ret, char text[ROLE_TEXT_MAX]);
 /* What such a descriptor holds. -EFBIG: above ROLE_BODY_MAX; negative errno. */
 int role_body_read(int fd, struct buf *ret);
 

@@ -6,6 +6,7 @@
 
 #include "lib/io.h"
 #include "lib/role.h"
+#include "lib/util.h"
 
 const char *const role_holds_names[ROLE_HOLDS_COUNT] = {
 	"no_new_privileges", "no_capabilities", "nobody", "no_files", "no_network", "seccomp", "limits",
@@ -59,4 +60,19 @@ int role_body_read(int fd, struct buf *ret)
 {
 	/* It stands where its writer left it. */
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : io_read_all(fd, ROLE_BODY_MAX, ret);
+}
+
+int role_said(const struct role_message *m, uint32_t *ret, char text[ROLE_TEXT_MAX])
+{
+	struct reader in = { m->data, m->data + m->len, false };
+	size_t len;
+
+	*ret = reader_u32(&in);
+	if (in.bad)
+		return -EBADMSG;
+	len = MIN((size_t)(in.end - in.p), (size_t)ROLE_TEXT_MAX - 1);
+	for (size_t i = 0; i < len; i++)
+		text[i] = in.p[i] < ' ' || in.p[i] > '~' ? '?' : (char)in.p[i];
+	text[len] = '\0';
+	return 0;
 }

@@ -3,9 +3,11 @@
 #include "tests/fim/tarball.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/role.h"
@@ -270,10 +272,29 @@ static int stop_midway(int fd)
 	return raise(SIGSTOP);
 }
 
+/* Never still for long, and never done. */
+static int trickle(int fd)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	image_entry_encode(&b, &good);
+	for (size_t i = 0; send(fd, b.data + i, 1, MSG_NOSIGNAL) == 1; i = (i + 1) % b.len)
+		poll(NULL, 0, 10);
+	return -EPIPE;
+}
+
 static int do_nothing_good(int fd)
 {
 	say(fd, &good);
 	return 0;
+}
+
+/* The reason goes to whoever reads history. */
+static const char hostile_text[] = "\33[2J\xff\302\233\nspoken";
+
+static int say_text(int fd)
+{
+	return do_nothing_good(fd);
 }
 
 /* Its word on the whole is that it was told to end, which nobody did. */
@@ -301,6 +322,8 @@ static const struct {
 	{ "lies", do_nothing_good, -EBADMSG, "does not have its digest" },
 	{ "stops", stop_at_once, -ETIMEDOUT, "process unpack: it makes no progress" },
 	{ "midway", stop_midway, -ETIMEDOUT, "process unpack: it makes no progress" },
+	{ "trickles", trickle, -ETIMEDOUT, "process unpack: it makes no progress" },
+	{ "text", say_text, -EBADMSG, "?[2J????spoken" },
 	{ "canceled", say_canceled, -EIO, "Input/output error" },
 };
 
@@ -318,6 +341,11 @@ static int hostile_answer(const struct role_message *m, int body, struct role_me
 	*ret = (struct role_message){ ROLE_UNPACKED, 4, { 0 } };
 	if (taken_over[which].fn == say_canceled)
 		memcpy(ret->data, &(int32_t){ -ECANCELED }, sizeof(int32_t));
+	if (taken_over[which].fn == say_text) {
+		memcpy(ret->data, &(int32_t){ -EBADMSG }, sizeof(int32_t));
+		memcpy(ret->data + sizeof(int32_t), hostile_text, strlen(hostile_text));
+		ret->len += (uint32_t)strlen(hostile_text);
+	}
 	return 0;
 }
 
@@ -329,10 +357,11 @@ static int hostile_answer(const struct role_message *m, int body, struct role_me
 HOSTILE(0)
 HOSTILE(1)
 HOSTILE(2) HOSTILE(3) HOSTILE(4) HOSTILE(5) HOSTILE(6) HOSTILE(7) HOSTILE(8) HOSTILE(9) HOSTILE(10) HOSTILE(11)
+HOSTILE(12) HOSTILE(13)
 
 	static int (*const hostile[])(const struct role_message *m, int body, struct role_message *ret) = {
 		hostile_0, hostile_1, hostile_2, hostile_3, hostile_4,	hostile_5,
-		hostile_6, hostile_7, hostile_8, hostile_9, hostile_10, hostile_11,
+		hostile_6, hostile_7, hostile_8, hostile_9, hostile_10, hostile_11, hostile_12, hostile_13,
 	};
 
 static void test_taken_over(void **state _unused_)
