@@ -140,9 +140,15 @@ loop=$(losetup -f --show "$tmp/first") || fail "no loop device"
 loops=$loop
 mount "$loop" "$mnt/new"
 cp "$mnt/bin/good" "$mnt/new/good"
-until_true 10 umount "$mnt/new" || fail "umount"
+# umount may be over before the file system is: somebody closes a file of it.
+removed() {
+	until_true 10 umount "$mnt/new" || fail "umount"
+	until_true 10 test ! -e "/sys/fs/ext4/${loop##*/}" || fail "what was unmounted is in use"
+}
+removed
 cp "$tmp/first" "$tmp/second"
 at=$(LC_ALL=C grep -obUaP '\x7fELF' "$tmp/first" | head -1 | cut -d: -f1)
+[ "$at" ] || fail "the image does not hold the program"
 printf x | dd of="$tmp/second" bs=1 seek=$((at + 9)) conv=notrunc status=none # in the padding of the ELF header
 # inserted IMAGE
 inserted() {
@@ -158,11 +164,11 @@ until_true 10 as_before || fail "an image that was unmounted is still gated"
 inserted "$tmp/first"
 until_true 10 one_more || fail "an image that was mounted again is not gated"
 ran 0 "$mnt/new/good"
-until_true 10 umount "$mnt/new" || fail "umount"
+removed
 # At once: the monitor need not see that it was gone.
 inserted "$tmp/second"
 until_true 10 refused || fail "a program of another file system on the same device runs by the verdict for the one before"
-until_true 10 umount "$mnt/new" || fail "umount"
+removed
 losetup -d "$loop"
 loops=
 
