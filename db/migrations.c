@@ -151,6 +151,7 @@ static const struct migration steps[] = {
 	{ 1, version_1 },   { 2, version_2 },	{ 3, version_3 },   { 4, version_4 },	{ 5, version_5 },   { 6, version_6 },
 	{ 7, version_7 },   { 8, version_8 },	{ 12, version_12 }, { 13, version_13 }, { 14, version_14 }, { 15, version_15 },
 	{ 20, version_20 }, { 21, views_alone }, { 22, version_22 },
+	{ 23, views_alone },
 };
 /* clang-format on */
 

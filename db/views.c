@@ -74,7 +74,7 @@
 	"'gone' WHEN 5 THEN 'failed' END"
 #define SQL_SOCKET_OP(c)                                                                                               \
 	"CASE " c " WHEN 0 THEN 'connect' WHEN 1 THEN 'accept' WHEN 2 THEN 'listen' WHEN 3 THEN 'bind' WHEN 4 THEN "   \
-	"'send' WHEN 5 THEN 'receive' WHEN 6 THEN 'found' WHEN 7 THEN 'close' WHEN 8 THEN 'query' END"
+	"'send' WHEN 5 THEN 'receive' WHEN 6 THEN 'found' WHEN 7 THEN 'close' WHEN 8 THEN 'query' WHEN 9 THEN 'inherit' END"
 #define SQL_SESSION_OP(c)                                                                                              \
 	"CASE " c " WHEN 0 THEN 'login' WHEN 1 THEN 'logout' WHEN 2 THEN 'open' WHEN 3 THEN 'close' WHEN 4 THEN 'su' " \
 	"WHEN 5 THEN 'sudo' WHEN 6 THEN 'become' WHEN 7 THEN 'password' WHEN 8 THEN 'account' END"

@@ -52,6 +52,9 @@
 /* Since Linux 5.6. */
 #define HF_OPENAT2 437
 
+/* Since Linux 5.6. */
+#define HF_PIDFD_GETFD 438
+
 /* Since Linux 6.11; part of the ABI. */
 #define HF_URING_BIND	56
 #define HF_URING_LISTEN 57
@@ -131,7 +134,9 @@ const struct call_info call_table[] = {
 	{ SYS_sendmsg, "sendmsg", "net", CALL_SEND, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_SEND, .uring = IORING_OP_SENDMSG },
 	{ SYS_sendmmsg, "sendmmsg", "net", CALL_SEND, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_SEND },
 	{ SYS_recvfrom, "recvfrom", "net", CALL_RECEIVE, .args = { NUMBER("fd"), { NULL, CALL_ARG_NONE }, NUMBER("size") }, .address = CALL_ADDRESS_4, .op = SOCKET_RECEIVE },
-	{ SYS_recvmsg, "recvmsg", "net", CALL_RECEIVE, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_RECEIVE },
+	{ SYS_recvmsg, "recvmsg", "net", CALL_RECEIVE, .args = { NUMBER("fd") }, .address = CALL_ADDRESS_MSGHDR, .op = SOCKET_RECEIVE, .hands_on = CALL_HANDS_MESSAGE },
+	{ SYS_recvmmsg, "recvmmsg", "net", CALL_ALL, .args = { NUMBER("fd") }, .hands_on = CALL_HANDS_MESSAGES },
+	{ HF_PIDFD_GETFD, "pidfd_getfd", "process", CALL_ALL, .args = { NUMBER("pid_fd"), NUMBER("target_fd"), HEX("flags") }, .hands_on = CALL_HANDS_RESULT },
 	{ SYS_dup, "dup", "file", CALL_DUP, .args = { NUMBER("oldfd") }, .op = SOCKET_OP_NONE },
 #ifdef SYS_dup2
 	{ SYS_dup2, "dup2", "file", CALL_DUP, .args = { NUMBER("oldfd"), NUMBER("newfd") }, .op = SOCKET_OP_NONE },
@@ -140,6 +145,7 @@ const struct call_info call_table[] = {
 	{ -1, "tcp_close", "net", CALL_END, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_CLOSE },
 	{ -1, "udp_close", "net", CALL_DATAGRAM_END, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_CLOSE },
 	{ -1, "dns_query", "net", CALL_QUERY, .args = { { NULL, CALL_ARG_NONE } }, .op = SOCKET_QUERY },
+	{ -1, "socket_inherit", "net", CALL_INHERIT, .args = { NUMBER("fd") }, .op = SOCKET_INHERIT },
 };
 /* clang-format on */
 const size_t call_count = ARRAY_SIZE(call_table);
@@ -339,7 +345,7 @@ const struct event_call *call_new(struct arena *a, const struct call_info *info,
 	c->info = info;
 	c->result = result;
 	c->fd = -1;
-	if (call_has_socket(info) && info->filter < CALL_END)
+	if (call_has_socket(info) && (info->filter < CALL_END || info->filter == CALL_INHERIT))
 		c->fd = info->filter == CALL_DUP ? (int32_t)result : (int32_t)raw[0];
 	for (size_t i = 0; i < CALL_ARGS; i++) {
 		if (!call_arg_is_text(info->args[i].type))

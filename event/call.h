@@ -54,6 +54,15 @@ enum call_filter {
 	CALL_END,	   /* of a TCP connection, which is no call */
 	CALL_QUERY,	   /* of DNS, which is none either, and is told by programs of its own */
 	CALL_DATAGRAM_END, /* of a UDP socket, one for each peer; no call */
+	CALL_INHERIT,	   /* of a connection by another program; no call: a start, or what hands on descriptors */
+};
+
+/* Descriptors of others that a call brings. */
+enum call_hands_on {
+	CALL_HANDS_NOTHING,
+	CALL_HANDS_RESULT,   /* the one that it returns */
+	CALL_HANDS_MESSAGE,  /* those in the control data of a message */
+	CALL_HANDS_MESSAGES, /* the same of as many messages as it returns */
 };
 
 /* Where the call has the address of a socket. */
@@ -70,6 +79,7 @@ struct call_info {
 	enum call_address address;
 	enum socket_op op; /* SOCKET_OP_NONE: what it does to a socket is no event of its own */
 	bool of_file;	   /* the first argument is a descriptor, or the only path: the file's path is told with it */
+	enum call_hands_on hands_on;
 	bool is_change;	   /* what came of it is seen as a change of the file too: see rules_ask_call */
 	uint8_t uring;	   /* operation of io_uring that does the same (IORING_OP_*), 0: none */
 };

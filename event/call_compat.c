@@ -75,6 +75,9 @@ const struct call_compat call_compat_table[] = {
 	ROW(sendmmsg),
 	ROW(recvfrom),
 	ROW(recvmsg),
+	ROW(recvmmsg),
+	{ 417, "recvmmsg" }, /* with times of 64 bits */
+	{ 438, "pidfd_getfd" },
 	ROW(dup),
 	ROW(dup2),
 	ROW(dup3),
@@ -87,5 +90,6 @@ const size_t call_compat_count = ARRAY_SIZE(call_compat_table);
 /* linux/net.h */
 const char *const call_of_socketcall[CALL_SOCKETCALLS] = {
 	[1] = "socket",	   [2] = "bind",     [3] = "connect",  [4] = "listen",	 [5] = "accept",    [11] = "sendto",
-	[12] = "recvfrom", [16] = "sendmsg", [17] = "recvmsg", [18] = "accept4", [20] = "sendmmsg",
+	[12] = "recvfrom", [16] = "sendmsg", [17] = "recvmsg", [18] = "accept4", [19] = "recvmmsg",
+	[20] = "sendmmsg",
 };

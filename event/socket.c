@@ -17,6 +17,7 @@ const char *const socket_op_names[SOCKET_OP_COUNT] = {
 	[SOCKET_CONNECT] = "connect", [SOCKET_ACCEPT] = "accept", [SOCKET_LISTEN] = "listen",
 	[SOCKET_BIND] = "bind",	      [SOCKET_SEND] = "send",	  [SOCKET_RECEIVE] = "receive",
 	[SOCKET_FOUND] = "found",     [SOCKET_CLOSE] = "close",	  [SOCKET_QUERY] = "query",
+	[SOCKET_INHERIT] = "inherit",
 };
 
 const char *const socket_verdict_names[SOCKET_VERDICT_COUNT] = {

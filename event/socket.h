@@ -24,6 +24,7 @@ enum socket_op {
 	SOCKET_FOUND,	/* it was there when the monitor started */
 	SOCKET_CLOSE,	/* the end of a TCP connection; of a UDP socket, one for each of its peers */
 	SOCKET_QUERY,	/* a name was asked for: DNS */
+	SOCKET_INHERIT, /* one that is open came to another program: by its start, or handed on by a process */
 	SOCKET_OP_COUNT,
 	SOCKET_OP_NONE = SOCKET_OP_COUNT
 };
@@ -50,7 +51,7 @@ struct event_socket {
 	bool connected;
 	bool new_peer;		       /* of a datagram */
 	bool approximate;	       /* SOCKET_FOUND: seen by a look at what is there */
-	bool accepted;		       /* SOCKET_CLOSE, SOCKET_FOUND: by accept, not by connect; the peer sent first */
+	bool accepted; /* SOCKET_CLOSE, SOCKET_FOUND, SOCKET_INHERIT: by accept, not by connect; the peer sent first */
 	bool uring;		       /* asked for through io_uring: what came of it is not known */
 	uint8_t local[SOCKET_ADDRESS]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	uint8_t remote[SOCKET_ADDRESS];
@@ -75,7 +76,7 @@ struct event_socket {
 static inline bool socket_is_server(const struct event_socket *s)
 {
 	return s->op == SOCKET_ACCEPT || s->op == SOCKET_LISTEN || s->op == SOCKET_BIND || s->op == SOCKET_RECEIVE ||
-	       (s->op == SOCKET_CLOSE && s->accepted) || (s->op == SOCKET_FOUND && (s->accepted || !s->has_remote));
+	       ((s->op == SOCKET_CLOSE || s->op == SOCKET_INHERIT) && s->accepted) || (s->op == SOCKET_FOUND && (s->accepted || !s->has_remote));
 }
 
 /* "tcp", "udp", "icmp", "raw"; NULL when it is none of these. */

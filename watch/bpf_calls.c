@@ -33,7 +33,8 @@ _Static_assert((int)CALL_INODE_FLAGS == BPF_CALL_INODE_FLAGS && (int)CALL_PATHS 
 		       (int)CALL_OPEN == BPF_CALL_OPEN && (int)CALL_CODE == BPF_CALL_CODE &&
 		       (int)CALL_CODE_NEW == BPF_CALL_CODE_NEW && (int)CALL_CONNECT == BPF_CALL_CONNECT &&
 		       (int)CALL_DUP == BPF_CALL_DUP && (int)CALL_END == BPF_CALL_END &&
-		       (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END,
+		       (int)CALL_DATAGRAM_END == BPF_CALL_DATAGRAM_END && (int)CALL_INHERIT == BPF_CALL_INHERIT &&
+		       (int)CALL_HANDS_MESSAGES == BPF_HANDS_MESSAGES,
 	       "the table's filters are the program's");
 _Static_assert(CALL_SOCKETCALL == BPF_SOCKETCALL && CALL_SOCKETCALLS <= BPF_SOCKETCALLS, "and the other width's");
 _Static_assert((int)CALL_ADDRESS_MSGHDR == BPF_ADDRESS_MSGHDR, "so are its addresses");
@@ -72,6 +73,7 @@ static void fill_rows(struct calls_bpf *skeleton)
 
 		row->filter = call_table[i].filter;
 		row->address = call_table[i].address;
+		row->hands_on = call_table[i].hands_on;
 		if (call_table[i].of_file && call_table[i].filter != CALL_PATHS)
 			row->text[texts++] = BPF_TEXT_PATH;
 		for (size_t k = 0; k < 4 && texts < CALL_TEXTS; k++) {
@@ -83,9 +85,20 @@ static void fill_rows(struct calls_bpf *skeleton)
 	}
 }
 
+static bool wants_inherited(const struct bpf_calls_wants *wants)
+{
+	for (size_t i = 0; i < call_count; i++)
+		if (call_table[i].filter == CALL_INHERIT && wants->calls[i])
+			return true;
+	return false;
+}
+
+/* Calls that hand on descriptors are looked at for those, too. */
 static uint8_t id_of(const struct bpf_calls_wants *wants, const struct call_info *c)
 {
-	return wants->calls[c - call_table] && c->filter != CALL_OPEN ? (uint8_t)(c - call_table + 1) : 0;
+	bool asked = wants->calls[c - call_table] || (c->hands_on && wants_inherited(wants));
+
+	return asked && c->filter != CALL_OPEN ? (uint8_t)(c - call_table + 1) : 0;
 }
 
 static uint8_t id_of_name(const struct bpf_calls_wants *wants, const char *name)
@@ -171,6 +184,18 @@ static void want_datagram_ends(struct bpf_calls *b, uint8_t id)
 	b->datagram_ends = false;
 }
 
+/* Each start is looked at while somebody asks. */
+static void want_inherited(struct bpf_calls *b, uint8_t id)
+{
+	struct calls_bpf *s = b->skeleton;
+
+	s->bss->held_id = id;
+	if (id && !s->links.on_start)
+		s->links.on_start = bpf_program__attach(s->progs.on_start);
+	if (!id)
+		drop(&s->links.on_start);
+}
+
 void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 {
 	struct calls_bpf__bss *bss = b->skeleton->bss;
@@ -181,6 +206,7 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 		const struct call_info *c = &call_table[i];
 		uint8_t id = id_of(wants, c);
 
+		bss->rows[i + 1].quiet = !wants->calls[i];
 		if (c->number >= 0 && c->number < BPF_CALL_NUMBERS)
 			bss->call_of[c->number] = id;
 		if (c->uring && c->uring < BPF_URING_OPS)
@@ -189,6 +215,8 @@ void bpf_calls_want(struct bpf_calls *b, const struct bpf_calls_wants *wants)
 			want_ends(b, id);
 		if (c->filter == CALL_DATAGRAM_END)
 			want_datagram_ends(b, id);
+		if (c->filter == CALL_INHERIT)
+			want_inherited(b, id);
 	}
 	want_compat(bss, wants);
 	bpf_exits_ask(b->exits, BPF_EXIT_CALLS, bss->call_of, bss->compat_of);

@@ -40,6 +40,11 @@ cat >"$tmp/net.yaml" <<'END'
   condition: evt.type = tcp_close and fd.sport = 77 and hf.net.sent > 4 and hf.net.sent < 6
   output: "left %hf.net.sent came %hf.net.received by %proc.name %fd.name"
   priority: NOTICE
+- rule: inherited
+  desc: x
+  condition: evt.type = socket_inherit and fd.sport = 13
+  output: "inherited %fd.num %fd.name %fd.l4proto by %proc.name of %proc.pname"
+  priority: NOTICE
 - rule: reverse shell
   desc: x
   condition: evt.type in (dup, dup2, dup3) and evt.rawres in (0, 1, 2) and fd.type in (ipv4, ipv6)
@@ -92,6 +97,15 @@ told '"rule":"reverse shell"' 'shell bash dup2 0' '->127.0.0.1:7'
 told '"rule":"Reverse shell"' 'is stream 0 of bash'
 told '"rule":"Shell opens a connection"' '->127.0.0.1:7 udp'
 told '"rule":"Cloud metadata service contacted"' '->169.254.169.254:80'
+
+# What bash connects, another program has from it; and what that starts.
+cp "$(command -v env)" "$tmp/heir"
+bash -c 'exec 5<>/dev/udp/127.0.0.1/13; "$0" true; :' "$tmp/heir"
+told '"rule":"inherited"' 'inherited 5 ' '->127.0.0.1:13 udp by heir of bash'
+recorded 1 "operation = 'inherit' AND direction = 'out' AND protocol = 'udp' AND remote_ip = '127.0.0.1' AND remote_port = 13 \
+	AND exe = '$tmp/heir'"
+recorded 1 "operation = 'inherit' AND remote_port = 13 AND exe LIKE '%/true'"
+hf history --kind connection | grep -F inherit | grep -qF ':13' || fail "history of what is inherited"
 
 cp "$net" "$tmp/nc"
 "$tmp/nc" pool || fail "no connection to a pool's port"

@@ -3,7 +3,8 @@
  * System calls as they return, those alone that somebody asks for, into a ring of their own. Which ones these are, and
  * which arguments are strings, is in tables that user space fills. Calls of 32-bit programs on a 64-bit kernel have
  * other numbers, and a table of their own. What is asked of sockets through io_uring makes no system call: it is told
- * as it is handed in. And the ends of TCP connections (ends.h), and of UDP sockets (datagrams.h).
+ * as it is handed in. And the ends of TCP connections (ends.h), and of UDP sockets (datagrams.h), and connections that
+ * come to another program (held.h).
  */
 #include "watch/bpf/datagrams.h"
 #include "watch/bpf/ends.h"
@@ -174,16 +175,18 @@ static __always_inline bool is_family_wanted(__u16 family)
 
 static __always_inline void end_socket(struct socket_scratch *s, __u8 filter, enum bpf_call_program program)
 {
-	bool client = filter == BPF_CALL_CONNECT || filter == BPF_CALL_SEND;
+	bool client = filter == BPF_CALL_CONNECT || filter == BPF_CALL_SEND || filter == BPF_CALL_INHERIT;
 	struct bpf_socket_call *c = &s->flood.first;
 
 	if (!is_family_wanted(c->socket.family))
 		return;
-	if (!c->socket.data_len && counted_with(&s->flood, client))
+	if (!c->socket.data_len && counted_with(&s->flood, client, filter == BPF_CALL_INHERIT ? c->head.args[1] : 0))
 		return;
 	if (bpf_ringbuf_output(&ring, c, sizeof(*c), 0))
 		__sync_fetch_and_add(&lost[program], 1);
 }
+
+#include "watch/bpf/held.h"
 
 /* An address in the caller's memory, in s->address; its length, 0 when there is none. */
 static __always_inline __s64 read_user_address(struct socket_scratch *s, __u64 at, __s64 len)
@@ -313,6 +316,10 @@ static __always_inline int tell_any(__u32 id, __u64 *args, __s64 result)
 	/* The compiler must not know more of it than the verifier. */
 	asm volatile("" : "+r"(id));
 	row = &rows[id & (BPF_CALL_ROWS - 1)];
+	if (row->hands_on && held_id)
+		tell_handed_on(row->hands_on, args, result);
+	if (row->quiet)
+		return 0;
 	if (row->filter >= BPF_CALL_CONNECT)
 		return tell_socket(id, row, args, result);
 	return passes(row, args) ? tell(id, row, args, result) : 0;

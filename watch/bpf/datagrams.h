@@ -159,7 +159,7 @@ static __always_inline void tell_peer(struct datagram_socket *s, const struct da
 	c->socket.remote_port = p->port;
 	__builtin_memcpy(c->socket.local, s->local, sizeof(c->socket.local));
 	__builtin_memcpy(c->socket.remote, p->address, sizeof(c->socket.remote));
-	before = counted_with(&s->scratch, !s->incoming);
+	before = counted_with(&s->scratch, !s->incoming, 0);
 	if (before) {
 		__sync_fetch_and_add(&before->first.head.args[BPF_END_SENT], p->sent);
 		__sync_fetch_and_add(&before->first.head.args[BPF_END_RECEIVED], p->received);

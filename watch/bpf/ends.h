@@ -180,7 +180,7 @@ static __always_inline void tell_end(const struct sock *sk, bool typed, const st
 	if (received && HF_MEMBER(sk, typed, __sk_common.skc_flags) & 1UL << SOCK_DONE)
 		received--;
 	open_ns = o->mono_ns ? f->first.head.mono_ns - o->mono_ns : 0;
-	before = counted_with(f, !o->accepted);
+	before = counted_with(f, !o->accepted, 0);
 	if (before) {
 		__sync_fetch_and_add(&before->first.head.args[BPF_END_SENT], sent);
 		__sync_fetch_and_add(&before->first.head.args[BPF_END_RECEIVED], received);

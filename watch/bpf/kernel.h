@@ -132,6 +132,7 @@ struct file {
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
+	unsigned long *open_fds;
 };
 
 struct files_struct {
@@ -363,6 +364,7 @@ struct task_struct {
 	unsigned int sessionid;
 	struct css_set *cgroups;
 	struct files_struct *files;
+	__u64 self_exec_id;
 };
 
 struct linux_binprm {

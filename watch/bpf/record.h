@@ -143,7 +143,16 @@ enum bpf_call_filter {
 	BPF_CALL_END,	       /* of a connection; no call */
 	BPF_CALL_QUERY,	       /* not told by these programs */
 	BPF_CALL_DATAGRAM_END, /* of a socket, one for each peer; no call */
+	BPF_CALL_INHERIT,      /* of a connection, by another program; no call */
 };
+
+/* Descriptors that a call brings: CALL_HANDS_*. */
+enum bpf_call_hands_on { BPF_HANDS_NOTHING, BPF_HANDS_RESULT, BPF_HANDS_MESSAGE, BPF_HANDS_MESSAGES };
+
+#define BPF_HELD_MAX	 256 /* descriptors of a program that are looked at as it starts: the first; power of two */
+#define BPF_PASSED_MAX	 253 /* of one message: SCM_MAX_FD */
+#define BPF_CONTROL_MAX	 4   /* pieces of control data of a message that are looked at */
+#define BPF_MESSAGES_MAX 16  /* messages of one call */
 
 /* Each counts what it could not tell. */
 enum bpf_call_program {
@@ -175,6 +184,8 @@ struct bpf_call_row {
 	__u8 address; /* enum bpf_call_address */
 	/* Of BPF_CALL_PATHS: where those strings begin that are paths: at the descriptor in that argument, from 1. */
 	__u8 base[2]; /* 0: no path */
+	__u8 hands_on; /* enum bpf_call_hands_on; what is passed on is told as BPF_CALL_INHERIT, while somebody asks */
+	__u8 quiet;    /* the call itself is not */
 };
 
 #define BPF_BASE_CWD 255

@@ -207,8 +207,8 @@ static __always_inline bool is_new_peer(const struct bpf_socket *s, bool receive
 	return true;
 }
 
-/* One that was told before, with which it is counted; NULL: it is the first now. */
-static __always_inline struct bpf_flood *counted_with(struct bpf_flood *f, bool client)
+/* One that was told before, with which it is counted; NULL: it is the first now. program: 0, or other ones are not alike. */
+static __always_inline struct bpf_flood *counted_with(struct bpf_flood *f, bool client, __u64 program)
 {
 	const struct bpf_socket_call *c = &f->first;
 	const struct bpf_socket *s = &c->socket;
@@ -216,7 +216,7 @@ static __always_inline struct bpf_flood *counted_with(struct bpf_flood *f, bool 
 		.start_ns = c->head.start_ns,
 		.tgid = c->head.tgid,
 		.result = c->head.result < 0 ? (__s32)c->head.result : 0,
-		.name = hash_name(s),
+		.name = hash_name(s) + program,
 		.id = (__u16)c->head.id,
 		.family_protocol = (__u16)(s->family << 8 | (s->protocol & 0xff)),
 		.period = period & 1,
