@@ -136,6 +136,8 @@ static const char *direction(const struct event_socket *s)
 
 	if (s->op == SOCKET_CLOSE)
 		return s->accepted ? "in" : "out";
+	if (s->op == SOCKET_INHERIT)
+		return s->accepted ? "in" : s->began ? "out" : NULL;
 	return s->op < SOCKET_OP_COUNT ? names[s->op] : NULL;
 }
 

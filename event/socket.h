@@ -52,6 +52,7 @@ struct event_socket {
 	bool new_peer;		       /* of a datagram */
 	bool approximate;	       /* SOCKET_FOUND: seen by a look at what is there */
 	bool accepted; /* SOCKET_CLOSE, SOCKET_FOUND, SOCKET_INHERIT: by accept, not by connect; the peer sent first */
+	bool began;		       /* SOCKET_INHERIT: by connect; neither: it was there before */
 	bool uring;		       /* asked for through io_uring: what came of it is not known */
 	uint8_t local[SOCKET_ADDRESS]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	uint8_t remote[SOCKET_ADDRESS];

@@ -78,6 +78,7 @@ static void decode_socket(const struct bpf_socket_call *c, struct bpf_call_event
 		.new_peer = s->flags & BPF_SOCKET_NEW_PEER,
 		.uring = s->flags & BPF_SOCKET_URING,
 		.accepted = s->flags & BPF_SOCKET_ACCEPTED,
+		.began = s->flags & BPF_SOCKET_BEGAN,
 		.local_port = s->local_port,
 		.remote_port = s->remote_port,
 		.ino = s->ino,

@@ -4,20 +4,28 @@
  *               127.0.0.10; connects to both, which is refused
  *   net uring   connects to 127.0.0.8, port 2, through io_uring; exit status 77: there is none
  *   net ends    a client sends 5 bytes to port 77 and gets 7; both ends are closed
+ *   net heirs PROGRAM  starts it with both ends of a connection to port 76
  *   net many    50,000 connections to port 78, one after the other, each closed at once
  *   net pool    connects to 198.51.100.9, port 3333, where somebody listens
+ *   net crowd   has 100,000 UDP sockets in ten processes, says so, and keeps them until it is ended; exit status 77: it
+ *               may not
  *   net serve   listens at 127.0.0.1, port 13, until it is ended
  */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -144,6 +152,18 @@ static int ends(void)
 	return 0;
 }
 
+static int heirs(const char *program)
+{
+	struct sockaddr_in a = at("127.0.0.1", 76);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 1) ||
+	    connect(client, (struct sockaddr *)&a, sizeof(a)) || accept(listener, NULL, NULL) < 0)
+		return 1;
+	execl(program, program, (char *)NULL);
+	return 2;
+}
+
 static int many(void)
 {
 	struct sockaddr_in a = at("127.0.0.1", 78);
@@ -177,6 +197,43 @@ static int pool(void)
 	       listen(listener, 1) || connect(client, (struct sockaddr *)&a, sizeof(a));
 }
 
+enum { CROWDS = 10, EACH = 10000 };
+
+static int crowd_of(int which)
+{
+	char address[16];
+
+	snprintf(address, sizeof(address), "127.0.0.%d", which + 1);
+	for (int i = 0; i < EACH; i++) {
+		struct sockaddr_in a = at(address, (uint16_t)(1024 + i));
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)))
+			return 77;
+	}
+	return 0;
+}
+
+static int crowd(void)
+{
+	struct rlimit room = { EACH + 100, EACH + 100 };
+	int pair[2];
+	char all[CROWDS];
+
+	if (setrlimit(RLIMIT_NOFILE, &room) || socketpair(AF_UNIX, SOCK_DGRAM, 0, pair))
+		return 77;
+	for (int i = 0; i < CROWDS; i++)
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			return crowd_of(i) || send(pair[1], "", 1, 0) != 1 || pause();
+		}
+	/* One that has no room ends, and its word does not come. */
+	for (int i = 0; i < CROWDS; i++)
+		if (poll(&(struct pollfd){ .fd = pair[0], .events = POLLIN }, 1, 30000) != 1 || recv(pair[0], all, 1, 0) != 1)
+			return 77;
+	return write(1, "there\n", 6) != 6 || pause();
+}
+
 static int serve(void)
 {
 	struct sockaddr_in a = at("127.0.0.1", 13);
@@ -191,9 +248,11 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*act)(void);
 	} acts[] = { { "dns", dns },   { "uring", uring }, { "ends", ends },
-		     { "many", many }, { "pool", pool },   { "serve", serve } };
+		     { "many", many }, { "pool", pool },   { "crowd", crowd }, { "serve", serve } };
 	int r = own_network();
 
+	if (!r && argc == 3 && strcmp(argv[1], "heirs") == 0)
+		return heirs(argv[2]);
 	if (r || argc != 2)
 		return r ? r : 64;
 	for (size_t i = 0; i < sizeof(acts) / sizeof(*acts); i++)

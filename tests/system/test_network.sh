@@ -114,7 +114,7 @@ told '"rule":"Port of a mining pool"' '->198.51.100.9:3333'
 
 # All of a flood, in a few rows.
 bash -c 'for i in {1..3000}; do exec 3<>/dev/udp/127.0.0.1/9; done'
-recorded 3000 "remote_port = 9"
+recorded 3000 "remote_port = 9 AND exe LIKE '%/bash'"
 [ "$(sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT count(*) FROM connections WHERE remote_port = 9")" -lt 300 ] ||
 	fail "a row for each"
 
@@ -126,6 +126,10 @@ recorded 50000 "operation LIKE 'accept%' AND direction = 'in' AND local_port = 7
 # What went through, when it is over.
 if hf status --json 2>/dev/null | grep -qF '"ends":true'; then
 	"$net" ends || fail "no connection"
+	# An end that was accepted, and handed on by a start.
+	"$net" heirs "$tmp/heir" || fail "no connection to hand on"
+	recorded 1 "operation = 'inherit' AND direction = 'in' AND protocol = 'tcp' AND local_port = 76 AND exe = '$tmp/heir'"
+	recorded 1 "operation = 'inherit' AND direction = 'out' AND protocol = 'tcp' AND remote_port = 76 AND exe = '$tmp/heir'"
 	recorded 1 "operation = 'close' AND direction = 'out' AND remote_port = 77 AND bytes_sent = 5 AND bytes_received = 7 AND open_ms >= 0 \
 		AND exe LIKE '%/net'"
 	recorded 1 "operation = 'close' AND direction = 'in' AND local_port = 77 AND bytes_sent = 7 AND bytes_received = 5"
@@ -183,6 +187,31 @@ flood() {
 }
 within 30 flood || fail "no gap though the ring is small"
 stop
+
+# A hundred thousand that are there when it starts: each in history, or counted in a gap; and the monitor does its work.
+"$net" crowd >"$tmp/crowd" &
+crowd=$!
+pids="$pids $crowd"
+gathered() {
+	grep -q there "$tmp/crowd" || ! kill -0 $crowd 2>/dev/null
+}
+within 60 gathered
+if grep -q there "$tmp/crowd"; then
+	config 'network: {record: ip}'
+	watch
+	settled
+	counted() {
+		n=$(sqlite3 "file:$tmp/state/holdfast.db?mode=ro" "SELECT (SELECT count(*) FROM connections WHERE operation = 'found' AND exe LIKE '%/net') +
+			(SELECT total(lost) FROM gaps WHERE scope = 'connections at the start')" | sed 's/\.0$//')
+		[ "$n" -ge 100000 ]
+	}
+	within 60 counted || fail "$n of 100000 sockets"
+	settled
+	stop
+else
+	echo "skipped: no room for 100000 sockets here"
+fi
+kill $crowd 2>/dev/null
 
 # Without BPF: what is there when it is looked, and said to be no more than that.
 cat >"$tmp/found.yaml" <<'END'

@@ -38,8 +38,10 @@ __noinline int tell_held(__u32 fd)
 		return 0;
 	key = (__u64)sk;
 	o = bpf_map_lookup_elem(&open_connections, &key);
-	if (o && o->accepted)
-		k->flags |= BPF_SOCKET_ACCEPTED;
+	if (o && o->peer != hash_peer(sk, false))
+		o = NULL;
+	if (o || k->type == SOCK_DGRAM)
+		k->flags |= o && o->accepted ? BPF_SOCKET_ACCEPTED : BPF_SOCKET_BEGAN;
 	end_socket(s, BPF_CALL_INHERIT, BPF_PROGRAM_SOCKETS);
 	return 0;
 }

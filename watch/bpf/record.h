@@ -225,7 +225,8 @@ enum bpf_socket_flag {
 	BPF_SOCKET_CONNECTED = 1 << 2,
 	BPF_SOCKET_NEW_PEER = 1 << 3,
 	BPF_SOCKET_URING = 1 << 4,    /* asked for through io_uring; the result is not known */
-	BPF_SOCKET_ACCEPTED = 1 << 5, /* of an end: by accept */
+	BPF_SOCKET_ACCEPTED = 1 << 5, /* of an end, or an inherited one: by accept */
+	BPF_SOCKET_BEGAN = 1 << 6,    /* of an inherited one: by connect */
 };
 
 struct bpf_socket {
