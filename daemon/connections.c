@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 #define FINDER_SCOPE  "connections at the start"
 #define FINDER_HEALED "those that are made from here on are told"
+#define ROOM_MS	      2
 
 struct finder {
 	struct monitor *m;
@@ -83,12 +85,20 @@ bool connection_found(struct monitor *m, int32_t pid, const struct event_socket 
 	return true;
 }
 
+/* There may be a hundred thousand: what happens meanwhile must find room on its way to history. */
+static void wait_for_room(const struct finder *f)
+{
+	while (!f->stop && f->m->writer && pipeline_room(f->m) == 0)
+		poll(NULL, 0, ROOM_MS);
+}
+
 static void finder_take(int32_t pid, const struct event_socket *s, void *data)
 {
 	struct finder *f = data;
 	struct process *p;
 	int r;
 
+	wait_for_room(f);
 	*f->recorded += connection_found(f->m, pid, s, NULL, true);
 	if (s->protocol != IPPROTO_TCP || !s->connected || !s->cookie)
 		return;

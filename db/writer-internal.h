@@ -44,7 +44,7 @@ struct writer {
 	size_t added;	  /* of these, in the open transaction */
 	size_t announced; /* of these, handed to stored() */
 	bool open;
-	uint64_t commit_at, begin_at, retry_at, heartbeat_at, prune_at; /* monotonic */
+	uint64_t commit_at, begin_at, retry_at, heartbeat_at, prune_at, overflow_at; /* monotonic */
 	bool pruned_in_vain; /* the last time, the file did not get smaller */
 	uint64_t lost;	     /* while failing */
 	uint64_t down_since; /* real; before this run */

@@ -19,6 +19,7 @@
 /* After a commit the lock is free for this long, so that a command that accepts gets its turn under full load. */
 #define WINDOW	   (5 * NSEC_PER_MSEC)
 #define RETRY	   NSEC_PER_SEC
+#define OVERFLOW_NS NSEC_PER_SEC /* between two gaps of a full queue */
 #define HEARTBEAT  (10 * NSEC_PER_SEC)
 #define PRUNE	   (60 * NSEC_PER_SEC)
 #define PRUNE_FULL (2 * NSEC_PER_SEC) /* while it is larger than it may be */
@@ -191,13 +192,16 @@ static int commit(struct writer *w)
 
 /* --- what was lost */
 
-static void report_overflow(struct writer *w)
+/* A flood may fill the queue again and again: what is lost within a second is one gap. */
+static void report_overflow(struct writer *w, uint64_t now, bool at_once)
 {
-	uint64_t n = w->n < PENDING_MAX ? atomic_exchange(&w->overflow, 0) : 0;
+	bool due = w->n < PENDING_MAX && (at_once || now >= w->overflow_at);
+	uint64_t n = due ? atomic_exchange(&w->overflow, 0) : 0;
 	char text[96];
 
 	if (n == 0)
 		return;
+	w->overflow_at = now + OVERFLOW_NS;
 	snprintf(text, sizeof(text), "the queue to history was full (limits.queue): %llu events dropped",
 		 (unsigned long long)n);
 	push(w, gap(atomic_load(&w->overflow_since), n, text, healed(n)));
@@ -285,7 +289,7 @@ static void work(struct writer *w, bool commit_now)
 			retry(w);
 		return;
 	}
-	report_overflow(w);
+	report_overflow(w, now, commit_now);
 	if (w->open || commit_now || now >= w->begin_at)
 		r = add_pending(w);
 	if (r == 0 && w->open && (commit_now || now >= w->commit_at || w->added >= COMMIT_ROWS))
@@ -366,7 +370,7 @@ static uint64_t wake_at(const struct writer *w)
 		return w->commit_at;
 	if (w->n > 0)
 		return w->begin_at;
-	return MIN(w->heartbeat_at, w->prune_at);
+	return MIN(MIN(w->heartbeat_at, w->prune_at), atomic_load(&w->overflow) ? w->overflow_at : UINT64_MAX);
 }
 
 void *writer_main(void *data)

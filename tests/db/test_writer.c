@@ -431,6 +431,37 @@ static void test_full_disk(void **state _unused_)
 	store_free(&s);
 }
 
+/* More than it can take: all that is lost is in gaps, one for each second, not one each time that the queue was full. */
+static void test_flood(void **state _unused_)
+{
+	struct conf *c = some_conf();
+	struct seen seen = { 0 };
+	struct writer_stats stats;
+	uint64_t began, took;
+	int64_t lost, gaps;
+	struct writer *w;
+	struct store s;
+
+	store_new(&s);
+	c->limits.queue = 64;
+	start(&s, c, &seen, &w);
+	began = clock_mono_ns();
+	do {
+		for (int i = 0; i < 1000; i++)
+			writer_put(w, note("a flood"));
+		writer_get_stats(w, &stats);
+	} while (clock_mono_ns() - began < NSEC_PER_SEC || !stats.dropped);
+	writer_get_stats(w, &stats);
+	writer_stop(w);
+	took = clock_mono_ns() - began;
+	assert_int_equal(db_number(s.d, "SELECT sum(gap_lost) FROM event WHERE kind = 5 AND gap_reason = 8", &lost), 0);
+	assert_int_equal(db_number(s.d, "SELECT count(*) FROM event WHERE kind = 5 AND gap_reason = 8", &gaps), 0);
+	assert_int_equal(lost, stats.dropped);
+	assert_true((uint64_t)gaps <= took / NSEC_PER_SEC + 2);
+	conf_unref(c);
+	store_free(&s);
+}
+
 /* Killed at any moment: what was committed is there, and the next start knows since when nothing was written. */
 static struct event *kept(struct store *s, int i, const char *content, size_t len)
 {
@@ -531,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_slow_and_full),	cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_full_disk),	cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_change),		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
