@@ -101,6 +101,9 @@ ended() {
 prompted() {
 	grep -q assword "$tmp/typed" || ended
 }
+told_at_once() {
+	[ "$(lines '"rule":"Shell without a login"' "$tmp/at-once")" -gt 0 ]
+}
 at_nobodys_terminal() {
 	for tool in script su unshare mkfifo; do
 		command -v $tool >/dev/null || { echo "no $tool: no terminal was tried"; return 1; }
@@ -123,8 +126,11 @@ at_nobodys_terminal() {
 	exec 7<>"$tmp/keys"
 	: >"$tmp/btmp"
 	: >"$tmp/typed"
-	# A shell that is another program at once.
-	SHELL=/bin/sh timeout 60 script -qec "exec true $tmp/at-once" /dev/null </dev/null >/dev/null 2>&1
+	# A shell that is another program at once. On a machine that is busy beyond measure it may be told as that.
+	for try in 1 2 3; do
+		SHELL=/bin/sh timeout 60 script -qec "exec true $tmp/at-once-$try" /dev/null </dev/null >/dev/null 2>&1
+		until_true 5 told_at_once && break
+	done
 	unshare -m sh -c 'mount --make-rprivate / && mount --bind "$0" /var/log && SHELL=/bin/sh exec setpriv --reuid nobody --clear-groups \
 		timeout 60 script -qec ": $0/btmp; su -c true root; :" /dev/null' "$tmp" <"$tmp/keys" 7>&- >"$tmp/typed" 2>&1 &
 	su=$!
@@ -149,7 +155,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && id nobody >/dev/null 2
 	fi
 	if at_nobodys_terminal; then
 		told 1 '"rule":"Shell without a login"' "$tmp/btmp"
-		told 1 '"rule":"Shell without a login"' "$tmp/at-once"
+		told_at_once || fail "a shell that is another program at once is not told: $(grep -F "$tmp/at-once" "$tmp/watch" | tail -5)"
 		told 1 '"rule":"Refused to become another"' 'nobody was refused to become root'
 		told 1 '"operation":"su"' '"result":"failed"' '"by":"nobody"' '"account":"root"' '/su"'
 		told 0 '"operation":"login"' '"result":"failed"' '"account":"root"'
