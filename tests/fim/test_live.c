@@ -121,7 +121,7 @@ static void check_case(struct rig *r, size_t i, const char *sensor)
 			e = r->events[k];
 	}
 	assert_non_null(e);
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED
 	/* Several times slower: a program of a millisecond may be gone before /proc was read. What is told must be
 	 * right. */
 	if (!e->process)

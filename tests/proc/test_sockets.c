@@ -1,10 +1,7 @@
 /* proc/sockets on the running kernel: connections and servers that were there before, of other network namespaces too.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/test.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -254,7 +251,7 @@ static void test_many(void **state)
 	/* Some may be those of nobody any more. */
 	assert_true(less.sums.told <= MANY_BUT && less.sums.told > MANY_BUT - 10000);
 	assert_true(less.sums.missed >= MANY - MANY_BUT);
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	/* 64 bytes each, twice while the list grows; the rest is the test's own copy. */
 	assert_true((size_t)(after.ru_maxrss - before.ru_maxrss) <
 		    (3 * 131072 * 64 + FOUND_MAX * sizeof(*f.found)) / 1024);

@@ -1,18 +1,10 @@
 /* proc/table: millions of messages stay in bounded memory, and several threads ask at once. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "tests/test.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "tests/proc/table_fixture.h"
-
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 static void check_line(const struct process *p)
 {
@@ -35,7 +27,7 @@ static long resident_kib(void)
 	return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED)
+#if SANITIZED
 enum { GENERATIONS = 100000 };
 #else
 enum { GENERATIONS = 1000000 };
@@ -71,7 +63,7 @@ static void test_chain(void **state)
 	assert_true(stats.live + stats.ended <= MAX_ENTRIES);
 	assert_true(stats.evicted > 0);
 	print_message("resident after a tenth: %ld KiB, at the end: %ld KiB\n", before, after);
-#if defined(__SANITIZE_ADDRESS__) || defined(SANITIZED)
+#if SANITIZED
 	(void)after; /* freed memory is kept aside; the leak check at the end says what is left */
 #else
 	assert_true(after < before + 2048);

@@ -230,7 +230,7 @@ static void grow(struct board *b, unsigned depth, unsigned width)
 }
 
 #define FLEE_MAX 700 /* more than there are descriptors for */
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED
 #define FLEE_ROUNDS 2
 #else
 #define FLEE_ROUNDS 4

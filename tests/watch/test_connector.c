@@ -129,9 +129,16 @@ static void act_cat(void *data)
 	_exit(1);
 }
 
-static int cat_thread(void *data)
+/* As act_cat, in calls of the kernel alone: it shares the thread-local state of who made it, a sanitizer's too. */
+__attribute__((no_sanitize_thread)) static int cat_thread(void *data _unused_)
 {
-	act_cat(data);
+	char *argv[] = { (char *)"cat", NULL };
+	int fds[2];
+
+	if (syscall(SYS_pipe2, fds, 0) || syscall(SYS_dup3, fds[0], 0, 0) < 0)
+		syscall(SYS_exit_group, 1);
+	syscall(SYS_execve, "/bin/cat", argv, environ);
+	syscall(SYS_exit_group, 1);
 	return 0;
 }
 

@@ -126,7 +126,7 @@ static void exec_watch_stop(struct exec_watch *w)
 	close(w->fan);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if SANITIZED
 enum { STORM = 400 }; /* each fork copies the shadow too */
 #else
 enum { STORM = 2000 };
