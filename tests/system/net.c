@@ -201,7 +201,7 @@ enum { CROWDS = 10, EACH = 10000 };
 
 static int crowd_of(int which)
 {
-	char address[16];
+	char address[24];
 
 	snprintf(address, sizeof(address), "127.0.0.%d", which + 1);
 	for (int i = 0; i < EACH; i++) {

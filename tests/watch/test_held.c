@@ -313,13 +313,14 @@ static void test_compat(void **state)
 /* Control data that says what is not so. */
 static void act_hostile(void)
 {
+	/* struct cmsghdr, and what is behind it */
 	struct {
-		struct cmsghdr head;
-		int fds[2];
+		size_t len;
+		int level, type, fds[2];
 	} lies[] = {
-		{ { SIZE_MAX, SOL_SOCKET, SCM_RIGHTS }, { 0, 1 } },
-		{ { 0, SOL_SOCKET, SCM_RIGHTS }, { 0, 1 } },
-		{ { sizeof(lies[0]), SOL_SOCKET, SCM_RIGHTS }, { -1, 0x7fffffff } },
+		{ SIZE_MAX, SOL_SOCKET, SCM_RIGHTS, { 0, 1 } },
+		{ 0, SOL_SOCKET, SCM_RIGHTS, { 0, 1 } },
+		{ sizeof(lies[0]), SOL_SOCKET, SCM_RIGHTS, { -1, 0x7fffffff } },
 	};
 	char byte = 'x', *end = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct iovec iov = { &byte, 1 };
