@@ -178,6 +178,7 @@ static json_t *status_live(struct monitor *m, const struct live_stats *s)
 	status_number(o, "errors", s->errors);
 	status_number(o, "rescans", s->rescans);
 	status_number(o, "rescans_waiting", s->rescans_waiting);
+	status_number(o, "names", s->names);
 	status_number(o, "rechecked", s->rechecked);
 	status_number(o, "recheck_rounds", s->recheck_rounds);
 	status_number(o, "latency_max_ns", s->latency_max_ns);

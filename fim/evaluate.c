@@ -393,6 +393,14 @@ static bool evaluate_same(const struct side *a, const struct side *b)
 	return a->exists == b->exists && (!a->exists || record_same_version(&a->rec, &b->rec));
 }
 
+/* When in doubt it is. */
+static bool is_based(struct live *l, struct job *j, const char *path)
+{
+	struct side base;
+
+	return states_base(l->states, &j->arena, path, &base) < 0 || base.exists;
+}
+
 static void evaluate_judge(struct live *l, struct job *j, const struct judge_input *in)
 {
 	const struct side gone = { .exists = false };
@@ -407,9 +415,10 @@ static void evaluate_judge(struct live *l, struct job *j, const struct judge_inp
 	if (v.tell)
 		tell_change(l, &(struct told){ in, &v, f, j->extra_len ? j->extra : NULL, j->extra_len });
 	if (v.tell || !evaluate_same(&in->last, &in->now))
-		states_set(l->states, j->path, &in->now);
+		states_set(l->states, j->path, &in->now, in->base.exists);
 	if (v.renamed)
-		states_set(l->states, in->from, &gone);
+		states_set(l->states, in->from, &gone, is_based(l, j, in->from));
+	l->counters.names = states_names(l->states);
 	evaluate_folder(l, j, in, &v);
 	if (in->now.exists && in->now.rec.type == 'f' && in->now.rec.nlink > 1 && l->o.noticed)
 		l->o.noticed(j->path, true, false, l->o.data);

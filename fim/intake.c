@@ -81,6 +81,7 @@ static void take_candidate(struct live *l, const struct message *m)
 	struct pending *p;
 
 	/* The caller left room for it; only memory can be short. */
+	states_hear(l->states, m->path);
 	if (settle_candidate(&l->settle, m->path, NULL, clock_boot_ns(), &p) < 0) {
 		l->counters.errors++;
 		return;
@@ -136,6 +137,7 @@ int intake_scope(struct live *l)
 	l->read.algo = states_baseline(l->states)->algo;
 	l->counters.guarded = states_counts(l->states)->entries;
 	l->counters.unread = states_counts(l->states)->unread;
+	l->counters.names = states_names(l->states);
 	l->counters.baseline = states_baseline(l->states)->id;
 	return 0;
 }

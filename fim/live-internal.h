@@ -119,7 +119,7 @@ struct brief {
 struct live_counters {
 	_Atomic uint64_t events, evaluated, changes, transient, opens, rescans, dropped, errors, latency_max, pending,
 		pending_max, merging, rescans_waiting, guarded, unread, rechecked, recheck_rounds, held, excused,
-		approvals, undiffed;
+		approvals, undiffed, names;
 	_Atomic int64_t baseline;
 };
 

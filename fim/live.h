@@ -28,6 +28,7 @@ struct live_stats {
 	uint64_t undiffed;	 /* changes told without the lines that differ, though their file is in diffs */
 	size_t rescans_waiting;	 /* with the one that runs */
 	uint64_t guarded;	 /* entries in the baseline */
+	uint64_t names;		 /* paths that are known: of the baseline, of history, and what is there */
 	uint64_t unread;	 /* of them without a digest though one is due */
 	uint64_t rechecked;	 /* entries the periodic recheck has looked at */
 	uint64_t recheck_rounds; /* it has been through all of them so often */

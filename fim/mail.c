@@ -210,6 +210,7 @@ void live_get_stats(struct live *l, struct live_stats *ret)
 		.undiffed = c->undiffed,
 		.rescans_waiting = c->rescans_waiting,
 		.guarded = c->guarded,
+		.names = c->names,
 		.unread = c->unread,
 		.rechecked = c->rechecked,
 		.recheck_rounds = c->recheck_rounds,

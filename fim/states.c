@@ -102,6 +102,29 @@ static int known_add(struct known *k, uint64_t hash)
 	return 0;
 }
 
+/* Those behind it move up, so that none is cut off from where its search begins. */
+static void known_remove(struct known *k, uint64_t hash)
+{
+	size_t mask = k->size - 1, hole, at;
+
+	hash += !hash;
+	if (!known_has(k, hash))
+		return;
+	hole = hash & mask;
+	while (k->slots[hole] != hash)
+		hole = (hole + 1) & mask;
+	for (at = (hole + 1) & mask; k->slots[at]; at = (at + 1) & mask) {
+		size_t from_home = (at - (k->slots[at] & mask)) & mask;
+
+		if (from_home < ((at - hole) & mask))
+			continue;
+		k->slots[hole] = k->slots[at];
+		hole = at;
+	}
+	k->slots[hole] = 0;
+	k->n--;
+}
+
 /* --- inodes */
 
 static uint64_t inode_hash(uint64_t dev, uint64_t ino)
@@ -142,12 +165,25 @@ int states_each_inode(struct states *s, const uint64_t *inos, size_t n,
 
 /* --- what was told a moment ago */
 
-void states_set(struct states *s, const char *path, const struct side *now)
+void states_set(struct states *s, const char *path, const struct side *now, bool based)
 {
-	known_add(&s->known, pathmap_hash(&s->cache.map, path));
+	uint64_t hash = pathmap_hash(&s->cache.map, path);
+
+	/* As good as never heard of: a folder in which files come and go must not fill memory with their names. */
+	if (!now->exists && !based) {
+		known_remove(&s->known, hash);
+		lately_forget(&s->cache, path);
+		return;
+	}
+	known_add(&s->known, hash);
 	if (now->exists && now->rec.type == 'f')
 		states_set_inode(s, path, now->rec.dev, now->rec.ino);
 	lately_set(&s->cache, path, now);
+}
+
+size_t states_names(const struct states *s)
+{
+	return s->known.n;
 }
 
 /* --- store */
@@ -194,10 +230,15 @@ int states_last(struct states *s, struct arena *a, const char *path, struct side
 	return r;
 }
 
+void states_hear(struct states *s, const char *path)
+{
+	known_add(&s->known, pathmap_hash(&s->cache.map, path));
+}
+
 void states_forget(struct states *s, const char *path)
 {
 	lately_forget(&s->cache, path);
-	known_add(&s->known, pathmap_hash(&s->cache.map, path));
+	states_hear(s, path);
 }
 
 /* --- loading */

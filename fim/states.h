@@ -1,7 +1,7 @@
 /*
  * What each path was when it was last looked at: the newest change in history, else the baseline, with a cache in front
- * for what history has not stored yet. A set of path hashes answers for names nobody has ever heard of without asking
- * the database. One thread.
+ * for what history has not stored yet. A set of path hashes answers for names nobody has heard of without asking the
+ * database; it holds those of the baseline, of history as it was when it was read, and of what is there. One thread.
  */
 #ifndef FIM_STATES_H
 #define FIM_STATES_H
@@ -27,10 +27,14 @@ const struct states_counts *states_counts(const struct states *s);
 /* Record in a. 0, also for a path that was not there; a negative errno of the store. */
 int states_last(struct states *s, struct arena *a, const char *path, struct side *ret);
 int states_base(struct states *s, struct arena *a, const char *path, struct side *ret);
-/* False: neither the baseline nor history has ever had anything there. */
+/* False: nothing was there when it was last looked at, and nothing is in the baseline. */
 bool states_know(const struct states *s, const char *path);
-/* From now on this is the path's last state. */
-void states_set(struct states *s, const char *path, const struct side *now);
+/* How many names states_know knows. */
+size_t states_names(const struct states *s);
+/* From now on this is the path's last state. based: the baseline has it. */
+void states_set(struct states *s, const char *path, const struct side *now, bool based);
+/* A scan names it: history may hold more of it than was stored since, as when what was told last was lost. */
+void states_hear(struct states *s, const char *path);
 /* The baseline has another record for it now. */
 void states_forget(struct states *s, const char *path);
 /*
